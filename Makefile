@@ -1,0 +1,79 @@
+# `make` shows what there is. Everything runs in .venv, which the targets make and fill themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# Exact versions, checked by hash. `--no-deps`: the lock is complete, nothing is resolved here.
+$(VENV)/.service: $(BIN)/python requirements/service.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/service.lock
+	touch $@
+
+# torch comes first and alone: which of its builds (CPU, CUDA) is right, only the machine's owner knows.
+$(VENV)/.dev: $(VENV)/.service requirements/dev.lock
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
+	touch $@
+
+.PHONY: install
+install: $(VENV)/.service  ## the service alone: no torch, no training code
+
+.PHONY: install-dev
+install-dev: $(VENV)/.dev  ## what training, exporting, load tests, tests and linters need
+
+.PHONY: serve
+serve: install  ## serve the default model: HTTP on 8000, gRPC on 8001
+	$(BIN)/python -m service serve
+
+.PHONY: proto
+proto: install-dev  ## write service/rpc/generated anew from proto/
+	$(BIN)/python proto/generate.py
+
+.PHONY: test
+test: install-dev  ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: fuzz
+fuzz: install-dev  ## 20,000 requests that nobody should send, and schemathesis: make fuzz ARGS="--count 1000"
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+.PHONY: check
+check: install-dev  ## ruff, mypy --strict, import arrows
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: fix
+fix: install-dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: export
+export: install-dev  ## export a checkpoint to ONNX and TFLite: make export ARGS="RUN/checkpoint.pt models/NAME"
+	$(BIN)/python -m training export $(ARGS)
+
+.PHONY: loadtest
+loadtest: install-dev  ## closed loop against a running server: make loadtest ARGS="--image photo.jpg"
+	$(BIN)/python -m loadtest closed $(ARGS)
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --override requirements/overrides.txt \
+	--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet $(UV_FLAGS)
+
+.PHONY: lock
+lock: install-dev  ## resolve requirements/*.lock anew (UV_FLAGS=--upgrade for newer versions)
+	@# TORCH_FLAGS="--find-links FOLDER" where a CPU build of torch lies, to leave its CUDA packages out.
+	$(BIN)/python -m pip install --quiet uv
+	$(LOCK) --universal -o requirements/service.lock
+	$(LOCK) --extra train --extra loadtest --extra client --extra mqtt --extra otel --group test --group lint \
+		--constraint requirements/service.lock --no-emit-package torch $(TORCH_FLAGS) -o requirements/dev.lock

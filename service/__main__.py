@@ -1,0 +1,257 @@
+"""The command line: serve, predict, camera, models, doctor, key, settings.
+
+Heavy modules are imported by the command that needs them, so that `--help` answers at once.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from service.errors import BlitzError, InvalidOption, InvalidSetting, ModelNotFound
+
+if TYPE_CHECKING:
+    from service.catalog import Catalog
+    from service.types import Segmentation
+
+FAILED, MISUSED = 1, 2
+WATCH_S = 2.0
+
+app = typer.Typer(
+    help="BlitzMask Server: images in, instance masks out. Without a command, it serves.",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Run a command; an error of the user is one line on standard error, and exit status 1 or 2."""
+    try:
+        app(prog_name="blitzmask")
+    except (InvalidOption, InvalidSetting, ModelNotFound) as error:
+        _complain(str(error))
+        sys.exit(MISUSED)
+    except BlitzError as error:
+        _complain(str(error))
+        sys.exit(FAILED)
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@app.command()
+def serve(
+    watch: Annotated[
+        bool, typer.Option(help="Follow the models folder: new models answer once they are tested.")
+    ] = False,
+) -> None:
+    """Serve REST and gRPC until SIGTERM or Ctrl-C. The environment configures it: see `settings`."""
+    from service.environment import read_settings
+
+    settings = read_settings()
+    if watch and not settings.watch_s:
+        settings = settings.model_copy(update={"watch_s": WATCH_S})
+    if settings.workers > 1:
+        from service.workers import run_workers
+
+        raise typer.Exit(run_workers(settings))
+    from service.server import run_server
+
+    raise typer.Exit(run_server(settings))
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Overlay: a file for one image, else a folder.")
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(help="Answer as JSON, as REST gives it; for several images a list, with paths."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Unset: the default model.")] = None,
+    version: Annotated[str | None, typer.Option(help="Unset: the model's newest.")] = None,
+    score_threshold: Annotated[float | None, typer.Option(help="0 to 1. Unset: the model's.")] = None,
+    max_instances: Annotated[int | None, typer.Option(help="Unset: the model's.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Labels to keep, separated by commas.")] = None,
+    masks: Annotated[
+        Literal["rle", "rle_crop", "polygon", "none"], typer.Option(help="Their form in the JSON.")
+    ] = "rle",
+) -> None:
+    """Segment image files without a server. Where a file fails, the others go on; the exit status is 1."""
+    from service.predict import plan_jobs, predict_file, write_json
+    from service.tables import instances_table
+    from service.types import Options
+
+    jobs = plan_jobs(images, output)
+    options = Options(score_threshold, max_instances, _split(classes), masks)
+    segmenter = _load_catalog().get(model, version)
+    answers: list[tuple[Path, Segmentation]] = []
+    for job in jobs:
+        try:
+            found = predict_file(job, segmenter, options)
+        except InvalidOption:
+            raise
+        except (BlitzError, OSError) as error:
+            _complain(f"{job.image}: {error}")
+            continue
+        answers.append((job.image, found))
+        Console().print(instances_table(job.image, found))
+    if json is not None and answers:
+        write_json(json, answers, several=len(jobs) > 1)
+    raise typer.Exit(FAILED if len(answers) < len(jobs) else 0)
+
+
+@app.command()
+def camera(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A webcam's number, an rtsp:// or http:// address, a video file, or a folder of images.",
+            show_default=False,
+        ),
+    ],
+    server: Annotated[
+        str, typer.Option(help="Host and port of the server's gRPC; with TLS grpcs://HOST:PORT.")
+    ] = "localhost:8001",
+    key: Annotated[str | None, typer.Option(help="Key to show to the server, or @FILE that has it.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Authorities to trust, PEM. Unset: the system's.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="Certificate to show to the server, PEM.")] = None,
+    cert_key: Annotated[Path | None, typer.Option(help="Its private key, PEM. Unset: in --cert.")] = None,
+    out: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="jsonl (standard output), video (SOURCE-annotated.mp4), a file.jsonl, a file.mp4, or "
+            r"mqtt://\[user:password@]host\[:port]\[/topic]; several by several --out. Default: jsonl.",
+        ),
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Every frame of a file, as fast as the server answers.")
+    ] = False,
+    track: Annotated[bool, typer.Option(help="Give instances identities that last across frames.")] = True,
+    masks: Annotated[bool, typer.Option(help="Without masks, answers have boxes only.")] = True,
+    max_fps: Annotated[float | None, typer.Option(help="Frames a second, at most. Unset: no limit.")] = None,
+    model: Annotated[str | None, typer.Option(help="Unset: the server's default model.")] = None,
+    version: Annotated[str | None, typer.Option(help="Unset: the model's newest.")] = None,
+    score_threshold: Annotated[float | None, typer.Option(help="0 to 1. Unset: the model's.")] = None,
+    max_instances: Annotated[int | None, typer.Option(help="Unset: the model's.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Labels to keep, separated by commas.")] = None,
+) -> None:
+    """Send a camera or a video to a server; write what it finds as JSON lines, as a video, or to MQTT."""
+    import asyncio
+
+    from service.camera import CameraPlan, run_camera
+    from service.camera.link import Asked
+    from service.camera.plan import parse_source
+    from service.client import Credentials
+    from service.streaming import StreamOptions
+    from service.types import Options
+
+    taken = parse_source(source)
+    policy: Literal["all", "latest"] = "all" if fast or not taken.timed else "latest"
+    segment = Options(score_threshold, max_instances, _split(classes), "rle" if masks else "none")
+    asked = Asked(StreamOptions(segment, policy, max_fps, track), model, version)
+    plan = CameraPlan(taken, server, out or ["jsonl"], asked, Credentials(key, ca, cert, cert_key))
+    asyncio.run(run_camera(plan, Console(stderr=True)))
+
+
+@app.command()
+def models() -> None:
+    """List the models that can serve here, and why others cannot."""
+    from service.tables import models_table
+
+    catalog = _load_catalog()
+    Console().print(models_table(catalog.models()))
+    for folder, reason in catalog.failures.items():
+        _complain(f"{folder} cannot serve: {reason}")
+
+
+@app.command()
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="The findings as JSON on standard output.")] = False,
+) -> None:
+    """Examine this board: runtimes, processor, cores, models and their speed; say what to install or set.
+
+    The exit status is 1 where something that is asked for does not work.
+    """
+    from service.board import read_board
+    from service.doctor import examine, is_fit
+    from service.environment import read_settings
+    from service.shelf import Source
+    from service.tables import findings_table, findings_to_json
+    from service.trial import try_models
+
+    chosen = read_settings()
+    source = Source(chosen.models_dir, chosen.default_model, chosen.choice, chosen.limits)
+    findings = examine(read_board(), chosen, list(try_models(source)))
+    if json:
+        sys.stdout.write(findings_to_json(findings) + "\n")
+    else:
+        Console().print(findings_table(findings))
+    if not is_fit(findings):
+        _complain("this board is not fit to serve what the settings ask for: see the faults")
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def key(
+    name: Annotated[
+        str, typer.Argument(help="What logs and metrics call whoever has the key.", show_default=False)
+    ],
+    rate: Annotated[
+        float, typer.Option(help="Requests and frames a second that it is good for. 0: no limit.")
+    ] = 0.0,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Take a key from standard input instead of making one.")
+    ] = False,
+) -> None:
+    """Make a key, and the entry of BLITZ_API_KEYS or BLITZ_ADMIN_KEYS that lets in whoever shows it."""
+    from service.keys import hash_key, make_key, parse_key
+
+    made = sys.stdin.readline().strip() if stdin else make_key()
+    if not made:
+        raise InvalidOption("standard input has no key in its first line")
+    try:
+        entry = parse_key(f"{name}:{hash_key(made)}" + (f":{rate}" if rate else ""))
+    except ValueError as error:
+        raise InvalidOption(f"key {name}: {error}") from error
+    shown = "" if stdin else f"key    {made}\n"
+    sys.stdout.write(f"{shown}entry  {entry}\n")
+
+
+@app.command()
+def settings() -> None:
+    """List every setting: its environment variable, its value in effect, its meaning."""
+    from service.environment import describe_settings, read_settings
+    from service.tables import settings_table
+
+    Console().print(settings_table(describe_settings(read_settings())))
+
+
+def _split(classes: str | None) -> tuple[str, ...] | None:
+    return None if classes is None else tuple(name.strip() for name in classes.split(","))
+
+
+def _load_catalog() -> "Catalog":
+    """The models, opened for one image at a time on all cores."""
+    from service.catalog import Catalog
+    from service.environment import read_settings
+
+    chosen = read_settings()
+    choice = replace(chosen.choice, threads=chosen.threads * chosen.slots, slots=1)
+    return Catalog.load(chosen.models_dir, default=chosen.default_model, choice=choice, limits=chosen.limits)
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {text}", markup=False)
+
+
+if __name__ == "__main__":
+    main()

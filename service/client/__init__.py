@@ -1,0 +1,38 @@
+"""The service from Python: the same objects as inside it, over REST or gRPC, waiting or with asyncio.
+
+    from service.client import RpcClient, decode_masks, draw_overlay
+
+    with RpcClient("localhost:8001") as client:
+        found = client.segment(photo.read_bytes(), Options(score_threshold=0.5))
+    masks = decode_masks(found)  # bool [N, H, W]
+
+Where the server asks for a key or speaks TLS:
+
+    RpcClient("grpcs://host:8001", credentials=Credentials(key="bm_...", ca=Path("ca.pem")))
+
+`RpcClient` and `AsyncRpcClient` also stream; `RestClient` and `AsyncRestClient` need the extra `client`.
+Every method raises the leaves of `service.errors`: RequestError where the caller can mend it, Unavailable
+where trying again later may help.
+"""
+
+from service.client.credentials import Credentials
+from service.client.models import ModelInfo, ModelList
+from service.client.pictures import decode_masks, pixels_to_png
+from service.client.rest import AsyncRestClient, RestClient
+from service.client.rpc import AsyncRpcClient, RpcClient
+from service.masks.overlay import draw_overlay
+from service.masks.rle import decode_rle
+
+__all__ = [
+    "AsyncRestClient",
+    "AsyncRpcClient",
+    "Credentials",
+    "ModelInfo",
+    "ModelList",
+    "RestClient",
+    "RpcClient",
+    "decode_masks",
+    "decode_rle",
+    "draw_overlay",
+    "pixels_to_png",
+]

@@ -1,0 +1,96 @@
+"""What a client shows to a server, and whom it trusts."""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from service.errors import InvalidOption
+from service.keys import HEADER
+
+SCHEMES = {"grpc": False, "grpcs": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """For servers that ask for a key, or speak TLS with certificates that the system does not know.
+
+    key: shown with every call; `@FILE` in its place reads it there.
+    ca: PEM file of the authorities to trust, instead of the system's.
+    cert, cert_key: PEM files of the client's own certificate, for servers that ask for one.
+    """
+
+    key: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    cert: Path | None = None
+    cert_key: Path | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Of every call, for REST and as gRPC's metadata; raises InvalidOption."""
+        key = self.key
+        if key is not None and key.startswith("@"):
+            key = _read("key", Path(key[1:])).decode(errors="replace").strip()
+        if key is None:
+            return {}
+        if not key.isascii() or not key.isprintable():
+            raise InvalidOption("the key has characters that no header can carry")
+        return {HEADER: key}
+
+    def open_context(self) -> ssl.SSLContext:
+        """For TLS by Python; raises InvalidOption where a file cannot be used."""
+        if self.ca is not None:
+            _read("ca", self.ca)
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except ssl.SSLError as error:
+            raise InvalidOption(f"ca {self.ca}: it is no certificate in PEM form") from error
+        if self.cert is not None:
+            for name, file in (("cert", self.cert), ("cert-key", self.cert_key or self.cert)):
+                _read(name, file)
+            try:
+                context.load_cert_chain(self.cert, self.cert_key, lambda: "")
+            except ssl.SSLError as error:
+                raise InvalidOption(f"cert {self.cert}: it is no certificate with its key") from error
+        return context
+
+    def open_channel(self) -> grpc.ChannelCredentials:
+        """For TLS by gRPC, which says nothing of files that it cannot use; raises InvalidOption."""
+        self.open_context()
+        authorities = None if self.ca is None else self.ca.read_bytes()
+        if self.cert is None:
+            return grpc.ssl_channel_credentials(authorities)
+        key = (self.cert_key or self.cert).read_bytes()
+        return grpc.ssl_channel_credentials(authorities, key, self.cert.read_bytes())
+
+    @property
+    def for_tls(self) -> bool:
+        """Whether there is something in them that only TLS has a use for."""
+        return self.ca is not None or self.cert is not None
+
+
+NOTHING = Credentials()
+
+
+def parse_address(address: str, credentials: Credentials = NOTHING) -> tuple[str, bool]:
+    """The "host:port" of a gRPC address, and whether it speaks TLS; raises InvalidOption.
+
+    >>> parse_address("localhost:8001"), parse_address("grpcs://cam.example:8001")
+    (('localhost:8001', False), ('cam.example:8001', True))
+    """
+    scheme, separator, place = address.partition("://")
+    if not separator:
+        scheme, place = "grpc", address
+    if scheme not in SCHEMES:
+        raise InvalidOption(f"{address}: expected host:port, grpc://host:port or grpcs://host:port")
+    secure = SCHEMES[scheme]
+    if credentials.for_tls and not secure:
+        raise InvalidOption(f"{address}: certificates are for TLS; write grpcs://{place}")
+    return place, secure
+
+
+def _read(name: str, file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidOption(f"{name} {file}: {(error.strerror or str(error)).lower()}") from error

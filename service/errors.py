@@ -1,0 +1,109 @@
+"""What can go wrong, free of any transport.
+
+BlitzError
+├── RequestError            the caller can mend it
+│   ├── InvalidImage        empty, truncated, or not an image at all
+│   ├── ImageTooLarge       more bytes or pixels than the settings allow
+│   ├── UnsupportedMedia    a content type nobody here can read
+│   ├── InvalidOption       an unknown option, or a value out of range
+│   ├── ModelNotFound       no such model or version
+│   ├── ModelRefused        a model cannot be loaded or unloaded; what served before goes on
+│   ├── Unauthorized        the key that this call needs is missing or wrong
+│   └── Forbidden           the key is known, or the page is, but may not do this
+├── Unavailable             the caller can come back later
+│   ├── Overloaded          every slot and every place in the queue is taken
+│   ├── RateLimited         this caller's key has been used too often
+│   ├── DeadlineExceeded    the answer would have come too late
+│   └── NotReady            models are still loading, or the service is stopping
+└── ArtifactError           the operator must mend it
+    ├── InvalidCard         card.json contradicts itself or its files
+    ├── BackendUnavailable  the runtime, provider or delegate asked for is not in effect
+    ├── InvalidSetting      a BLITZ_ variable is unknown, or its value is out of range
+    └── SelfTestFailed      the artifact does not compute what its golden.json says
+
+`rest.problem` and `rpc.convert` map each leaf to a status; a test walks this tree and fails on a gap.
+"""
+
+
+class BlitzError(Exception):
+    """The root; its message is written for whoever has to act on it."""
+
+
+class RequestError(BlitzError):
+    """The caller can mend it."""
+
+
+class InvalidImage(RequestError):
+    """The bytes are empty, truncated, or not an image."""
+
+
+class ImageTooLarge(RequestError):
+    """The image has more bytes or pixels than the settings allow."""
+
+
+class UnsupportedMedia(RequestError):
+    """The request's content type is not one the service reads."""
+
+
+class InvalidOption(RequestError):
+    """An option is unknown, or its value is out of range."""
+
+
+class ModelNotFound(RequestError):
+    """The catalog holds no such model or version."""
+
+
+class ModelRefused(RequestError):
+    """A model cannot be loaded or unloaded; what served before goes on."""
+
+
+class Unauthorized(RequestError):
+    """The key that this call needs is missing or wrong."""
+
+
+class Forbidden(RequestError):
+    """The caller is known, but may not do this."""
+
+
+class Unavailable(BlitzError):
+    """The caller can come back later."""
+
+
+class Overloaded(Unavailable):
+    """Every worker slot and every place in the queue is taken."""
+
+
+class RateLimited(Unavailable):
+    """This caller's key has been used too often."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(Unavailable):
+    """The answer would have come after the caller stopped waiting."""
+
+
+class NotReady(Unavailable):
+    """Models are still loading, or the service is stopping."""
+
+
+class ArtifactError(BlitzError):
+    """The operator must mend a model folder or a setting."""
+
+
+class InvalidCard(ArtifactError):
+    """card.json is malformed, or contradicts the files beside it."""
+
+
+class BackendUnavailable(ArtifactError):
+    """The runtime, provider or delegate asked for is not in effect."""
+
+
+class InvalidSetting(ArtifactError):
+    """An environment variable is unknown, or its value cannot be used."""
+
+
+class SelfTestFailed(ArtifactError):
+    """The artifact does not compute what its golden.json says it should."""

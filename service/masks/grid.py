@@ -1,0 +1,106 @@
+"""Where the image's pixels fall between the samples of a low-resolution field.
+
+A field covers the canvas; its sample (i, j) stands at the centre of the canvas cell (i, j). A pixel's value
+is the bilinear interpolation at the pixel's centre, clamped at the field's border (as `cv2.resize` does, and
+torch with `align_corners=False`).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from service.types import Floats, Instances, Ints, Placement, Size
+
+Doubles = npt.NDArray[np.float64]
+
+_COMMON = 20_000  # pixels of an image's two sides together, up to which its grid may be kept: 320 kB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """Pixels of the image along one axis, between the samples of a field.
+
+    pixels: how many pixels the image has along this axis, samples: how many samples the field has.
+    pitch: samples per pixel.
+    below: int64 [pixels], the last sample at or before each pixel's centre, never decreasing.
+    weights: float64 [pixels], in [0, 1): the weight of the sample after that one.
+    first_pixels: int64 [samples + 1], the first pixel at or after each sample, and the number of pixels.
+    """
+
+    pixels: int
+    samples: int
+    pitch: float
+    below: Ints
+    weights: Doubles
+    first_pixels: Ints
+
+    def locate(self, pixels: Doubles) -> Doubles:
+        """The centres of pixels (float64, whole numbers) in sample coordinates, clamped to the field."""
+        return _locate(pixels, self.pitch, self.samples)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Both axes of an image against a field."""
+
+    rows: Axis
+    columns: Axis
+
+
+def place_grid(placement: Placement, field: Size) -> Grid:
+    """The grid of a placed image against a field of `field` samples over the whole canvas.
+
+    >>> grid = place_grid(Placement(Size(4, 8), Size(8, 8), Size(4, 8)), Size(2, 2))
+    >>> grid.columns.below.tolist(), grid.columns.weights[:4].tolist()
+    ([0, 0, 0, 0, 0, 0, 1, 1], [0.0, 0.0, 0.125, 0.375])
+    """
+    common = placement.image.height + placement.image.width <= _COMMON
+    return (_remember_grid if common else _compute_grid)(placement, field)
+
+
+def _compute_grid(placement: Placement, field: Size) -> Grid:
+    image, canvas = placement.image, placement.canvas
+    return Grid(
+        rows=_place_axis(image.height, placement.scale_y * field.height / canvas.height, field.height),
+        columns=_place_axis(image.width, placement.scale_x * field.width / canvas.width, field.width),
+    )
+
+
+# A camera's frames, and most collections of pictures, are of few sizes.
+_remember_grid = lru_cache(16)(_compute_grid)
+
+
+def _place_axis(pixels: int, pitch: float, samples: int) -> Axis:
+    at = _locate(np.arange(pixels, dtype=np.float64), pitch, samples)
+    below = at.astype(np.int64)
+    weights, first_pixels = at - below, below.searchsorted(np.arange(samples + 1))
+    for array in (below, weights, first_pixels):
+        array.flags.writeable = False
+    return Axis(pixels, samples, pitch, below, weights, first_pixels)
+
+
+def _locate(pixels: Doubles, pitch: float, samples: int) -> Doubles:
+    centres: Doubles = (pixels + 0.5) * pitch - 0.5
+    return np.minimum(np.maximum(centres, 0), samples - 1)
+
+
+def place_windows(instances: Instances, placement: Placement) -> Ints:
+    """The pixels whose centres lie in the instances' boxes: int64 [N, 4] xyxy, image frame."""
+    return boxes_to_windows(placement.boxes_to_image(instances.boxes_xyxy_canvas), placement.image)
+
+
+def boxes_to_windows(boxes_xyxy_image: Floats, image: Size) -> Ints:
+    """The pixels whose centres lie in half-open boxes: int64 [N, 4], half-open (x1, y1, x2, y2) in the image.
+
+    Boxes that hold no pixel's centre, or a NaN, give (0, 0, 0, 0).
+
+    >>> boxes_to_windows(np.array([[0.5, -9, 2.5, 0.6], [7, 7, 7, 9]], np.float32), Size(10, 10)).tolist()
+    [[0, 0, 2, 1], [0, 0, 0, 0]]
+    """
+    limits = np.array([image.width, image.height] * 2, np.float64)
+    centres = np.maximum(boxes_xyxy_image.astype(np.float64) - 0.5, 0)
+    windows = np.ceil(np.minimum(centres, limits))  # [N, 4]
+    windows[~(windows[:, :2] < windows[:, 2:]).all(axis=1)] = 0  # NaN is not less than anything
+    return windows.astype(np.int64)

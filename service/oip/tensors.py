@@ -1,0 +1,171 @@
+"""Tensors as the protocol writes them: a datatype's name, a shape, elements row by row."""
+
+import binascii
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from service.errors import InvalidOption
+
+Array: TypeAlias = npt.NDArray[Any]
+Shape: TypeAlias = tuple[int, ...]
+
+FREE = -1
+BYTES = "BYTES"
+DTYPES: dict[str, np.dtype[Any]] = {
+    "UINT8": np.dtype("u1"),
+    "INT64": np.dtype("<i8"),
+    "FP32": np.dtype("<f4"),
+    BYTES: np.dtype(object),
+}
+LENGTH = struct.Struct("<I")  # in front of each element of BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """What a model says of an input or output; an extent may be FREE."""
+
+    name: str
+    datatype: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """An output: elements of the datatype's dtype; those of BYTES are `bytes`."""
+
+    name: str
+    datatype: str
+    array: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offered:
+    """An input as it arrived: `raw` as it lies in memory, or `values` one by one, nested or not."""
+
+    name: str
+    datatype: str
+    shape: Shape
+    raw: bytes | memoryview | None = None
+    values: Sequence[object] | None = None
+
+
+def check_tensor(spec: TensorSpec, offered: Offered) -> None:
+    """Raises InvalidOption unless datatype and shape are what `spec` says; looks at no element."""
+    if offered.datatype != spec.datatype:
+        raise InvalidOption(
+            f"input {spec.name} has datatype {offered.datatype:.20}, expected {spec.datatype}"
+        )
+    fits = len(offered.shape) == len(spec.shape) and all(
+        extent > 0 if wanted == FREE else extent == wanted
+        for extent, wanted in zip(offered.shape, spec.shape, strict=True)
+    )
+    if not fits:
+        expected = (
+            f"{list(spec.shape)}, -1 standing for 1 or more" if FREE in spec.shape else list(spec.shape)
+        )
+        raise InvalidOption(f"input {spec.name} has shape {list(offered.shape[:8])}, expected {expected}")
+
+
+def read_tensor(offered: Offered) -> Array:
+    """The elements of an input that has been checked, in its shape; raises InvalidOption."""
+    if offered.raw is not None:
+        return _split_bytes(offered) if offered.datatype == BYTES else _view(offered)
+    if offered.values is None:
+        raise InvalidOption(f"input {offered.name} has no data")
+    return _collect_bytes(offered) if offered.datatype == BYTES else _convert(offered)
+
+
+def write_tensor(tensor: Tensor) -> bytes:
+    """The elements as they lie in memory.
+
+    >>> write_tensor(Tensor("labels", BYTES, np.array([b"cat"], object)))
+    b'\\x03\\x00\\x00\\x00cat'
+    """
+    if tensor.datatype == BYTES:
+        return b"".join(LENGTH.pack(len(element)) + element for element in tensor.array.flat)
+    return tensor.array.astype(DTYPES[tensor.datatype], copy=False).tobytes()
+
+
+def _view(offered: Offered) -> Array:
+    assert offered.raw is not None
+    dtype = DTYPES[offered.datatype]
+    found, expected = len(offered.raw), math.prod(offered.shape) * dtype.itemsize
+    if found != expected:
+        raise InvalidOption(
+            f"input {offered.name} has {found} bytes, its shape {list(offered.shape)} has {expected}"
+        )
+    return np.frombuffer(offered.raw, dtype).reshape(offered.shape)
+
+
+def _split_bytes(offered: Offered) -> Array:
+    """Elements of BYTES, each of which says its length."""
+    assert offered.raw is not None
+    elements: list[bytes] = []
+    rest = memoryview(offered.raw)
+    while rest and len(elements) <= math.prod(offered.shape):  # no more work than the shape is worth
+        head, rest = rest[: LENGTH.size], rest[LENGTH.size :]
+        length = int.from_bytes(head, "little")
+        if len(head) < LENGTH.size or length > len(rest):
+            raise InvalidOption(
+                f"input {offered.name} is cut short: each element is its length in 4 bytes, little-endian, "
+                "and then its bytes"
+            )
+        elements.append(bytes(rest[:length]))
+        rest = rest[length:]
+    return _pack(elements, offered)
+
+
+def _collect_bytes(offered: Offered) -> Array:
+    """Elements of BYTES one by one: `bytes`, or text in base64."""
+    assert offered.values is not None
+    _check_count(len(offered.values), offered)
+    return _pack([_read_element(value, offered.name) for value in offered.values], offered)
+
+
+def _read_element(value: object, name: str) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise InvalidOption(f"input {name} has an element that is neither binary nor text in base64")
+    try:
+        return binascii.a2b_base64(value, strict_mode=True)
+    except ValueError as error:
+        raise InvalidOption(f"input {name} is not base64, which JSON needs: {str(error).lower()}") from error
+
+
+def _convert(offered: Offered) -> Array:
+    """Whole numbers one by one, nested or flat."""
+    dtype = DTYPES[offered.datatype]
+    limits = np.iinfo(dtype)
+    try:
+        values = np.array(offered.values, object).ravel()  # as they are: numpy would round, and read texts
+    except ValueError:  # nested unevenly
+        values = np.array([None], object)
+    if set(map(type, values)) != {int} or values.min() < limits.min or values.max() > limits.max:
+        raise InvalidOption(
+            f"input {offered.name} has elements that are no {offered.datatype}, "
+            f"a whole number from {limits.min} to {limits.max}, or it is nested unevenly"
+        )
+    _check_count(values.size, offered)
+    return np.array(values, dtype).reshape(offered.shape)
+
+
+def _pack(elements: list[bytes], offered: Offered) -> Array:
+    _check_count(len(elements), offered)
+    array = np.empty(len(elements), object)
+    array[:] = elements
+    return array.reshape(offered.shape)
+
+
+def _check_count(count: int, offered: Offered) -> None:
+    expected = math.prod(offered.shape)
+    if count != expected:
+        raise InvalidOption(
+            f"input {offered.name} has {count} elements, its shape {list(offered.shape)} has {expected}"
+        )

@@ -1,0 +1,1 @@
+"""REST: the same answers as JSON, COCO results or pictures."""

@@ -1,0 +1,61 @@
+"""The REST application: one engine, its endpoints, and one face for every error."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service import __version__
+from service.engine import Engine
+from service.errors import BlitzError
+from service.rest import admin as admins
+from service.rest import docs, live, models, oip, pages, probes, segment
+from service.rest.boundary import Boundary
+from service.rest.direct import Direct
+from service.rest.guard import Guard
+from service.rest.problem import answer_blitz_error, answer_http_error, answer_validation_error
+from service.rules import ANYBODY, Rules
+
+SUMMARY = "Real-time instance segmentation: an image in, COCO-RLE masks, boxes and scores out."
+
+
+class Application(FastAPI):
+    """FastAPI, but for the one endpoint that should cost as little as can be."""
+
+    direct: Direct
+    front: ASGIApp  # of `direct`
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self.front if self.direct.answers(scope) else super().__call__
+        await answer(scope, receive, send)
+
+
+def create_app(engine: Engine, *, max_body: int, rules: Rules = ANYBODY) -> Application:
+    """The application over `engine`; it refuses bodies of more than `max_body` bytes.
+
+    `rules`: who has to show a key.
+    """
+    app = Application(
+        title="BlitzMask Server",
+        summary=SUMMARY,
+        version=__version__,
+        openapi_url=None,  # `docs` serves it, completed
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.engine = engine
+    app.state.max_body = max_body
+    app.state.rules = rules
+    for part in (segment, live, models, admins, oip, probes, docs, pages):
+        app.include_router(part.router)
+    app.add_exception_handler(BlitzError, answer_blitz_error)
+    app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(RequestValidationError, answer_validation_error)
+    app.front = app.direct = Direct(app, segment.router)
+    if rules.callers.required:
+        app.add_middleware(Guard, rules=rules)
+        app.front = Guard(app.front, rules)
+    app.add_middleware(Boundary, engine=engine)
+    app.front = Boundary(app.front, engine)
+    return app

@@ -1,0 +1,179 @@
+"""The parts of the OpenAPI description that FastAPI cannot derive: bodies, formats, problems."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from service.rest.answers import COCO_RESULTS, LABEL_MAP
+from service.rest.guard import needs_key
+from service.rest.problem import CHALLENGE, MEDIA_TYPE, STATUS, problem_type
+from service.rest.schemas import CocoResult, Problem, SegmentAnswer
+
+Responses = dict[int | str, dict[str, Any]]
+
+TAGS = [
+    {"name": "segmentation", "description": "An image in, instances out."},
+    {"name": "models", "description": "What answers, and what computes it."},
+    {"name": "operations", "description": "Probes and metrics."},
+]
+
+PROBLEMS = {
+    400: "The image cannot be read, or an option is unknown or out of range.",
+    401: "The key that this call needs is missing or wrong.",
+    403: "The key is known, but may not do this.",
+    404: "There is no such model or version.",
+    406: "No format that Accept asks for can be given.",
+    409: "The model cannot be loaded or unloaded; what answered before goes on.",
+    413: "The body or the image is larger than the service accepts.",
+    415: "The content type does not carry an image.",
+    429: "The key has been used too often: come back after Retry-After seconds.",
+    500: "The service failed; its log has the reason under the request's id.",
+    503: "Not ready, or every slot and the queue are full: come back after Retry-After seconds.",
+    504: "The deadline passed before the work could begin.",
+}
+
+
+def _header(text: str, example: str) -> dict[str, object]:
+    return {"description": text, "schema": {"type": "string"}, "example": example}
+
+
+HEADERS = {
+    "X-Request-Id": _header("The caller's, or a new one; log lines carry it.", "cam-7.42"),
+    "traceparent": _header(
+        "W3C trace context: this request's place in the caller's trace, where there is one.",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01",
+    ),
+}
+RETRY = {"Retry-After": _header("Seconds after which to come back.", "1")}
+ADVICE = {
+    401: {"WWW-Authenticate": _header("How to say who calls.", CHALLENGE)},
+    429: RETRY,
+    503: RETRY,
+}
+
+SCHEMES = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer"},
+}
+EITHER: list[dict[str, list[str]]] = [{name: []} for name in SCHEMES]
+
+# A grey square: an example has to be a body that the service takes.
+TINY_WEBP = "UklGRiQAAABXRUJQVlA4IBgAAAAwAQCdASoIAAgAAsBMJaQAA3AA/vAnAAA="
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+SEGMENT_BODY = {
+    "required": True,
+    "description": "An encoded image (JPEG, PNG, WebP, BMP, TIFF, ...) in one of three wrappings.",
+    "content": {
+        "image/jpeg": _BINARY,
+        "image/png": _BINARY,
+        "image/*": _BINARY,
+        "application/octet-stream": _BINARY,
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "additionalProperties": False,
+                "properties": {"image": {"type": "string", "format": "binary"}},
+            }
+        },
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "additionalProperties": False,
+                "properties": {"image": {"type": "string", "format": "byte", "description": "Base64."}},
+            },
+            "example": {"image": TINY_WEBP},
+        },
+    },
+}
+
+
+def problems(*statuses: int) -> Responses:
+    """The descriptions of problem responses, and of 500, which any path may give."""
+    return {
+        status: {
+            "description": PROBLEMS[status],
+            "headers": HEADERS | ADVICE.get(status, {}),
+            "content": {MEDIA_TYPE: {"schema": _reference(Problem), "example": _give_example(status)}},
+        }
+        for status in (*statuses, 500)
+    }
+
+
+def _give_example(status: int) -> dict[str, object]:
+    """A problem of this status: of ours the first that has it."""
+    kind = next((kind for kind, code in STATUS.items() if code == status and status != 500), None)
+    return {
+        "type": problem_type(kind) if kind else "about:blank",
+        "title": (kind.__doc__ or "").rstrip(".") if kind else HTTPStatus(status).phrase,
+        "status": status,
+        "detail": PROBLEMS[status],
+        "instance": "urn:request:cam-7.42",
+    }
+
+
+def _reference(schema: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema.__name__}"}
+
+
+SEGMENT_RESPONSES: Responses = {
+    200: {
+        "model": SegmentAnswer,
+        "description": "The instances, best score first.",
+        "headers": HEADERS
+        | {
+            "Server-Timing": _header(
+                "Milliseconds by stage.", "queue;dur=0.05, decode;dur=1.6, prepare;dur=0.1, infer;dur=9.7"
+            ),
+        },
+        "content": {
+            "application/json": {},  # FastAPI adds the schema; here for the order
+            COCO_RESULTS: {"schema": {"type": "array", "items": _reference(CocoResult)}},
+            "image/png": _BINARY,
+            "image/jpeg": _BINARY,
+            LABEL_MAP: _BINARY,
+        },
+    },
+    **problems(400, 404, 406, 413, 415, 503, 504),
+}
+
+
+def describe_app(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description: FastAPI's, with our problems in the place of its 422s."""
+    description = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        routes=app.routes,
+        tags=TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    for path, verbs in description["paths"].items():
+        for operation in verbs.values():
+            operation["responses"].pop("422", None)
+            _describe_keys(operation, needed=needs_key(path, app.state.rules))
+    description["components"]["securitySchemes"] = SCHEMES
+    schemas = description["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    _, ours = models_json_schema(
+        [(Problem, "serialization"), (CocoResult, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas.update(ours["$defs"])
+    return description
+
+
+def _describe_keys(operation: dict[str, Any], *, needed: bool) -> None:
+    """Say that an operation takes keys, where it does; who changes models always needs one."""
+    if needed:
+        refusals = {str(status): content for status, content in problems(401, 429).items()}
+        operation["responses"] = refusals | operation["responses"]
+    if needed or "403" in operation["responses"]:
+        operation["security"] = EITHER

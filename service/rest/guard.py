@@ -1,0 +1,100 @@
+"""Who comes in: keys for requests and live streams, and the pages that may open a live stream."""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from service.access import Access
+from service.callers import Caller
+from service.errors import BlitzError, Forbidden
+from service.keys import read_key, read_subprotocol_key
+from service.rest.problem import KEY, answer_blitz_error
+from service.rules import Rules
+
+OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json"}
+PAGE = "/page/"
+METRICS = "/metrics"
+PORTS = {"http": 80, "https": 443}
+
+
+class Guard:
+    """Wraps an application that asks for keys; what needs none goes straight through."""
+
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+        self.app = app
+        self._rules = rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if needs_key(scope["path"], self._rules):
+            try:
+                caller = self._rules.callers.admit(Headers(scope=scope))
+                scope[KEY].key = caller.name
+                caller.charge()
+            except BlitzError as error:
+                refuse = await answer_blitz_error(Request(scope), error)
+                return await refuse(scope, receive, send)
+        return await self.app(scope, receive, send)
+
+
+def admit_live(websocket: WebSocket, rules: Rules) -> Caller | None:
+    """Who opens a live stream, None where nobody has to say; raises Forbidden, Unauthorized, RateLimited.
+
+    A page cannot choose the headers of its WebSocket: it gives its key as a subprotocol.
+    """
+    headers = websocket.headers
+    check_origin(headers.get("origin"), headers.get("host", ""), rules.origins)
+    if not rules.callers.required:
+        return None
+    caller = rules.callers.identify(
+        read_key(headers) or read_subprotocol_key(websocket.scope["subprotocols"])
+    )
+    caller.charge()
+    return caller
+
+
+def needs_key(path: str, rules: Rules) -> bool:
+    """Whether only who shows a key gets an answer there; what is new needs one until it is listed here.
+
+    >>> needs_key("/v1/segment", Rules())
+    False
+    """
+    if not rules.callers.required or path in OPEN or path.startswith(PAGE):
+        return False
+    return path != METRICS or not rules.open_metrics
+
+
+async def refuse_live(websocket: WebSocket, access: Access, error: BlitzError) -> None:
+    """Answer the handshake as a request that fails."""
+    websocket.scope[KEY] = access
+    response = await answer_blitz_error(websocket, error)
+    response.headers["x-request-id"] = access.request_id
+    await websocket.receive()
+    await websocket.send_denial_response(response)
+
+
+def check_origin(origin: str | None, host: str, allowed: tuple[str, ...]) -> None:
+    """Raises Forbidden for a page of another site than `host`, unless it is allowed; programs send no origin.
+
+    >>> check_origin("https://cam.example", "cam.example:443", ())
+    >>> check_origin("http://evil.example", "localhost:8000", ())
+    Traceback (most recent call last):
+    service.errors.Forbidden: pages of http://evil.example may not open streams here; see BLITZ_ORIGINS
+    """
+    if origin is None or "*" in allowed or origin.lower() in (site.lower().rstrip("/") for site in allowed):
+        return
+    if (asked := _read_site(origin)) is None or asked != _read_site(f"{origin.partition(':')[0]}://{host}"):
+        raise Forbidden(f"pages of {origin[:80]} may not open streams here; see BLITZ_ORIGINS")
+
+
+def _read_site(origin: str) -> tuple[str, int | None] | None:
+    """Host and port of an origin; None where it has none."""
+    try:
+        parts = urlsplit(origin)
+        return (parts.hostname, parts.port or PORTS.get(parts.scheme)) if parts.hostname else None
+    except ValueError:
+        return None

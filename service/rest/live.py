@@ -1,0 +1,217 @@
+"""`WS /v1/live`: frames in, answers out, for as long as a browser likes.
+
+The first message is the stream's options as JSON text, or already a frame, for the defaults. From then on
+every binary message is a frame; a text message before it may give its id, its capture time, its raw format.
+Every answer is one text message: that of `POST /v1/segment` or a problem, and the frame's id and age in it.
+"""
+
+import asyncio
+from typing import TypeVar
+
+import orjson
+from fastapi import APIRouter, WebSocket
+from pydantic import BaseModel, ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from service.access import Access, choose_request_id
+from service.callers import Caller
+from service.engine import Answer, Engine
+from service.errors import BlitzError, ImageTooLarge, InvalidOption, Unavailable
+from service.framelog import FrameLog
+from service.rest.asked import FrameHeader, LiveOptions
+from service.rest.convert import Json, answer_to_json
+from service.rest.guard import admit_live, refuse_live
+from service.rest.problem import error_to_problem
+from service.rest.segment import query_to_options
+from service.rules import Rules
+from service.streaming import (
+    Frame,
+    FrameResult,
+    Picture,
+    RawImage,
+    StreamOptions,
+    read_frames,
+    unless_stopped,
+)
+from service.tracing import TRACEPARENT, TRACESTATE
+from service.types import Segmentation, Size
+
+router = APIRouter()
+
+PATH = "/v1/live"
+SUBPROTOCOL = "blitzmask.v1"  # for a page to ask for beside its key's, because one has to be chosen
+# RFC 6455, section 7.4, and IANA's registry: what the client can do about the end of its stream.
+ENDED, MEND, FAILED, RESTART, LATER = 1000, 1008, 1011, 1012, 1013
+REASON_BYTES = 123
+
+S = TypeVar("S", bound=BaseModel)
+
+
+@router.websocket(PATH)
+async def live(websocket: WebSocket) -> None:
+    """One stream, with a record of how it ended."""
+    engine: Engine = websocket.app.state.engine
+    access = Access("rest", choose_request_id(websocket.headers.get("x-request-id")))
+    access.about = {"method": "WS", "path": PATH}
+    told = websocket.headers
+    access.span = engine.tracer.begin(told.get(TRACEPARENT), told.get(TRACESTATE))
+    try:
+        caller = admit_live(websocket, websocket.app.state.rules)
+    except BlitzError as error:
+        await refuse_live(websocket, access, error)
+        return access.write(engine.metrics, f"WS {PATH}")
+    access.key = caller.name if caller else None
+    chosen = SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None
+    await websocket.accept(chosen, headers=_describe_access(access))
+    stream = LiveStream(websocket, engine, access, caller)
+    try:
+        await stream.answer()
+    except WebSocketDisconnect:
+        access.outcome = "gone"
+    except asyncio.CancelledError:
+        access.outcome = "cancelled"
+        raise
+    except Exception as error:
+        await stream.refuse(error)
+    finally:
+        access.write(engine.metrics, f"WS {PATH}")
+
+
+class LiveStream:
+    """The frames and answers of one connection."""
+
+    def __init__(self, websocket: WebSocket, engine: Engine, access: Access, caller: Caller | None) -> None:
+        self._websocket = websocket
+        self._caller = caller
+        self._rules: Rules = websocket.app.state.rules
+        self._engine = engine
+        self._access = access
+        self._log = FrameLog(engine.metrics, access, f"WS {PATH} frame")
+        self._max_body: int = websocket.app.state.max_body
+        self._early: bytes | None = None  # a frame that came in place of the options
+        self._count = 0
+
+    async def answer(self) -> None:
+        """Answer until the client says that no frame follows, or the service stops; then close.
+
+        Raises WebSocketDisconnect when the client is gone, and BlitzError's leaves where its options are
+        wrong, the service is not ready, or too many streams are open.
+        """
+        stopping = self._engine.stopping
+        asked = await unless_stopped(self._read_options(), stopping, within_s=self._rules.first_s)
+        if asked is not None:
+            options, model, version = _read_stream_options(asked), asked.model or None, asked.version or None
+            with self._engine.open_stream(options, model, version) as session:
+                frames = read_frames(self._read, stopping, within_s=self._rules.idle_s)
+                await session.run(frames, self._send)
+        if stopping.is_set():
+            await self._websocket.close(RESTART, "the service is stopping")
+        else:
+            await self._websocket.close(ENDED)
+
+    async def refuse(self, error: Exception) -> None:
+        """Tell why the stream cannot go on, and close it."""
+        self._access.failed(error)
+        problem = error_to_problem(error, self._access.request_id)
+        try:
+            await self._send_json(problem)
+            await self._websocket.close(_choose_code(error), _shorten(str(problem["detail"])))
+        except (WebSocketDisconnect, RuntimeError):  # nobody is there to be told
+            pass
+
+    async def _read_options(self) -> LiveOptions:
+        message = await self._receive()
+        if isinstance(message, bytes):
+            self._early = message
+            return LiveOptions()
+        return _parse(LiveOptions, message)
+
+    async def _read(self) -> Frame | None:
+        """The next frame with what was said about it; None where the client says that there is none."""
+        header = FrameHeader()
+        fault: BlitzError | None = None
+        while isinstance(message := await self._receive(), str):
+            try:
+                header, fault = _parse(FrameHeader, message), None
+            except InvalidOption as error:
+                fault = error
+            if header.end:
+                return None
+        number = self._count if header.frame_id is None else header.frame_id
+        self._count += 1
+        if fault is None and self._caller is not None:
+            fault = self._caller.count()
+        picture = fault or self._describe_picture(message, header)
+        return Frame(number, header.capture_time_us, picture, asyncio.get_running_loop().time())
+
+    def _describe_picture(self, data: bytes, header: FrameHeader) -> Picture:
+        if len(data) > self._max_body:
+            return ImageTooLarge(f"{len(data)} bytes are more than the {self._max_body} this service accepts")
+        if header.raw is None:
+            return data
+        return RawImage(header.raw.format, Size(header.raw.height, header.raw.width), data)
+
+    async def _receive(self) -> str | bytes:
+        if self._early is not None:
+            early, self._early = self._early, None
+            return early
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1006))
+        text: str | None = message.get("text")
+        data: bytes = message.get("bytes") or b""
+        return data if text is None else text
+
+    async def _send(self, result: FrameResult) -> None:
+        content: Json = {"frame_id": result.id, "age_ms": result.age_ms, "dropped": result.dropped}
+        if result.captured_us is not None:
+            content["capture_time_us"] = result.captured_us
+        outcome = result.outcome
+        if isinstance(outcome, Segmentation):
+            content |= answer_to_json(Answer(outcome, result.queue_ms))
+        else:
+            content |= error_to_problem(outcome, self._access.request_id)
+        self._log.write(result)
+        await self._send_json(content)
+
+    async def _send_json(self, content: Json) -> None:
+        await self._websocket.send_text(orjson.dumps(content).decode())
+
+
+def _describe_access(access: Access) -> list[tuple[bytes, bytes]]:
+    """The headers of the handshake's answer."""
+    headers = [(b"x-request-id", access.request_id.encode())]
+    if access.span is not None:
+        headers.append((TRACEPARENT.encode(), access.span.context.traceparent.encode()))
+    return headers
+
+
+def _parse(schema: type[S], text: str) -> S:
+    """A message as its schema has it; raises InvalidOption."""
+    try:
+        return schema.model_validate_json(text)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, item['loc'])) or 'message'}: {item['msg']}" for item in error.errors())
+        raise InvalidOption("; ".join(faults)) from error
+
+
+def _read_stream_options(asked: LiveOptions) -> StreamOptions:
+    return StreamOptions(
+        segment=query_to_options(asked),
+        policy=asked.policy,
+        max_fps=asked.max_fps,
+        track=asked.track,
+        track_overlap=asked.track_overlap,
+        track_memory=asked.track_memory_s,
+    )
+
+
+def _choose_code(error: Exception) -> int:
+    if isinstance(error, Unavailable):
+        return LATER
+    return MEND if isinstance(error, BlitzError) else FAILED
+
+
+def _shorten(reason: str) -> str:
+    """As much of a reason as fits a closing message."""
+    return reason.encode()[:REASON_BYTES].decode(errors="ignore")

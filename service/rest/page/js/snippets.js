@@ -1,0 +1,68 @@
+/**
+ * What to copy: the request as a curl line, the answer as JSON.
+ *
+ * @import { Answer, State } from "./types.js"
+ */
+
+import { segmentUrl } from "./api.js";
+import { currentKey } from "./key.js";
+import { classCounts, defaultThreshold } from "./state.js";
+
+const SHOWN_COUNTS = 48; // characters of a mask's run lengths that are worth reading
+const SHOWN_CORNERS = 12; // numbers of a ring's corners
+
+/**
+ * The command that gives what the page shows; what is the server's default anyway is left out.
+ *
+ * @param {State} state with a picture
+ * @returns {string}
+ */
+export function curlLine(state) {
+  const { model, models, masks, threshold, hidden, picture } = state;
+  const url = segmentUrl({
+    ...(model !== models[0] && { model: model?.name, version: model?.version }),
+    ...(threshold !== defaultThreshold(model) && { score_threshold: threshold }),
+    ...(masks !== "rle" && { masks }),
+    ...(hidden.size && { classes: keptClasses(state).join(",") }),
+  });
+  return [
+    `curl ${quote(url.href)}`,
+    ...(currentKey() ? ['-H "X-API-Key: $KEY"'] : []),
+    `-H ${quote(`Content-Type: ${picture?.blob.type || "application/octet-stream"}`)}`,
+    `--data-binary ${quote(`@${picture?.name}`)}`,
+  ].join(" \\\n  ");
+}
+
+/** @param {State} state @returns {string[]} */
+function keptClasses(state) {
+  const labels = classCounts(state).map(([label]) => label);
+  return labels.filter((label) => !state.hidden.has(label));
+}
+
+/** @param {string} text @returns {string} as one word of a POSIX shell */
+function quote(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/**
+ * The answer, indented, each list of numbers on one line.
+ *
+ * @param {Answer} answer
+ * @param {{short: boolean}} options short: with the masks' run lengths and rings cut, for reading
+ * @returns {string}
+ */
+export function answerJson(answer, { short }) {
+  const text = JSON.stringify(answer, short ? shortenMasks : undefined, 2);
+  return text.replace(/\[[\s\d.,eE+"…-]*\]/g, (list) =>
+    list.replace(/\s+/g, " ").replace(/^\[ | \]$/g, (edge) => edge.trim()),
+  );
+}
+
+/** @param {string} key @param {unknown} value @returns {unknown} */
+function shortenMasks(key, value) {
+  if (key === "counts" && typeof value === "string" && value.length > SHOWN_COUNTS) {
+    return `${value.slice(0, SHOWN_COUNTS)}…`;
+  }
+  const isRing = Array.isArray(value) && typeof value[0] === "number";
+  return isRing && value.length > SHOWN_CORNERS ? [...value.slice(0, SHOWN_CORNERS), "…"] : value;
+}

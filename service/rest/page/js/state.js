@@ -1,0 +1,123 @@
+/**
+ * What the page starts with, and what follows from what it knows.
+ *
+ * @import { Answer, Instance, Model, State } from "./types.js"
+ */
+
+// The server is asked once for all down to this score; the slider then only filters.
+export const SCORE_FLOOR = 0.05;
+const DEFAULT_THRESHOLD = 0.3;
+
+export const NOTHING_HIGHLIGHTED = { hovered: null, pinned: null, followed: null };
+
+/** @returns {State} */
+export function initialState() {
+  return {
+    models: [],
+    model: null,
+    masks: "rle",
+    phase: "empty",
+    failure: null,
+    picture: null,
+    visible: false,
+    answer: null,
+    roundTrip: 0,
+    threshold: DEFAULT_THRESHOLD,
+    hidden: new Set(),
+    layers: { masks: true, boxes: true, labels: true },
+    ...NOTHING_HIGHLIGHTED,
+    live: null,
+  };
+}
+
+/** @param {Model | null} model */
+export function defaultThreshold(model) {
+  return Math.max(SCORE_FLOOR, model?.score_threshold ?? DEFAULT_THRESHOLD);
+}
+
+/**
+ * The instances that score high enough, with their place in the answer; best first.
+ *
+ * @param {Pick<State, "answer" | "threshold">} state
+ * @returns {{index: number, instance: Instance}[]}
+ */
+export function scoringInstances({ answer, threshold }) {
+  const all = (answer?.instances ?? []).map((instance, index) => ({ index, instance }));
+  return all.filter(({ instance }) => instance.score >= threshold);
+}
+
+/**
+ * The instances to show: those that score high enough and whose class is not switched off.
+ *
+ * @param {Pick<State, "answer" | "threshold" | "hidden">} state
+ */
+export function visibleInstances(state) {
+  return scoringInstances(state).filter(({ instance }) => !state.hidden.has(instance.label));
+}
+
+/**
+ * The same in the order of the list: best first, and while the webcam runs by identity, so that rows stay.
+ *
+ * @param {Pick<State, "answer" | "threshold" | "hidden" | "live">} state
+ */
+export function listedInstances(state) {
+  const shown = visibleInstances(state);
+  if (!state.live) return shown;
+  /** @param {{instance: Instance}} shown */
+  const rank = ({ instance }) => instance.track_id ?? Number.MAX_SAFE_INTEGER;
+  return shown.sort((first, second) => rank(first) - rank(second));
+}
+
+/**
+ * What stays highlighted when a frame takes another's place: the same objects, wherever they are ranked now.
+ * One that is pinned is followed even while it is out of sight.
+ *
+ * @param {Pick<State, "answer" | "hovered" | "followed">} before
+ * @param {Answer} answer of the new frame
+ */
+export function keepHighlight({ answer: before, hovered, followed }, answer) {
+  const touched = hovered === null ? null : (before?.instances[hovered]?.track_id ?? null);
+  return { hovered: findTrack(answer, touched), pinned: findTrack(answer, followed) };
+}
+
+/** @param {Answer} answer @param {number | null} id of an identity @returns {number | null} its place */
+function findTrack(answer, id) {
+  const place = id === null ? -1 : answer.instances.findIndex(({ track_id }) => track_id === id);
+  return place < 0 ? null : place;
+}
+
+/**
+ * The answer as the server gives it at the threshold and with the classes chosen.
+ *
+ * @param {State} state
+ * @returns {Answer | null}
+ */
+export function visibleAnswer(state) {
+  const instances = visibleInstances(state).map(({ instance }) => instance);
+  return state.answer && { ...state.answer, instances };
+}
+
+/**
+ * How many instances score high enough, by class, most frequent first.
+ *
+ * @param {Pick<State, "answer" | "threshold">} state
+ * @returns {[label: string, count: number][]}
+ */
+export function classCounts(state) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const { instance } of scoringInstances(state)) {
+    counts.set(instance.label, (counts.get(instance.label) ?? 0) + 1);
+  }
+  return [...counts].sort(([, first], [, second]) => second - first);
+}
+
+/** @param {Instance} instance @returns {string} its label, and its identity where it has one */
+export function instanceName({ label, track_id }) {
+  return track_id === undefined ? label : `${label} #${track_id}`;
+}
+
+/** @param {Pick<State, "hovered" | "pinned">} state @returns {number | null} */
+export function highlighted({ hovered, pinned }) {
+  return hovered ?? pinned;
+}

@@ -1,0 +1,89 @@
+/**
+ * The shapes the modules hand to each other; nothing here runs.
+ *
+ * @typedef {[x: number, y: number, width: number, height: number]} Bbox image frame, pixels
+ *
+ * @typedef {Object} Rle COCO's compressed run lengths over the whole image, column by column
+ * @property {[height: number, width: number]} size
+ * @property {string} counts
+ *
+ * @typedef {Object} RleCrop the same over a window of the image that holds all of the mask
+ * @property {[height: number, width: number]} size
+ * @property {string} counts
+ * @property {[x: number, y: number]} offset
+ *
+ * @typedef {Object} Polygon inside is what an odd number of rings goes around
+ * @property {number[][]} rings each x, y, x, y, ... of its corners
+ *
+ * @typedef {Object} Instance
+ * @property {string} label
+ * @property {number} category_id
+ * @property {number} score
+ * @property {Bbox} bbox
+ * @property {number | null} [area]
+ * @property {Rle | RleCrop | Polygon | null} [segmentation]
+ * @property {number} [track_id] the same through the frames of a stream
+ *
+ * @typedef {Object} BackendInfo
+ * @property {string} runtime
+ * @property {string} runtime_version
+ * @property {string} precision
+ * @property {number} threads
+ * @property {string[]} asked
+ * @property {string[]} in_effect
+ *
+ * @typedef {Object} Answer what POST /v1/segment returns
+ * @property {{height: number, width: number}} image
+ * @property {Instance[]} instances best score first
+ * @property {string} model
+ * @property {string} version
+ * @property {BackendInfo} backend
+ * @property {Record<string, number>} timings_ms by stage, and their total
+ *
+ * @typedef {Object} Model one entry of GET /v1/models
+ * @property {string} name
+ * @property {string} version
+ * @property {string[]} labels
+ * @property {{height: number, width: number}} input of the network
+ * @property {number} score_threshold what the server uses when the request gives none
+ * @property {BackendInfo} backend
+ *
+ * @typedef {"rle" | "rle_crop" | "polygon" | "none"} MaskFormat
+ *
+ * @typedef {Object} Picture what was segmented
+ * @property {Blob} blob
+ * @property {string} name
+ *
+ * @typedef {[x: number, y: number][]} Ring a closed outline, image frame
+ *
+ * @typedef {Object} Failure
+ * @property {string} title
+ * @property {string} detail
+ *
+ * @typedef {Object} State
+ * @property {readonly Model[]} models the default first
+ * @property {Model | null} model
+ * @property {MaskFormat} masks
+ * @property {"empty" | "busy" | "ready" | "failed"} phase
+ * @property {Failure | null} failure
+ * @property {Picture | null} picture
+ * @property {boolean} visible whether this browser can show the picture itself
+ * @property {Answer | null} answer
+ * @property {number} roundTrip milliseconds from sending the picture to having the answer
+ * @property {number} threshold
+ * @property {ReadonlySet<string>} hidden labels the visitor switched off
+ * @property {Readonly<Record<Layer, boolean>>} layers
+ * @property {number | null} hovered index into the answer's instances
+ * @property {number | null} pinned index into the answer's instances
+ * @property {number | null} followed identity of what was pinned in a stream; it may be out of sight
+ * @property {LiveFrame | null} live the frame that `answer` belongs to, while the webcam runs
+ *
+ * @typedef {"masks" | "boxes" | "labels"} Layer
+ *
+ * @typedef {Object} LiveFrame
+ * @property {ImageBitmap} bitmap
+ * @property {number} fps
+ * @property {number} age milliseconds from the capture to the answer
+ */
+
+export {};

@@ -1,0 +1,127 @@
+"""Errors as RFC 9457 problem+json: one table, and nothing of an unknown error's text."""
+
+import math
+from http import HTTPStatus
+from typing import cast
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from service import errors
+from service.access import Access
+from service.rest.convert import Json
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+CHALLENGE = 'Bearer realm="blitzmask"'
+UNKNOWN_ERROR = "the service failed on this request; its log has the reason under this request's id"
+KEY = "blitzmask.access"  # of a request's record, in its scope
+
+STATUS: dict[type[errors.BlitzError], HTTPStatus] = {
+    errors.InvalidImage: HTTPStatus.BAD_REQUEST,
+    errors.ImageTooLarge: HTTPStatus(413),
+    errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.InvalidOption: HTTPStatus.BAD_REQUEST,
+    errors.ModelNotFound: HTTPStatus.NOT_FOUND,
+    errors.ModelRefused: HTTPStatus.CONFLICT,
+    errors.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.InvalidCard: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.BackendUnavailable: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.InvalidSetting: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.SelfTestFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+def access_of(request: HTTPConnection) -> Access:
+    """The record of this request."""
+    access: Access = request.scope[KEY]
+    return access
+
+
+def problem_type(kind: type[errors.BlitzError]) -> str:
+    """The URI by which a program tells one problem from another.
+
+    >>> problem_type(errors.Overloaded)
+    'urn:blitzmask:problem:Overloaded'
+    """
+    return f"urn:blitzmask:problem:{kind.__name__}"
+
+
+def error_to_problem(error: Exception, request_id: str) -> Json:
+    """The problem of an error of our own, whose text is written for the caller, or of an unknown one."""
+    if not isinstance(error, errors.BlitzError):
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        return _describe(status, ("about:blank", status.phrase, UNKNOWN_ERROR), request_id)
+    kind = type(error)
+    title = (kind.__doc__ or "").rstrip(".")
+    return _describe(STATUS[kind], (problem_type(kind), title, str(error)), request_id)
+
+
+async def answer_blitz_error(request: HTTPConnection, error: Exception) -> Response:
+    """The response to one of our own errors."""
+    assert isinstance(error, errors.BlitzError)
+    access_of(request).outcome = type(error).__name__
+    problem = error_to_problem(error, access_of(request).request_id)
+    return _respond(problem, headers=_advise(error))
+
+
+def _advise(error: errors.BlitzError) -> dict[str, str]:
+    """The headers that say what to do about an error."""
+    match error:
+        case errors.RateLimited():
+            return {"retry-after": str(math.ceil(error.retry_after_s))}
+        case errors.Unauthorized():
+            return {"www-authenticate": CHALLENGE}
+        case _:
+            unavailable = STATUS[type(error)] == HTTPStatus.SERVICE_UNAVAILABLE
+            return {"retry-after": str(RETRY_AFTER_S)} if unavailable else {}
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """The problem of an unknown path, a wrong method, or an answer format nobody here can give."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    access_of(request).outcome = f"http_{status.value}"
+    nowhere = f"nothing answers {request.method} {request.url.path} here; /docs lists what does"
+    detail = error.detail if error.detail != status.phrase else nowhere
+    problem = _describe(status, ("about:blank", status.phrase, detail), access_of(request).request_id)
+    return _respond(problem, headers=dict(error.headers or {}))
+
+
+async def answer_validation_error(request: Request, error: Exception) -> Response:
+    """The response to a query or path that FastAPI finds not to fit its description: an InvalidOption."""
+    assert isinstance(error, RequestValidationError)
+    faults = [describe_fault(item["type"], str(item["loc"][-1]), item["msg"]) for item in error.errors()]
+    return await answer_blitz_error(request, errors.InvalidOption("; ".join(faults)))
+
+
+def answer_unknown_error(request: Request) -> Response:
+    """The response to an error that should not have happened: the log knows, the caller does not."""
+    access_of(request).outcome = "internal"
+    return _respond(error_to_problem(Exception(), access_of(request).request_id), headers={})
+
+
+def _describe(status: HTTPStatus, what: tuple[str, str, str], request_id: str) -> Json:
+    kind, title, detail = what
+    instance = f"urn:request:{request_id}"
+    return {"type": kind, "title": title, "status": status.value, "detail": detail, "instance": instance}
+
+
+def _respond(problem: Json, *, headers: dict[str, str]) -> Response:
+    status = HTTPStatus(cast("int", problem["status"]))
+    return Response(orjson.dumps(problem), status.value, headers=headers, media_type=MEDIA_TYPE)
+
+
+def describe_fault(kind: str, name: str, message: str) -> str:
+    """What is wrong with an option, by pydantic's kind of error and its text."""
+    if kind == "extra_forbidden":
+        return f"{name} is not an option of this path; /docs lists them"
+    return f"{name}: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,172 @@
+"""What the OpenAPI description says of answers; a test holds the answers against it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ImageSize(Schema):
+    """Pixels of the image as it is meant to be seen: EXIF orientation applied."""
+
+    height: int = Field(examples=[480])
+    width: int = Field(examples=[640])
+
+
+class Rle(Schema):
+    """A mask as COCO has it: `pycocotools.mask.decode` takes it as it is."""
+
+    size: tuple[int, int] = Field(description="Height and width of the image.", examples=[[480, 640]])
+    counts: str = Field(description="Compressed run lengths, column by column.", examples=["`0\\\\`>1O000O1"])
+
+
+class RleCrop(Schema):
+    """As Rle, of a window of the image that holds all of the mask."""
+
+    size: tuple[int, int] = Field(description="Height and width of the window.", examples=[[400, 200]])
+    counts: str = Field(description="Compressed run lengths, column by column.", examples=["`0\\\\`>1O000O1"])
+    offset: tuple[int, int] = Field(
+        description="x and y of the window's top-left pixel in the image.", examples=[[13, 30]]
+    )
+
+
+class Polygon(Schema):
+    """A mask by the even-odd rule: inside is what an odd number of rings surrounds; holes are rings, too."""
+
+    rings: list[list[int]] = Field(
+        description="Each x, y, x, y, ... of the corners along the pixels' edges; the last is joined to the "
+        "first.",
+        examples=[[[13, 30, 213, 30, 213, 430, 13, 430], [50, 60, 50, 90, 80, 90, 80, 60]]],
+    )
+
+
+class FoundInstance(Schema):
+    """One object."""
+
+    label: str = Field(examples=["person"])
+    category_id: int = Field(description="COCO's id of the label.", examples=[1])
+    score: float = Field(ge=0, le=1, examples=[0.87])
+    bbox: tuple[float, float, float, float] = Field(
+        description="x, y, width, height in pixels of the image; x and y are the top-left corner's.",
+        examples=[[12.5, 30.0, 200.0, 400.25]],
+    )
+    area: int | None = Field(
+        default=None, description="Pixels of the mask; absent without masks.", examples=[41234]
+    )
+    segmentation: Rle | RleCrop | Polygon | None = Field(
+        default=None, description="In the form that `masks` asks for; absent without masks."
+    )
+    track_id: int | None = Field(default=None, description="On streams that track, where it is known.")
+
+
+class BackendInEffect(Schema):
+    """What computes: `asked` and `in_effect` name ONNX Runtime providers or TFLite delegates."""
+
+    runtime: str = Field(examples=["onnxruntime"])
+    runtime_version: str = Field(examples=["1.31.1"])
+    precision: Literal["fp32", "fp16", "int8"]
+    threads: int = Field(description="Threads of one inference.", examples=[1])
+    asked: list[str] = Field(examples=[["CPUExecutionProvider"]])
+    in_effect: list[str] = Field(examples=[["CPUExecutionProvider"]])
+
+
+class StageTimings(Schema):
+    """Milliseconds by stage; the same as in the Server-Timing header."""
+
+    queue: float = Field(description="Waiting for a worker slot.", examples=[0.05])
+    decode: float = Field(description="Bytes to pixels.", examples=[1.6])
+    prepare: float = Field(description="Onto the network's canvas.", examples=[0.1])
+    infer: float = Field(description="The network.", examples=[9.7])
+    postprocess: float = Field(description="Heads to instances.", examples=[0.3])
+    masks: float = Field(description="Instances to masks in image pixels.", examples=[0.4])
+    total: float = Field(description="From decode to masks.", examples=[12.1])
+
+
+class SegmentAnswer(Schema):
+    """The instances of one image, best score first."""
+
+    image: ImageSize
+    instances: list[FoundInstance]
+    model: str = Field(examples=["blitzmask-mobilenetv2"])
+    version: str = Field(examples=["1"])
+    backend: BackendInEffect
+    timings_ms: StageTimings
+
+
+class CocoResult(Schema):
+    """One line of what `COCO.loadRes` takes."""
+
+    image_id: int = Field(examples=[1])
+    category_id: int = Field(examples=[1])
+    score: float = Field(examples=[0.87])
+    bbox: tuple[float, float, float, float] = Field(examples=[[12.5, 30.0, 200.0, 400.25]])
+    area: int | None = Field(default=None, examples=[41234])
+    segmentation: Rle | None = None
+
+
+class Category(Schema):
+    """A class with COCO's id."""
+
+    id: int = Field(examples=[1])
+    name: str = Field(examples=["person"])
+
+
+class ModelAnswer(Schema):
+    """A model that answers."""
+
+    name: str = Field(examples=["blitzmask-mobilenetv2"])
+    version: str = Field(examples=["1"])
+    description: str
+    network: str
+    input: ImageSize = Field(description="Of the network; images of any size are accepted.")
+    labels: list[str] = Field(examples=[["person", "car"]])
+    categories: list[Category] = Field(description="The same classes with COCO's ids.")
+    score_threshold: float = Field(description="The default.", examples=[0.3])
+    max_instances: int = Field(description="The default.", examples=[100])
+    parameters: int = Field(description="Of the network.", examples=[2900000])
+    multiply_adds: int = Field(description="Of one inference.", examples=[1100000000])
+    backend: BackendInEffect
+
+
+class ModelsAnswer(Schema):
+    """Every model and version that answers, the default first, and those that do not."""
+
+    models: list[ModelAnswer]
+    refused: dict[str, str] = Field(description="Folder to the reason why its model does not answer.")
+
+
+class Liveness(Schema):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class ReadyModel(Schema):
+    """A model that has passed its self-test, and what computes it."""
+
+    name: str = Field(examples=["blitzmask-mobilenetv2"])
+    version: str = Field(examples=["1"])
+    backend: BackendInEffect
+
+
+class Readiness(Schema):
+    """Models are loaded, warmed up and have passed their self-tests."""
+
+    status: Literal["ready"]
+    models: list[ReadyModel]
+    refused: dict[str, str] = Field(description="Folder to the reason why its model does not answer.")
+
+
+class Problem(Schema):
+    """RFC 9457. Programs tell problems apart by `type`; `detail` is for people."""
+
+    type: str = Field(examples=["urn:blitzmask:problem:InvalidImage"])
+    title: str = Field(examples=["The bytes are empty, truncated, or not an image"])
+    status: int = Field(examples=[400])
+    detail: str = Field(examples=["the image cannot be decoded: it is corrupt"])
+    instance: str = Field(
+        description="The request's id, also in X-Request-Id.", examples=["urn:request:6f1c"]
+    )

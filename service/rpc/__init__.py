@@ -1,0 +1,1 @@
+"""gRPC: blitzmask.v1.SegmentationService, health and reflection."""

@@ -1,0 +1,158 @@
+"""The vocabulary as messages of blitzmask.v1, and errors as gRPC statuses."""
+
+from dataclasses import fields
+from typing import assert_never
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from service import errors
+from service.engine import Answer, Model
+from service.rpc.generated import segmentation_pb2 as pb
+from service.types import (
+    STAGES,
+    BackendInfo,
+    Instance,
+    MaskForm,
+    MaskFormat,
+    Options,
+    Polygon,
+    Rle,
+    RleCrop,
+    Timings,
+)
+
+STATUS: dict[type[errors.BlitzError], grpc.StatusCode] = {
+    errors.InvalidImage: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.ImageTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UnsupportedMedia: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.InvalidOption: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ModelRefused: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.Unauthorized: grpc.StatusCode.UNAUTHENTICATED,
+    errors.Forbidden: grpc.StatusCode.PERMISSION_DENIED,
+    errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.NotReady: grpc.StatusCode.UNAVAILABLE,
+    errors.InvalidCard: grpc.StatusCode.INTERNAL,
+    errors.BackendUnavailable: grpc.StatusCode.INTERNAL,
+    errors.InvalidSetting: grpc.StatusCode.INTERNAL,
+    errors.SelfTestFailed: grpc.StatusCode.INTERNAL,
+}
+
+MASKS: dict[int, MaskFormat] = {
+    pb.MASK_FORMAT_UNSPECIFIED: "rle",
+    pb.MASK_FORMAT_NONE: "none",
+    pb.MASK_FORMAT_RLE: "rle",
+    pb.MASK_FORMAT_RLE_CROP: "rle_crop",
+    pb.MASK_FORMAT_POLYGON: "polygon",
+}
+
+UNKNOWN_ERROR = "the service failed on this request; its log has the reason under this request's id"
+
+
+def error_to_status(error: Exception) -> tuple[grpc.StatusCode, str]:
+    """The status of an error and its text, if that is one of ours: written for the caller."""
+    if isinstance(error, errors.BlitzError):
+        return STATUS[type(error)], str(error)
+    return grpc.StatusCode.INTERNAL, UNKNOWN_ERROR
+
+
+def error_to_frame(error: Exception) -> pb.FrameError:
+    """The same for one frame of a stream."""
+    status, message = error_to_status(error)
+    code: int = status.value[0]
+    return pb.FrameError(code=code, message=message)
+
+
+def options_from_proto(asked: pb.SegmentOptions) -> Options:
+    """The options of a request; raises InvalidOption where one is unknown here."""
+    refuse_unknown(asked)
+    if asked.masks not in MASKS:
+        raise errors.InvalidOption(f"masks is {asked.masks}, which is no MaskFormat of this service")
+    return Options(
+        score_threshold=asked.score_threshold if asked.HasField("score_threshold") else None,
+        max_instances=asked.max_instances if asked.HasField("max_instances") else None,
+        classes=tuple(asked.classes) or None,
+        masks=MASKS[asked.masks],
+        exact=asked.exact if asked.HasField("exact") else None,
+    )
+
+
+def refuse_unknown(message: Message) -> None:
+    """Raises InvalidOption where a message has fields that this service does not know."""
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        numbers = ", ".join(str(unknown[index].field_number) for index in range(len(unknown)))
+        raise errors.InvalidOption(f"{message.DESCRIPTOR.name} has no field {numbers} in this service")
+
+
+def answer_to_proto(answer: Answer) -> pb.SegmentResponse:
+    """The same answer as the native JSON."""
+    found = answer.segmentation
+    return pb.SegmentResponse(
+        image=pb.ImageSize(height=found.image.height, width=found.image.width),
+        instances=[_instance_to_proto(instance) for instance in found.instances],
+        model=found.model,
+        version=found.version,
+        backend=_backend_to_proto(found.backend),
+        timings_ms=_timings_to_proto(found.timings, answer.queue_ms),
+    )
+
+
+def model_to_proto(model: Model) -> pb.Model:
+    """What a client needs to know of a model."""
+    card = model.card
+    return pb.Model(
+        name=card.name,
+        version=card.version,
+        description=card.description,
+        network=card.network,
+        input=pb.ImageSize(height=card.canvas.height, width=card.canvas.width),
+        labels=[label.name for label in card.labels],
+        categories=[pb.Category(id=label.category_id, name=label.name) for label in card.labels],
+        score_threshold=card.decoder.score_threshold,
+        max_instances=card.decoder.max_instances,
+        parameters=card.parameters,
+        multiply_adds=card.multiply_adds,
+        backend=_backend_to_proto(model.backend.describe()),
+    )
+
+
+def _instance_to_proto(instance: Instance) -> pb.Instance:
+    message = pb.Instance(
+        label=instance.label,
+        category_id=instance.category_id,
+        score=instance.score,
+        bbox=instance.bbox,
+        area=instance.area,
+        track_id=instance.track_id,
+    )
+    if instance.segmentation is not None:
+        _put_form(message, instance.segmentation)
+    return message
+
+
+def _put_form(message: pb.Instance, form: MaskForm) -> None:
+    match form:
+        case Rle(size, counts):
+            message.rle.CopyFrom(pb.Rle(size=[size.height, size.width], counts=counts))
+        case RleCrop(Rle(size, counts), x, y):
+            crop = pb.RleCrop(size=[size.height, size.width], counts=counts, offset=[x, y])
+            message.rle_crop.CopyFrom(crop)
+        case Polygon(rings):
+            message.polygon.CopyFrom(pb.Polygon(rings=[pb.Ring(corners=ring) for ring in rings]))
+        case _:
+            assert_never(form)
+
+
+# Field by field: dataclasses.asdict copies deeply, at half the price of the whole message.
+def _timings_to_proto(timings: Timings, queue_ms: float) -> pb.Timings:
+    stages = {stage: getattr(timings, stage) for stage in STAGES}
+    return pb.Timings(queue=queue_ms, total=timings.total, **stages)
+
+
+def _backend_to_proto(backend: BackendInfo) -> pb.Backend:
+    return pb.Backend(**{field.name: getattr(backend, field.name) for field in fields(backend)})

@@ -1,0 +1,117 @@
+"""inference.GRPCInferenceService: the Open Inference Protocol."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+
+from service.access import Access
+from service.engine import Engine
+from service.errors import BlitzError, NotReady
+from service.oip.inference import infer
+from service.oip.metadata import Json, configure_view, describe_server, describe_view, index_models
+from service.oip.views import View, find_view, select_views
+from service.rpc.boundary import Context, answer_call
+from service.rpc.generated import grpc_predict_v2_pb2 as pb
+from service.rpc.oip_convert import reply_to_proto, request_from_proto
+from service.rpc.oip_stream import InferenceStream
+from service.rules import ANYBODY, Rules
+
+M = TypeVar("M", bound=Message)
+T = TypeVar("T")
+
+
+class InferenceService:
+    """Hands every call to the engine; the public names are those of the .proto file."""
+
+    def __init__(self, engine: Engine, rules: Rules = ANYBODY) -> None:
+        self._engine = engine
+        self._rules = rules
+
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: N802
+        return pb.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:  # noqa: N802
+        return pb.ServerReadyResponse(ready=self._engine.ready)
+
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:  # noqa: N802
+        return pb.ModelReadyResponse(ready=self._engine.ready and self._knows(request.name, request.version))
+
+    async def ServerMetadata(  # noqa: N802
+        self, request: pb.ServerMetadataRequest, context: Context
+    ) -> pb.ServerMetadataResponse:
+        return await self._tell(context, pb.ServerMetadataResponse(), describe_server)
+
+    async def ModelMetadata(  # noqa: N802
+        self, request: pb.ModelMetadataRequest, context: Context
+    ) -> pb.ModelMetadataResponse:
+        def describe() -> Json:
+            return describe_view(self._find(request.name, request.version), self._engine.catalog)
+
+        return await self._tell(context, pb.ModelMetadataResponse(), describe)
+
+    async def ModelConfig(self, request: pb.ModelConfigRequest, context: Context) -> pb.ModelConfigResponse:  # noqa: N802
+        def configure() -> Json:
+            return {"config": configure_view(self._find(request.name, request.version))}
+
+        return await self._tell(context, pb.ModelConfigResponse(), configure)
+
+    async def ModelStatistics(  # noqa: N802
+        self, request: pb.ModelStatisticsRequest, context: Context
+    ) -> pb.ModelStatisticsResponse:
+        def count() -> Json:
+            views = select_views(self._engine.catalog, request.name, request.version)
+            return self._engine.statistics.describe(view.key for view in views)
+
+        return await self._tell(context, pb.ModelStatisticsResponse(), count)
+
+    async def RepositoryIndex(  # noqa: N802
+        self, request: pb.RepositoryIndexRequest, context: Context
+    ) -> pb.RepositoryIndexResponse:
+        def index() -> Json:
+            return {"models": index_models(self._engine.catalog, ready_only=request.ready)}
+
+        return await self._tell(context, pb.RepositoryIndexResponse(), index)
+
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
+        work = partial(self._infer, request, context)
+        return await self._answer(context, "ModelInfer", work)
+
+    async def ModelStreamInfer(self, requests: object, context: Context) -> None:  # noqa: N802
+        work = InferenceStream(self._engine, context, self._rules).answer
+        await self._answer(context, "ModelStreamInfer", work)
+
+    async def _answer(self, context: Context, method: str, work: Callable[[Access], Awaitable[T]]) -> T:
+        engine = self._engine
+        return await answer_call(engine.metrics, context, method, work, tracer=engine.tracer)
+
+    async def _infer(
+        self, request: pb.ModelInferRequest, context: Context, access: Access
+    ) -> pb.ModelInferResponse:
+        if self._engine.leaving:  # a status to try elsewhere on; gRPC itself would say CANCELLED
+            raise NotReady("the service is stopping")
+        access.about["model"] = request.model_name
+        deadline = self._engine.deadline(context.time_remaining())
+        asked = request_from_proto(request, self._engine.catalog)
+        return await infer(self._engine, asked, deadline=deadline, render=reply_to_proto)
+
+    async def _tell(self, context: Context, response: M, work: Callable[[], Json]) -> M:
+        """The response, filled with what `work` gives."""
+
+        async def tell(access: Access) -> M:
+            return ParseDict(work(), response)
+
+        method = response.DESCRIPTOR.name.removesuffix("Response")
+        return await self._answer(context, method, tell)
+
+    def _find(self, name: str, version: str) -> View:
+        return find_view(self._engine.catalog, name, version)
+
+    def _knows(self, name: str, version: str) -> bool:
+        try:
+            self._find(name, version)
+        except BlitzError:
+            return False
+        return True

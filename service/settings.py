@@ -1,0 +1,256 @@
+"""The operator's choices, each a variable of the environment."""
+
+import math
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.backends.base import BackendChoice, Fallback, PrecisionChoice, RuntimeChoice
+from service.images import Limits
+from service.keys import Key, parse_keys
+from service.tls import Tls, read_tls
+
+PREFIX = "BLITZ_"
+CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["json", "console"]
+
+
+def usable_cores(quota_file: Path = CGROUP_CPU) -> int:
+    """The cores this process may use: its affinity, and its container's quota rounded up."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = quota_file.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no cgroup, or "max": no quota
+        return cores
+
+
+def models_folder() -> Path:
+    """The models that came with the service: inside the installed package, else the repository's."""
+    packaged = Path(__file__).parent / "models"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "models"
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _read_keys(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return parse_keys([part for part in value.split(",") if part.strip()])
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+KeyEntries = Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_read_keys)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """Every setting is an environment variable: BLITZ_ and the name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="address both ports listen on; 0.0.0.0: every network")
+    http_port: Port = Field(default=8000, description="port of REST; 0: a free one, which the log names")
+    grpc_port: Port = Field(default=8001, description="port of gRPC; 0: a free one, which the log names")
+
+    models_dir: Path = Field(default_factory=models_folder, description="folder that holds the model folders")
+    default_model: str | None = Field(
+        default=None,
+        description="model that answers when a request names none; unset: the one named in the file DEFAULT "
+        "of the models folder, else the first by name",
+    )
+    runtime: RuntimeChoice = Field(default="auto", description="runtime of the models: auto, onnx or tflite")
+    precision: PrecisionChoice = Field(
+        default="auto",
+        description="precision of the models: fp32, fp16, int8, or auto: on a CPU the fastest whose AP "
+        "on the card is at most 0.009 below that of fp32, elsewhere fp32",
+    )
+    providers: Names = Field(
+        default=(), description="ONNX Runtime providers, best first, separated by commas, such as cuda,cpu"
+    )
+    delegates: Names = Field(
+        default=(), description="TFLite delegates, separated by commas, each as path;option=value;..."
+    )
+    fallback: Fallback = Field(
+        default="strict",
+        description="strict: not ready while an asked provider or delegate is not in effect; "
+        "prefer: go on without it, and say so",
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="processes that share both ports and divide the cores; more than 1 only where one "
+        "process cannot read and write fast enough: one image alone has the cores of one worker only",
+    )
+    slots: int = Field(
+        default_factory=lambda earlier: max(1, usable_cores() // earlier.get("workers", 1)),
+        ge=1,
+        le=1024,
+        description="images worked on side by side, by each worker",
+    )
+    threads: int = Field(
+        default=1, ge=1, le=1024, description="threads of one inference while the slots are full"
+    )
+    threads_alone: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="threads of one inference while few slots are taken; unset: those of all slots together",
+    )
+
+    exact: bool = Field(
+        default=False,
+        description="decode large JPEGs in full before they are shrunk, where a request does not say; "
+        "unset: straight to a half, a quarter or an eighth, which is faster",
+    )
+    watch_s: Seconds = Field(
+        default=0.0,
+        description="seconds between looks at the models folder: what is new or changed is loaded, tested "
+        "and then answers, what is gone is unloaded; 0: only at the start",
+    )
+    api_keys: KeyEntries = Field(
+        default=(),
+        description="who may call: name:hash or name:hash:rate, separated by commas, rate in requests and "
+        "frames a second; `python -m service key` makes them; unset: everybody may",
+    )
+    admin_keys: KeyEntries = Field(
+        default=(),
+        description="the same for who may also load and unload models over REST; unset: nobody may",
+    )
+    open_metrics: bool = Field(
+        default=False, description="give /metrics to everybody, even where a key is needed to call"
+    )
+    origins: Names = Field(
+        default=(),
+        description="pages of other sites that may open live streams, separated by commas, each as "
+        "https://host; *: all; this service's own page always may",
+    )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="certificate of both ports with its chain, as a PEM file; unset: plain HTTP and gRPC",
+    )
+    tls_key: Path | None = Field(default=None, description="its private key, a PEM file without a password")
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities whose certificates clients have to show; unset: none",
+    )
+
+    batch: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="images that a GPU computes together, at most; needs as many slots; a CPU ignores it, "
+        "because there an image of a batch is dearer than one alone",
+    )
+    batch_wait_ms: float = Field(
+        default=2.0,
+        ge=0,
+        le=1000,
+        description="how long the first image of a batch waits for others, in milliseconds; one that is "
+        "alone in the service does not wait",
+    )
+
+    queue: int | None = Field(
+        default=None, ge=0, le=100_000, description="images that may wait for a slot; unset: 32 per slot"
+    )
+    streams: int = Field(
+        default=64, ge=0, le=100_000, description="camera streams that may be open, over both transports"
+    )
+    queue_s: Seconds = Field(
+        default=0.7, gt=0, description="longest wait in the queue, in seconds, as work goes at present"
+    )
+    timeout_s: Seconds = Field(
+        default=10.0, gt=0, description="longest wait for a slot, and for a request's body, in seconds"
+    )
+    max_body_mb: float = Field(
+        default=20.0, gt=0, le=2000, description="largest request body or gRPC message, in millions of bytes"
+    )
+    max_pixels: int = Field(
+        default=Limits().max_pixels, ge=1, description="largest image in pixels, read from its header"
+    )
+
+    hsts_s: int = Field(
+        default=86_400,
+        ge=0,
+        description="for how many seconds TLS tells browsers to come back by TLS only, whatever the port: "
+        "Strict-Transport-Security; 0: it does not",
+    )
+
+    head_s: Seconds = Field(
+        default=10.0,
+        gt=0,
+        description="longest wait for a request's headers, for a stream's first message, and for a client "
+        "that does not read its answer, in seconds",
+    )
+    keep_alive_s: Seconds = Field(
+        default=75.0, gt=0, description="how long a connection may be idle between two requests, in seconds"
+    )
+    stream_idle_s: Seconds = Field(
+        default=300.0, gt=0, description="longest wait for the next frame of an open stream, in seconds"
+    )
+    connections: int = Field(
+        default=10_000, ge=1, description="HTTP connections that may be open, in each worker"
+    )
+
+    stop_delay_s: Seconds = Field(
+        default=0.5,
+        description="seconds between 'not ready' and closed ports at a stop, for balancers to notice",
+    )
+    drain_s: Seconds = Field(
+        default=30.0, description="longest wait for requests in flight at a stop, in seconds"
+    )
+
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        default="info", description="least level logged: debug, info, warning or error"
+    )
+    log_format: LogFormat = Field(default="json", description="log lines as json, or coloured for a console")
+    otel: bool = Field(
+        default=False,
+        description="record a span of every request for OpenTelemetry, which its own variables configure: "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, ...; needs the extra otel",
+    )
+
+    @property
+    def max_body_bytes(self) -> int:
+        return int(self.max_body_mb * 1_000_000)
+
+    @property
+    def queue_limit(self) -> int:
+        return 32 * self.slots if self.queue is None else self.queue
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
+
+    @property
+    def tls(self) -> Tls | None:
+        """Raises InvalidSetting where the files are not what they should be."""
+        return read_tls(self.tls_cert, self.tls_key, self.tls_client_ca, hsts_s=self.hsts_s)
+
+    @property
+    def choice(self) -> BackendChoice:
+        return BackendChoice(
+            runtime=self.runtime,
+            precision=self.precision,
+            providers=self.providers,
+            delegates=self.delegates,
+            fallback=self.fallback,
+            threads=self.threads,
+            threads_alone=self.threads_alone or self.threads * self.slots,
+            slots=self.slots,
+            batch=self.batch,
+            batch_wait_ms=self.batch_wait_ms,
+        )

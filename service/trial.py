@@ -1,0 +1,93 @@
+"""Every file of every model, run on this machine."""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from service.backends import BackendChoice, choose_file
+from service.card import ArtifactFile, Card, read_card
+from service.errors import BlitzError
+from service.golden import draw_picture
+from service.segmenter import Segmenter, open_model
+from service.shelf import Source
+
+ENOUGH_S = 0.3  # of runs after a warm one
+MOST_RUNS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of one file of a model: the milliseconds of an inference, or why there is none.
+
+    serves: it is the file that the settings choose.
+    alone_ms: on the threads of an inference that has the machine for itself; crowded_ms: on those of one of
+        many; in_effect: the provider or delegate that computed.
+    """
+
+    place: str
+    runtime: str
+    precision: str
+    serves: bool = False
+    alone_ms: float | None = None
+    crowded_ms: float | None = None
+    in_effect: tuple[str, ...] = ()
+    fault: str | None = None
+
+
+def try_models(source: Source) -> Iterator[Trial]:
+    """A trial for every file of every folder, or for the folder, where it cannot be read."""
+    for place, folder in source.find_folders().items():
+        try:
+            card = read_card(folder)
+        except BlitzError as error:
+            yield Trial(place, "", "", fault=str(error))
+            continue
+        chosen = _find_chosen(card, source.choice)
+        for file in card.files:
+            yield _try_file(source, place, file, serves=file == chosen)
+
+
+def _try_file(source: Source, place: str, file: ArtifactFile, *, serves: bool) -> Trial:
+    trial = Trial(place, file.runtime, file.precision, serves)
+    try:
+        segmenter = open_model(source.models_dir / place, _narrow(source.choice, file, serves=serves))
+    except Exception as error:  # a runtime's own: that too is what becomes of the file
+        return replace(trial, fault=str(error) or type(error).__name__)
+    try:
+        alone, crowded = (_measure(segmenter, crowded=each) for each in (False, True))
+        in_effect = segmenter.backend.describe().in_effect
+        return replace(trial, alone_ms=alone, crowded_ms=crowded, in_effect=in_effect)
+    finally:
+        segmenter.close()
+
+
+def _find_chosen(card: Card, choice: BackendChoice) -> ArtifactFile | None:
+    try:
+        return choose_file(card, choice)
+    except BlitzError:
+        return None
+
+
+def _narrow(choice: BackendChoice, file: ArtifactFile, *, serves: bool) -> BackendChoice:
+    """The settings' choice, with its providers or delegates only for the file that they are meant for."""
+    return replace(
+        choice,
+        runtime=file.runtime,
+        precision=file.precision,
+        providers=choice.providers if serves else (),
+        delegates=choice.delegates if serves else (),
+        slots=1,
+    )
+
+
+def _measure(segmenter: Segmenter, *, crowded: bool) -> float:
+    """The median milliseconds of an inference."""
+    pixels = draw_picture(segmenter.card.canvas, seed=1)[None]
+    segmenter.backend.run(pixels, crowded=crowded)
+    times: list[float] = []
+    while len(times) < MOST_RUNS and sum(times) < ENOUGH_S:
+        begun = time.perf_counter()
+        segmenter.backend.run(pixels, crowded=crowded)
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times) * 1000

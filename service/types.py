@@ -1,0 +1,231 @@
+"""The vocabulary of the service: who can read this page can read the rest.
+
+Frames. *Image frame*: pixels of the picture as it is meant to be seen (EXIF orientation applied), origin at
+the top-left corner of the top-left pixel, so that pixel (row 0, column 0) covers [0, 1) x [0, 1). *Canvas
+frame*: the same convention on the network's input. Boxes are half-open float `xyxy` in one of the two.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[np.int64]
+Heads: TypeAlias = Mapping[str, Floats]
+
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+MaskFormat: TypeAlias = Literal["rle", "rle_crop", "polygon", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Extent in pixels (or cells)."""
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"a size needs at least one pixel each way, got {self.height} x {self.width}")
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an image lies on the canvas: resized to `placed`, its top-left corner at the canvas origin.
+
+    The two directions are exact inverses: the scales are those of the rounded size, one per axis.
+
+    >>> placement = Placement(image=Size(480, 640), canvas=Size(320, 320), placed=Size(240, 320))
+    >>> placement.boxes_to_image(np.array([[0, 0, 320, 240]], np.float32))
+    array([[  0.,   0., 640., 480.]], dtype=float32)
+    """
+
+    image: Size
+    canvas: Size
+    placed: Size
+
+    @property
+    def scale_x(self) -> float:
+        """Canvas pixels per image pixel, horizontally."""
+        return self.placed.width / self.image.width
+
+    @property
+    def scale_y(self) -> float:
+        """Canvas pixels per image pixel, vertically."""
+        return self.placed.height / self.image.height
+
+    def boxes_to_image(self, boxes_xyxy_canvas: Floats) -> Floats:
+        """Boxes in the image frame, not clipped: float32 [N, 4]."""
+        return (boxes_xyxy_canvas / self._scales()).astype(np.float32)
+
+    def boxes_to_canvas(self, boxes_xyxy_image: Floats) -> Floats:
+        """Boxes in the canvas frame: float32 [N, 4]."""
+        return (boxes_xyxy_image * self._scales()).astype(np.float32)
+
+    def _scales(self) -> npt.NDArray[np.float64]:
+        return np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """What a decoder finds, best score first; arrays are read-only and N may be 0.
+
+    classes: int64 [N], index into the card's labels.
+    scores: float32 [N], in [0, 1].
+    boxes_xyxy_canvas: float32 [N, 4], canvas frame, not clipped.
+    mask_fields: float32 [N, h, w], low-resolution fields over the whole canvas; a pixel belongs to the
+        instance where the bilinearly interpolated field exceeds `mask_level`. A model of boxes only has
+        none, [N, 0, 0].
+    """
+
+    classes: Ints
+    scores: Floats
+    boxes_xyxy_canvas: Floats
+    mask_fields: Floats
+    mask_level: float = 0.0
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        expected = {"classes": (count,), "scores": (count,), "boxes_xyxy_canvas": (count, 4)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
+        if self.mask_fields.ndim != 3 or len(self.mask_fields) != count:
+            raise ValueError(f"mask_fields has shape {self.mask_fields.shape}, expected ({count}, h, w)")
+        for array in (self.classes, self.scores, self.boxes_xyxy_canvas, self.mask_fields):
+            array.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def keep(self, chosen: npt.NDArray[np.bool_] | Ints) -> "Instances":
+        """The chosen ones: bool [N], or numbers in the order they are wanted, int64 [M]."""
+        return Instances(
+            classes=self.classes[chosen],
+            scores=self.scores[chosen],
+            boxes_xyxy_canvas=self.boxes_xyxy_canvas[chosen],
+            mask_fields=self.mask_fields[chosen],
+            mask_level=self.mask_level,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rle:
+    """A mask as COCO's compressed run lengths, over a whole image or crop, column by column."""
+
+    size: Size
+    counts: str
+
+    def to_coco(self) -> dict[str, object]:
+        """What `pycocotools.mask.decode` takes."""
+        return {"size": [self.size.height, self.size.width], "counts": self.counts}
+
+
+@dataclass(frozen=True, slots=True)
+class RleCrop:
+    """A mask within a window of the image, outside of which there is none of it.
+
+    rle: over the window; its upper left pixel is (x, y), image frame.
+    """
+
+    rle: Rle
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A mask as the rings along its pixels' edges: inside is what an odd number of them go around.
+
+    Each ring is x, y, x, y, ... of its corners, image frame; the last is not the first again.
+    """
+
+    rings: tuple[tuple[int, ...], ...]
+
+
+MaskForm: TypeAlias = Rle | RleCrop | Polygon
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One object in one image; `bbox` is (x, y, width, height) in the image frame, clipped to the image.
+
+    `track_id` is the object's identity across the frames of a stream that tracks, once it is known.
+    """
+
+    label: str
+    category_id: int
+    score: float
+    bbox: tuple[float, float, float, float]
+    area: int | None
+    segmentation: MaskForm | None
+    track_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller may ask of one segmentation; None means the model's own default, or the service's.
+
+    exact: decode large JPEGs in full before they are shrunk, as evaluation does, not straight to a fraction.
+    """
+
+    score_threshold: float | None = None
+    max_instances: int | None = None
+    classes: tuple[str, ...] | None = None
+    masks: MaskFormat = "rle"
+    exact: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What computes: `asked` and `in_effect` name ONNX Runtime providers or TFLite delegates."""
+
+    runtime: str
+    runtime_version: str
+    precision: Precision
+    threads: int
+    asked: tuple[str, ...]
+    in_effect: tuple[str, ...]
+
+
+def seconds_to_ms(seconds: float) -> float:
+    """Milliseconds to three decimals: what a clock shows beyond microseconds is noise."""
+    return round(seconds * 1000, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds spent in each stage of one answer."""
+
+    decode: float = 0.0
+    prepare: float = 0.0
+    infer: float = 0.0
+    postprocess: float = 0.0
+    masks: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return round(self.decode + self.prepare + self.infer + self.postprocess + self.masks, 3)
+
+
+STAGES = tuple(stage.name for stage in fields(Timings))
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """The answer for one image: the same object behind JSON, proto and the command line."""
+
+    image: Size
+    instances: tuple[Instance, ...]
+    model: str
+    version: str
+    backend: BackendInfo
+    timings: Timings = field(default_factory=Timings, compare=False)

@@ -1,0 +1,39 @@
+"""The models folder, looked at every now and then."""
+
+import asyncio
+
+import structlog
+
+from service.engine import Engine, Models
+from service.errors import BlitzError
+
+log = structlog.get_logger("service.watch")
+
+
+async def watch_models(engine: Engine, every_s: float) -> None:
+    """Answer with the models folder as it is, from at most `every_s` after a change; runs until cancelled.
+
+    What cannot serve is logged once, not at every look.
+    """
+    trouble = ""
+    while True:
+        await asyncio.sleep(every_s)
+        before = engine.catalog
+        try:
+            after = await engine.change(lambda catalog: catalog.refreshed())
+        except (BlitzError, OSError) as error:
+            if str(error) != trouble:
+                log.error("models folder unusable", reason=str(error))
+            trouble = str(error)
+        else:
+            trouble = ""
+            if after is not before:
+                log_changes(before, after)
+
+
+def log_changes(before: Models, after: Models) -> None:
+    """Say what serves now, and what has been refused since."""
+    log.info("models changed", models=[f"{model.card.name} {model.card.version}" for model in after.models()])
+    for folder, reason in after.failures.items():
+        if before.failures.get(folder) != reason:
+            log.warning("model refused", folder=folder, reason=reason)

@@ -1,0 +1,1 @@
+"""Training, evaluation and export of networks. May import service, never the reverse."""

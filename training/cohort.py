@@ -1,0 +1,58 @@
+"""Processes that train one network, each on its share of every batch (by `torchrun`, or one alone)."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+@contextmanager
+def joined_cohort() -> Iterator[None]:
+    """Joins the processes that torchrun started; alone, does nothing."""
+    if not dist.is_torchelastic_launched():
+        yield
+        return
+    dist.init_process_group()  # gloo between CPUs, NCCL between GPUs
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def own_rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def count_ranks() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def own_device() -> torch.device:
+    """A GPU to each process where there are some, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", own_rank() % torch.cuda.device_count())
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replaces every gradient by its mean over the processes, in one exchange."""
+    if count_ranks() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    joined = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(joined)
+    joined /= count_ranks()
+    pieces = torch.split(joined, [gradient.numel() for gradient in gradients])
+    for gradient, piece in zip(gradients, pieces, strict=True):
+        gradient.copy_(piece.view_as(gradient))
+
+
+def agree_on(value: float) -> float:
+    """The first process' value."""
+    if count_ranks() == 1:
+        return value
+    shared = torch.tensor([value], dtype=torch.float64)
+    dist.broadcast(shared, src=0)
+    return float(shared)

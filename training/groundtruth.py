@@ -1,0 +1,161 @@
+"""A picture in a view, with everything the network should say about it (BlitzMask, sec. 3.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from service.types import Pixels
+from training.annotations import Annotation, Bitmap, Picture, decode_counts
+from training.augment import View
+from training.batch import Batch
+from training.targets import (
+    STRIDE,
+    centre_cell,
+    draw_gaussian,
+    gaussian_radius,
+    mass_centre,
+    side_distances,
+)
+
+CentreKind = Literal["mass", "box"]
+MIN_SIDE = 3.0  # canvas pixels; a smaller object is neither asked for nor forbidden
+MIN_VISIBLE = 0.25  # of its box; an object cropped to less is neither asked for nor forbidden
+
+Cell = tuple[int, int]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRules:
+    """How ground truth is drawn.
+
+    centre: of mass of the mask (sec. 4.3) or of the box.
+    overlap: of `gaussian_radius`.
+    resolution: cells of the mask per cell of the heatmap, along each side.
+    """
+
+    centre: CentreKind = "mass"
+    overlap: float = 0.7
+    resolution: int = 1
+
+    def at_resolution(self, resolution: int) -> "TargetRules":
+        return replace(self, resolution=resolution)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedObject:
+    """An annotation in a view.
+
+    box_xyxy: float64 [4], canvas frame, clipped to the canvas. mask: in the image frame, None where unknown.
+    wanted: the network should find it; what it need not find it is not blamed for finding.
+    """
+
+    label: int
+    box_xyxy: Doubles
+    mask: Bitmap | None
+    wanted: bool
+
+
+def draw_targets(picture: Picture, view: View, pixels: Pixels, *, classes: int, rules: TargetRules) -> Batch:
+    """A batch of one picture in one view; pixels: the canvas, uint8 [H, W, 3]."""
+    objects = [place_object(annotation, picture, view) for annotation in picture.annotations]
+    wanted = [item for item in objects if item.wanted]
+    cells = [centre_cell(find_centre(item, view, rules), view.canvas) for item in wanted]
+    grid = (view.canvas.height // STRIDE, view.canvas.width // STRIDE, classes)
+    heatmap = draw_heatmap(wanted, cells, grid, rules.overlap)
+    counted = draw_counted(picture, view, objects, heatmap)
+    sizes = [side_distances(item.box_xyxy, cell) for item, cell in zip(wanted, cells, strict=True)]
+    return Batch(
+        pixels=torch.from_numpy(pixels)[None],
+        heatmap=torch.from_numpy(heatmap)[None],
+        counted=torch.from_numpy(counted)[None],
+        image=torch.zeros(len(wanted), dtype=torch.int64),
+        label=torch.tensor([item.label for item in wanted], dtype=torch.int64),
+        cell=torch.tensor(cells, dtype=torch.int64).reshape(-1, 2),
+        size=torch.from_numpy(np.array(sizes, np.float32).reshape(-1, 4)),
+        mask=torch.from_numpy(draw_masks(wanted, view, rules.resolution)),
+        masked=torch.tensor([item.mask is not None for item in wanted], dtype=torch.bool),
+    )
+
+
+def place_object(annotation: Annotation, picture: Picture, view: View) -> PlacedObject:
+    whole = view.place_box(annotation.box_xywh)
+    visible = np.clip(whole, 0, [view.canvas.width, view.canvas.height] * 2)
+    sides, whole_sides = visible[2:] - visible[:2], whole[2:] - whole[:2]
+    enough = sides.min() >= MIN_SIDE and sides.prod() >= MIN_VISIBLE * whole_sides.prod()
+    wanted = bool(enough) and not annotation.ignored
+    useful = wanted or annotation.ignored
+    mask = decode_counts(annotation.counts, picture.size) if useful and annotation.counts else None
+    return PlacedObject(annotation.label, visible, mask, wanted)
+
+
+def find_centre(item: PlacedObject, view: View, rules: TargetRules) -> Doubles:
+    """The object's centre, float64 [2] in the canvas frame: the box's where no mask is to be seen."""
+    low, high = item.box_xyxy[:2], item.box_xyxy[2:]
+    if rules.centre == "box" or item.mask is None:
+        return (low + high) / 2
+    centre = visible_mass(item.mask, view)
+    return (low + high) / 2 if np.isnan(centre).any() else np.clip(centre, low, high)
+
+
+def visible_mass(mask: Bitmap, view: View) -> Doubles:
+    """Mass centre of the part of a mask that is on the canvas: float64 [2], canvas frame; NaN if none is."""
+    corners = view.points_to_image(np.array([[0, 0], [view.canvas.width, view.canvas.height]], np.float64))
+    limits = [view.image.width, view.image.height]
+    left, top = np.clip(np.round(corners.min(axis=0)), 0, limits).astype(int)
+    right, bottom = np.clip(np.round(corners.max(axis=0)), 0, limits).astype(int)
+    inside = mass_centre(mask[top:bottom, left:right])
+    return view.place_points(inside + np.array([left, top]))
+
+
+def draw_heatmap(
+    wanted: Sequence[PlacedObject], cells: Sequence[Cell], grid: tuple[int, int, int], overlap: float
+) -> npt.NDArray[np.float32]:
+    """float32 [h, w, C]: of each object a Gaussian at its cell; where two meet, the higher."""
+    heatmap = np.zeros(grid, np.float32)
+    for item, cell in zip(wanted, cells, strict=True):
+        width, height = (item.box_xyxy[2:] - item.box_xyxy[:2]) / STRIDE
+        draw_gaussian(heatmap[:, :, item.label], cell, int(gaussian_radius(height, width, overlap)))
+    return heatmap
+
+
+def draw_counted(
+    picture: Picture, view: View, objects: Sequence[PlacedObject], heatmap: npt.NDArray[np.float32]
+) -> npt.NDArray[np.bool_]:
+    """bool [h, w, C]: where something other than a centre would be wrong.
+
+    Not for labels the picture is silent about, except around those objects of theirs that it does show; nor
+    where there is a crowd, or an object too small or too far off the canvas to be asked for.
+    """
+    counted = np.ones(heatmap.shape, bool)
+    silent = sorted(picture.silent)
+    counted[:, :, silent] = heatmap[:, :, silent] > 0
+    for item in objects:
+        if not item.wanted:
+            counted[:, :, item.label] &= ~covered_cells(item, view)
+    return counted
+
+
+def covered_cells(item: PlacedObject, view: View) -> npt.NDArray[np.bool_]:
+    """The cells of the heatmap that the object's mask, or else its box, covers: bool [h, w]."""
+    if item.mask is not None:
+        return view.sample_mask(item.mask, STRIDE) > 0
+    covered = np.zeros((view.canvas.height // STRIDE, view.canvas.width // STRIDE), bool)
+    left, top = np.floor(item.box_xyxy[:2] / STRIDE).astype(int)
+    right, bottom = np.ceil(item.box_xyxy[2:] / STRIDE).astype(int)
+    covered[top:bottom, left:right] = True
+    return covered
+
+
+def draw_masks(wanted: Sequence[PlacedObject], view: View, resolution: int) -> Bitmap:
+    """uint8 [M, h * resolution, w * resolution]; zeros where a mask is unknown."""
+    cells = [side // STRIDE * resolution for side in (view.canvas.height, view.canvas.width)]
+    masks = np.zeros((len(wanted), *cells), np.uint8)
+    for mask, item in zip(masks, wanted, strict=True):
+        if item.mask is not None:
+            mask[:] = view.sample_mask(item.mask, STRIDE / resolution)
+    return masks

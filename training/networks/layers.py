@@ -1,0 +1,52 @@
+"""The few layers BlitzMask is made of, all of which phones run fast (BlitzMask, sec. 3.1)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BN_EPSILON = 1e-3  # TensorFlow's for MobileNet, which the pretrained weights were trained with
+BN_MOMENTUM = 0.1
+
+
+class Convolution(nn.Module):
+    """k x k convolution, batch normalisation and activation.
+
+    Padding is TensorFlow's SAME: with stride 2 and an even size, one pixel more at the bottom right than at
+    the top left. The pretrained weights need that grid, and TFLite expresses it without a PAD operator.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activation: type[nn.Module] = nn.ReLU6,
+    ) -> None:
+        super().__init__()
+        excess = max(0, kernel - 2) if stride > 1 else 0
+        self.padding = (excess // 2, excess - excess // 2) * 2  # left, right, top, bottom
+        padding = 0 if stride > 1 else kernel // 2
+        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(channels_out, eps=BN_EPSILON, momentum=BN_MOMENTUM)
+        self.activation = activation()
+
+    def forward(self, features: Tensor) -> Tensor:
+        if any(self.padding):
+            features = F.pad(features, self.padding)
+        output: Tensor = self.activation(self.norm(self.conv(features)))
+        return output
+
+
+def separable(channels_in: int, channels_out: int) -> nn.Sequential:
+    """3x3 depthwise separable convolution: a solid line of the paper's figure 1."""
+    return nn.Sequential(
+        Convolution(channels_in, channels_in, kernel=3, groups=channels_in),
+        Convolution(channels_in, channels_out),
+    )
+
+
+def upsample(features: Tensor) -> Tensor:
+    """Bilinear x2: a dashed line of the paper's figure 1."""
+    return F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -1,0 +1,85 @@
+"""Starting from weights whose batch normalisation was folded into the convolutions."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.networks.backbone import Backbone
+from training.networks.layers import Convolution
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folded:
+    """A `Convolution` without its normalisation: weight * x + bias."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+def load_folded(backbone: Backbone, path: Path, pixels: Tensor) -> None:
+    """Gives the backbone the function of an archive's folded weights (.npz: stem, block01.depthwise, ...).
+
+    pixels: uint8 [N, H, W, 3], real photos, a few dozen.
+    """
+    with np.load(path) as archive:
+        arrays = {key: torch.from_numpy(archive[key]) for key in archive.files}
+    layers = {
+        name: Folded(arrays[f"{place}.weight"], arrays[f"{place}.bias"])
+        for name in convolutions(backbone)
+        for place in [_archive_name(name)]
+    }
+    image = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+    unfold(backbone, layers, lambda: backbone(image))
+
+
+def convolutions(network: nn.Module) -> dict[str, Convolution]:
+    """By name, in the order of the network's modules."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, Convolution)}
+
+
+def unfold(network: nn.Module, layers: Mapping[str, Folded], run: Callable[[], object]) -> None:
+    """Gives the named convolutions the function of folded ones, with normalisations fit for training.
+
+    A folded layer computes z + bias, z = weight * x. Its normalisation is set to the same function, with the
+    mean and variance of z as its statistics, while `run` computes the network on real photos. So neither
+    evaluation nor training mode, whose statistics are those of the batch, departs from it.
+    """
+    own = convolutions(network)
+    handles = []
+    for name, folded in layers.items():
+        own[name].conv.weight.data.copy_(folded.weight)
+        handles.append(own[name].norm.register_forward_pre_hook(_statistics_setter(folded.bias)))
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        run()
+    network.train(training)
+    for handle in handles:
+        handle.remove()
+
+
+def _statistics_setter(bias: Tensor) -> Callable[[nn.BatchNorm2d, tuple[Tensor]], None]:
+    def set_statistics(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
+        state = {
+            "running_mean": mean,
+            "running_var": variance,
+            "weight": (variance + norm.eps).sqrt(),
+            "bias": mean + bias,
+        }
+        norm.load_state_dict(state, strict=False)
+
+    return set_statistics
+
+
+def _archive_name(name: str) -> str:
+    """
+    >>> _archive_name("blocks.0"), _archive_name("blocks.7.expand")
+    ('stem', 'block07.expand')
+    """
+    _, number, *layer = name.split(".")
+    return f"block{int(number):02d}.{layer[0]}" if layer else "stem"

@@ -1,0 +1,265 @@
+"""What each file of a model folder loses and gains: a row per runtime and precision.
+
+python -m training parity models/blitzmask-mobilenetv2 --data DATA
+"""
+
+import contextlib
+import json
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from service.backends import Backend, BackendChoice
+from service.card import ArtifactFile, Card, Latency, read_card
+from service.images import letterbox
+from service.segmenter import Segmenter, open_model
+from service.types import Heads, Pixels, Size
+from training.data import read_image
+from training.evaluate import (
+    COLUMNS,
+    Verdict,
+    detect,
+    judge,
+    parse_ids,
+    read_content,
+    summarise,
+    tabulate,
+)
+from training.federation import Record
+from training.folder import find_split
+
+TIMED = 50  # inferences
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One file; `differences` are the largest |difference| from the reference, by head."""
+
+    file: ArtifactFile
+    differences: Mapping[str, float]
+    milliseconds: float
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "runtime": self.file.runtime,
+            "precision": self.file.precision,
+            "differences": dict(self.differences),
+            "milliseconds": self.milliseconds,
+            "bytes": self.file.bytes,
+            "verdict": self.verdict.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """What is measured on which data.
+
+    categories: ids that the means are over, as text. threads: of one inference. pictures: those that heads
+        are compared on.
+    """
+
+    folder: Path
+    data: Path
+    split: str = "val"
+    categories: str = ""
+    threads: int = 1
+    pictures: int = 16
+
+    def command(self) -> str:
+        command = f"python -m training parity {self.folder} --data {self.data} --split {self.split}"
+        return command + (f" --categories {self.categories}" if self.categories else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What every file is put through.
+
+    canvases: uint8 [N, H, W, 3], letterboxed. categories: those the APs are the mean over; None for all.
+    """
+
+    content: Record
+    images: Path
+    canvases: Pixels
+    categories: frozenset[int] | None
+    threads: int
+
+
+def run_exam(exam: Exam) -> list[Row]:
+    """A row for each file of the folder's card."""
+    place = find_split(exam.data, exam.split)
+    content = read_content(place.annotations)
+    paths = [place.images / image["file_name"] for image in content["images"][: exam.pictures]]
+    canvases = read_canvases(paths, read_card(exam.folder).canvas)
+    trial = Trial(content, place.images, canvases, parse_ids(exam.categories), exam.threads)
+    return list(compare_files(exam.folder, trial))
+
+
+def compare_files(folder: Path, trial: Trial) -> Iterator[Row]:
+    """A row for each file of the card; the first file's heads are what the others are compared with."""
+    reference: Heads | None = None
+    for file in read_card(folder).files:
+        choice = BackendChoice(runtime=file.runtime, precision=file.precision, threads=trial.threads)
+        segmenter = open_model(folder, choice)
+        try:
+            heads = segmenter.backend.run(trial.canvases)
+            reference = reference or heads
+            yield Row(
+                file=file,
+                differences=largest_differences(heads, reference),
+                milliseconds=time_frames(segmenter.backend, trial.canvases),
+                verdict=_judge(segmenter, trial),
+            )
+        finally:
+            segmenter.close()
+
+
+def largest_differences(heads: Heads, reference: Heads) -> dict[str, float]:
+    """The largest |difference| of each head, in its own unit."""
+    return {name: float(abs(heads[name] - values).max()) for name, values in reference.items()}
+
+
+def time_frames(backend: Backend, canvases: Pixels, count: int = TIMED) -> float:
+    """Median milliseconds of one inference, batch 1."""
+    backend.run(canvases[:1])
+    laps = []
+    for number in range(count):
+        canvas = canvases[number % len(canvases)][None]
+        started = time.perf_counter()
+        backend.run(canvas)
+        laps.append(1000 * (time.perf_counter() - started))
+    return median(laps)
+
+
+def _judge(segmenter: Segmenter, trial: Trial) -> Verdict:
+    answers = detect(segmenter, trial.content, trial.images)
+    info = segmenter.backend.describe()
+    label = f"{info.runtime} {info.precision}"
+    found = track(answers, label, len(trial.content["images"]), console=Console(stderr=True))
+    return judge(trial.content, [item for detections in found for item in detections], trial.categories)
+
+
+def draw_rows(rows: Sequence[Row]) -> str:
+    """Markdown; APs in percent, and their difference from the first row's."""
+    heads = list(rows[0].differences)
+    titles = [
+        "runtime", "precision", *(f"{head}, max diff" for head in heads),
+        "mask AP", "mask AP50", "box AP", "ms", "MB",
+    ]  # fmt: skip
+    return _draw_table(titles, [_draw_row(row, rows[0]) for row in rows])
+
+
+def _draw_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _draw_row(row: Row, first: Row) -> list[str]:
+    figures = [(each.masks.ap, each.masks.ap50, each.boxes.ap) for each in (row.verdict, first.verdict)]
+    return [
+        row.file.runtime,
+        row.file.precision,
+        *(f"{difference:.2g}" for difference in row.differences.values()),
+        *(f"{100 * own:.2f} ({100 * (own - other):+.2f})" for own, other in zip(*figures, strict=True)),
+        f"{row.milliseconds:.1f}",
+        f"{row.file.bytes / 1e6:.2f}",
+    ]
+
+
+def name_processor() -> str:
+    """The processor as Linux calls it, else its architecture."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return platform.machine()
+
+
+def record_rows(rows: Sequence[Row], exam: Exam) -> Card:
+    """Writes accuracies, latencies and the first row's best threshold into the folder's card.
+
+    Its README gets the table too, where it has the marks between which it belongs.
+    """
+    hardware = name_processor()
+    files = tuple(
+        row.file.model_copy(
+            update={
+                "accuracy": summarise(row.verdict, f"{exam.data.name} {exam.split}", exam.command()),
+                "latency": Latency(
+                    hardware=hardware, threads=exam.threads, milliseconds=round(row.milliseconds, 2)
+                ),
+            }
+        )
+        for row in rows
+    )
+    card = read_card(exam.folder)
+    decoder = card.decoder.model_copy(update={"score_threshold": round(rows[0].verdict.threshold, 2)})
+    card = card.model_copy(update={"files": files, "decoder": decoder})
+    _replace(exam.folder / "card.json", card.model_dump_json(indent=2) + "\n")
+    readme = exam.folder / "README.md"
+    if readme.exists():
+        tables = {"files": draw_rows(rows), "categories": draw_categories(rows[0].verdict)}
+        _replace(readme, fill_marks(readme.read_text(), tables))
+    return card
+
+
+def draw_categories(verdict: Verdict) -> str:
+    """Markdown: a row per category, one for the means, and one for each of COCO's sizes."""
+    categories, mean, sizes = tabulate(verdict)
+    return _draw_table(COLUMNS, [*categories, ["**mean**", *mean[1:]], *sizes])
+
+
+def fill_marks(text: str, tables: Mapping[str, str]) -> str:
+    """The text with each table between its marks; a table without marks is left out.
+
+    >>> fill_marks("<!-- files -->old<!-- /files -->", {"files": "new"})
+    '<!-- files -->\\nnew\\n<!-- /files -->'
+    """
+    for name, table in tables.items():
+        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+        head, found, rest = text.partition(opening)
+        _, closed, tail = rest.partition(closing)
+        if found and closed:
+            text = f"{head}{opening}\n{table}\n{closing}{tail}"
+    return text
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def read_canvases(paths: Sequence[Path], canvas: Size) -> Pixels:
+    """Pictures as the service would feed them to the network: uint8 [N, H, W, 3]."""
+    return np.stack([letterbox(read_image(path), canvas)[0] for path in paths])
+
+
+def parity(
+    folder: Annotated[Path, typer.Argument(help="A model folder.", exists=True)],
+    data: Annotated[Path, typer.Option(help="Folder of a COCO-format data set.", exists=True)],
+    split: Annotated[str, typer.Option(help="Which split of the data.")] = "val",
+    categories: Annotated[str, typer.Option(help="Ids the means are over, as 1-16,20; all if empty.")] = "",
+    threads: Annotated[int, typer.Option(help="Threads of one inference.", min=1)] = 1,
+    pictures: Annotated[int, typer.Option(help="How many to compare heads on.", min=1)] = 16,
+    out: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
+    record: Annotated[
+        bool, typer.Option(help="Write the figures and the best threshold into the model's card.")
+    ] = False,
+) -> None:
+    """Compare a model's files: heads, average precision, time and size, as a Markdown table."""
+    exam = Exam(folder, data, split, categories, threads, pictures)
+    rows = run_exam(exam)
+    typer.echo(draw_rows(rows))
+    if out is not None:
+        out.write_text(json.dumps([row.to_json() for row in rows], indent=1) + "\n")
+    if record:
+        record_rows(rows, exam)

@@ -1,0 +1,1 @@
+"""Recipes that were run, each with its command, hardware, hours and result."""

@@ -1,0 +1,76 @@
+"""A recipe with some of its fields set anew, as `--set losses.eps2=0` says it."""
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from training.course import Cosine, Found, Schedule, Steps
+from training.recipe import Recipe
+
+SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
+    {"cosine": Cosine(), "steps": Steps(), "lrfinder": Found()}
+)
+
+
+class SettingRefused(ValueError):
+    """There is no such field, or it does not take that value."""
+
+
+def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """The recipe with each `FIELD=VALUE` applied in turn; raises SettingRefused.
+
+    Dots lead into fields of fields. Values are Python's or plain words; a schedule goes by its name, and what
+    a field is made of may be given as a dict: `augmentation.paste={"share": 0.3}`.
+
+    >>> set_fields(Recipe(), ["epochs=3", "rules.centre=box", "schedule=lrfinder"]).rules.centre
+    'box'
+    """
+    changed: Any = recipe
+    for setting in settings:
+        path, sign, text = setting.partition("=")
+        if not sign:
+            raise SettingRefused(f"{setting!r} is not of the form FIELD=VALUE")
+        changed = _set_field(changed, path.strip().split("."), text.strip())
+    assert isinstance(changed, Recipe)
+    return changed
+
+
+def _set_field(owner: Any, path: list[str], text: str) -> Any:
+    name, *deeper = path
+    names = [field.name for field in fields(owner)]
+    if name not in names:
+        raise SettingRefused(f"there is no field {name!r}, only {', '.join(names)}")
+    current = getattr(owner, name)
+    if not deeper:
+        return replace(owner, **{name: _read_value(owner, name, text)})
+    if not is_dataclass(current) or isinstance(current, type):
+        raise SettingRefused(f"{name} is {current!r}, which has no field {deeper[0]!r}")
+    return replace(owner, **{name: _set_field(current, deeper, text)})
+
+
+def _read_value(owner: object, name: str, text: str) -> Any:
+    hint = get_type_hints(type(owner))[name]
+    if hint is Schedule:
+        if text not in SCHEDULES:
+            raise SettingRefused(f"{name} is one of {', '.join(SCHEDULES)}, not {text!r}")
+        return SCHEDULES[text]
+    try:
+        return TypeAdapter(hint).validate_python(_parse(text))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise SettingRefused(f"{name} cannot be {text!r}: {reason}") from error
+
+
+def _parse(text: str) -> Any:
+    """
+    >>> _parse("0.5"), _parse("box"), _parse("None"), _parse("(1, 2)")
+    (0.5, 'box', None, (1, 2))
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,169 @@
+"""A report as tables of text: for the terminal, Markdown and HTML, with the same columns."""
+
+from collections.abc import Sequence
+
+from loadtest.machine import Machine
+from loadtest.outcome import Finding, Sheet
+from loadtest.reports.content import Report
+from loadtest.row import Row
+from loadtest.share import Ratio
+
+_COUNTED_REQUESTS = ("blitzmask_requests_total", "blitzmask_rejected_total")
+
+
+def list_sheets(report: Report) -> list[Sheet]:
+    """All tables of a report that have a line."""
+    outcome = report.outcome
+    sheets = [
+        _tabulate_rows(outcome.rows),
+        _tabulate_stages(outcome.rows),
+        _tabulate_cameras(outcome.rows),
+        _tabulate_counters(outcome.rows),
+        *outcome.sheets,
+        _tabulate_findings(outcome.findings),
+    ]
+    return [sheet for sheet in sheets if sheet.lines]
+
+
+def describe_servers(report: Report) -> list[str]:
+    """A line per server: where, what answers, and what was sent."""
+    sent = f"{len(report.photos)} photos" if len(report.photos) != 1 else report.photos[0].name
+    size = sum(photo.bytes for photo in report.photos) / max(1, len(report.photos)) / 1000
+    return [
+        f"{server.address}: {server.served.model} {server.served.version}, "
+        f"{server.served.runtime} {server.served.precision}; {sent}, {size:.0f} kB each"
+        for server in report.servers
+    ]
+
+
+def describe_machine_briefly(machine: Machine) -> str:
+    """What the figures depend on, in a line."""
+    return (
+        f"{machine.cores} cores of {machine.cpu}, {machine.memory_gb:g} GB, {machine.system}, "
+        f"Python {machine.python}"
+    )
+
+
+def list_errors(rows: Sequence[Row]) -> list[str]:
+    """A line per row and kind of error, with the first explanation of it."""
+    return [
+        f"{row.name}: {count} x {kind}: {' '.join(row.examples.get(kind, '').split())}"
+        for row in rows
+        for kind, count in row.errors.items()
+    ]
+
+
+def show(value: float | None, *, digits: int = 1) -> str:
+    """A figure for a table.
+
+    >>> show(12.345), show(None)
+    ('12.3', '-')
+    """
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def show_briefly(value: float | None) -> str:
+    """A figure of any size with at most four decimals.
+
+    >>> show_briefly(27400), show_briefly(0.9), show_briefly(0.04648)
+    ('27400', '0.9', '0.0465')
+    """
+    return "-" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def show_bounds(ratio: Ratio | None) -> str:
+    """Where a ratio lies, if that is known.
+
+    >>> show_bounds(Ratio(0.95, 0.931, 0.962)), show_bounds(Ratio(0.95)), show_bounds(None)
+    ('0.93-0.96', '-', '-')
+    """
+    if ratio is None or ratio.low is None or ratio.high is None:
+        return "-"
+    return f"{ratio.low:.2f}-{ratio.high:.2f}"
+
+
+def _tabulate_rows(rows: Sequence[Row]) -> Sheet:
+    columns = (
+        "load",
+        "req/s",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "errors",
+        "floor/s",
+        "share",
+        "95 %",
+        "own ms",
+    )
+    return Sheet("throughput and latency", columns, tuple(_to_cells(row) for row in rows))
+
+
+def _to_cells(row: Row) -> tuple[str, ...]:
+    latency = row.latency
+    return (
+        row.name,
+        show(row.throughput),
+        *(show(value) for value in (latency.p50, latency.p95, latency.p99)),
+        str(sum(row.errors.values())),
+        show(row.floor.rate if row.floor else None),
+        show(row.floor.share.estimate if row.floor else None, digits=3),
+        show_bounds(row.floor.share if row.floor else None),
+        show(row.generator_ms, digits=2),
+    )
+
+
+def _tabulate_stages(rows: Sequence[Row]) -> Sheet:
+    """A line per row with the mean of every stage that the server reports, and what clients wait besides."""
+    names = tuple(dict.fromkeys(name for row in rows for name in row.stages))
+    lines = tuple(
+        (
+            row.name,
+            *(show(row.stages[name].mean if name in row.stages else None, digits=2) for name in names),
+            show(row.outside_ms, digits=2),
+        )
+        for row in rows
+        if row.stages
+    )
+    return Sheet("time in the server, mean ms", ("load", *names, "outside"), lines)
+
+
+def _tabulate_cameras(rows: Sequence[Row]) -> Sheet:
+    lines = tuple(
+        (
+            row.name,
+            show(row.throughput),
+            *(show(age) for age in (row.latency.p50, row.latency.p95, row.latency.p99)),
+            str(row.cameras.dropped),
+            str(row.cameras.skipped),
+            show(row.cameras.fairness, digits=2),
+        )
+        for row in rows
+        if row.cameras
+    )
+    columns = ("cameras", "frames/s", "age p50", "age p95", "age p99", "dropped", "skipped", "fairness")
+    return Sheet("streams, ages in ms", columns, lines)
+
+
+def _tabulate_counters(rows: Sequence[Row]) -> Sheet:
+    """What the server itself counted of requests, whichever way they ended; warm-ups included."""
+    lines = tuple(
+        (row.name, name.removeprefix("blitzmask_"), show(count, digits=0))
+        for row in rows
+        for name, count in row.metrics.items()
+        if name.startswith(_COUNTED_REQUESTS)
+    )
+    return Sheet("the server's own count", ("load", "counter", "requests"), lines)
+
+
+def _tabulate_findings(findings: Sequence[Finding]) -> Sheet:
+    lines = tuple(
+        (
+            finding.name,
+            f"{show_briefly(finding.value)} {finding.unit}".strip(),
+            "-" if finding.low is None else f"{show_briefly(finding.low)} to {show_briefly(finding.high)}",
+            finding.target or "-",
+            {True: "yes", False: "NO", None: "-"}[finding.met],
+        )
+        for finding in findings
+    )
+    return Sheet("findings", ("finding", "value", "95 % interval", "target", "met"), lines)

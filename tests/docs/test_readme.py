@@ -1,0 +1,126 @@
+"""The README is run, not only read.
+
+Blocks marked `sh` and `python` are executed beside a running server; the `json` block must have the
+shape of the real answer. Commands that train, load-test or serve are checked against `--help`.
+"""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import skimage
+from PIL import Image
+
+from tests.running import RunningServer
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG = tuple(f".venv/bin/python -m {name}" for name in ("training", "loadtest", "service camera"))
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fenced code block."""
+
+    language: str
+    text: str
+
+    def commands(self) -> list[str]:
+        joined = self.text.replace("\\\n", " ")
+        return [line.strip() for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def read_blocks(path: Path) -> list[Block]:
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [Block(language, text) for language, text in found]
+
+
+README = read_blocks(ROOT / "README.md")
+COMMANDS = [command for block in README if block.language == "sh" for command in block.commands()]
+
+
+def shape_of(value: object) -> object:
+    """The keys of nested objects, with lists judged by their first element."""
+    if isinstance(value, dict):
+        return {key: shape_of(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape_of(value[0])] if value else []
+    return type(value).__name__ if isinstance(value, str) else "number"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    astronaut = Path(skimage.__file__).parent / "data" / "astronaut.png"
+    Image.open(astronaut).save(tmp_path / "photo.jpg")
+    return tmp_path
+
+
+def run_shell(command: str, server: RunningServer, folder: Path) -> str:
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-euc", server.with_ports(command.replace(".venv/bin/python", sys.executable))],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])
+def test_make_targets_exist(command: str) -> None:
+    subprocess.run(
+        ["make", "--dry-run", *shlex.split(command)[1:]], cwd=ROOT, check=True, capture_output=True
+    )
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith(LONG)])
+def test_long_commands_name_real_subcommands_and_options(command: str) -> None:
+    words = shlex.split(command)
+    done = subprocess.run(
+        [sys.executable, *words[1:4], "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    for option in (word for word in words if word.startswith("--")):
+        assert re.search(rf"{option}\b", done.stdout), f"{option} is not an option of: {command}"
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith((*LONG, "make ", "git "))])
+def test_quick_commands_run(command: str, server: RunningServer, folder: Path) -> None:
+    run_shell(command, server, folder)
+
+
+def test_the_first_answer_looks_as_shown(server: RunningServer, folder: Path) -> None:
+    (shown,) = [json.loads(block.text) for block in README if block.language == "json"]
+    command = next(command for command in COMMANDS if command.startswith("curl"))
+    answer = json.loads(run_shell(command, server, folder))
+    assert answer["instances"], "the sample photo must give at least one instance"
+    assert shape_of(answer) == shape_of(shown)
+
+
+def test_python_blocks_run(server: RunningServer, folder: Path) -> None:
+    for block in (block for block in README if block.language == "python"):
+        program = server.with_ports(block.text)
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=folder,
+            env={"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "person" in done.stdout
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / "README.md").read_text())
+    missing = [link for link in links if not (ROOT / link).exists()]
+    assert links
+    assert not missing

@@ -1,0 +1,77 @@
+"""A browser, and the real REST application over a model that finds a drawn scene."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+
+import cv2
+import pytest
+
+from service.admission import Admission
+from service.engine import Engine
+from service.metrics import Metrics
+from service.rest.app import create_app
+from service.rest.server import RestServer
+from service.rules import ANYBODY, Rules
+from tests.e2e.chromium import EXECUTABLE, Chromium, Tab
+from tests.e2e.scene import SceneCatalog, draw_scene
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """One Chromium for all tests, with a fake camera."""
+    if not EXECUTABLE.exists():
+        pytest.skip(f"no browser: {EXECUTABLE} is not installed (Debian: apt-get install chromium)")
+    chromium = Chromium(tmp_path_factory.mktemp("profile"))
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture
+def tab(browser: Chromium) -> Iterator[Tab]:
+    """A fresh page of 1280 by 900 CSS pixels."""
+    page = Tab(browser)
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Where the service answers; it ends with a slash."""
+    with serving(ANYBODY) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(rules: Rules) -> Iterator[str]:
+    """The scene, served from a thread; where, with a slash at its end."""
+    ports: Queue[int] = Queue()
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(serve(rules, ports, stop)))
+    thread.start()
+    yield f"http://127.0.0.1:{ports.get(timeout=30)}/"
+    stop.set()
+    thread.join()
+
+
+async def serve(rules: Rules, ports: "Queue[int]", stop: threading.Event) -> None:
+    """Serve the scene until told to stop; the port goes to `ports`."""
+    engine = Engine(Admission(1, 4), Metrics(), timeout_s=10)
+    engine.use(SceneCatalog())
+    server = RestServer(create_app(engine, max_body=1_000_000, rules=rules), drain_s=5)
+    ports.put(await server.start("127.0.0.1", 0))
+    await asyncio.to_thread(stop.wait)
+    engine.stop()
+    await server.stop()
+    engine.admission.close()
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scene as a PNG file, of a name that a shell must be told carefully."""
+    file = tmp_path_factory.mktemp("pictures") / "it's a scene.png"
+    assert cv2.imwrite(str(file), cv2.cvtColor(draw_scene(), cv2.COLOR_RGB2BGR))
+    return file

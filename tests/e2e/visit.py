@@ -1,0 +1,46 @@
+"""What a visitor of the page does and sees."""
+
+import base64
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from tests.e2e.chromium import Tab
+
+READY = "document.querySelector('#stage').dataset.phase === 'ready'"
+FAILED = "document.querySelector('#stage').dataset.phase === 'failed'"
+SETTLED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def overlay_pixels(tab: Tab) -> npt.NDArray[np.uint8]:
+    """What is drawn over the picture, at the screen's resolution: uint8 [H, W, 4] BGRA."""
+    data = tab.run("document.querySelector('#overlay').toDataURL('image/png')").partition(",")[2]
+    encoded = np.frombuffer(base64.b64decode(data), np.uint8)
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), np.uint8)
+
+
+def rows(tab: Tab) -> list[str]:
+    """The list of objects as it reads."""
+    listed: list[str] = tab.run(
+        "[...document.querySelectorAll('#objects button')].map(({ innerText }) =>"
+        " innerText.trim().split(/\\s*\\n\\s*/).join(' '))"
+    )
+    return listed
+
+
+def text(tab: Tab, selector: str) -> str:
+    return str(tab.run(f"document.querySelector('{selector}').innerText"))
+
+
+def click(tab: Tab, selector: str) -> None:
+    tab.run(f"document.querySelector('{selector}').click()")
+    tab.run(SETTLED)
+
+
+def slide(tab: Tab, threshold: float) -> None:
+    tab.run(
+        "{ const slider = document.querySelector('#threshold');"
+        f" slider.value = {threshold}; slider.dispatchEvent(new Event('input')); }}"
+    )
+    tab.run(SETTLED)

@@ -1,0 +1,172 @@
+"""A catalog of one model that finds one object in the middle of every image, without any runtime."""
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco
+
+from service.card import ArtifactFile, Card, CentersDecoder, InputSize, Label
+from service.criteria import read_options
+from service.errors import ModelNotFound
+from service.images import Limits, decode_image
+from service.masks.forms import CONVERTERS, form_to_runs
+from service.masks.grid import boxes_to_windows
+from service.types import (
+    BackendInfo,
+    Heads,
+    Instance,
+    MaskFormat,
+    Options,
+    Pixels,
+    Rle,
+    Segmentation,
+    Size,
+    Timings,
+)
+
+PATIENCE_S = 10
+SCORE = 1 / 3 + 0.5  # a number that has no short form
+HEADS = {"heatmap": 2, "size": 4, "coefficients": 32, "spanning_set": 32}
+
+
+def fake_card(name: str = "toy", version: str = "1") -> Card:
+    return Card(
+        schema_version=1,
+        name=name,
+        version=version,
+        description="finds the middle",
+        network="none",
+        input=InputSize(height=32, width=32),
+        labels=(Label(category_id=3, name="cat"), Label(category_id=8, name="dog")),
+        decoder=CentersDecoder(),
+        outputs={head: (8, 8, channels) for head, channels in HEADS.items()},
+        parameters=1,
+        multiply_adds=1,
+        files=(ArtifactFile(path="a.onnx", runtime="onnx", precision="fp32", sha256="0" * 64, bytes=1),),
+    )
+
+
+class FakeBackend:
+    """Fills every head with its channel's number plus the brightness of the picture."""
+
+    def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
+        brightness = pixels.mean(axis=(1, 2, 3), dtype=np.float32)[:, None, None, None]
+        return {
+            name: np.broadcast_to(brightness + np.arange(count, dtype=np.float32), (len(pixels), 8, 8, count))
+            for name, count in HEADS.items()
+        }
+
+    def describe(self) -> BackendInfo:
+        return BackendInfo("fake", "1.0", "fp32", 1, ("CPU",), ("CPU",))
+
+    def close(self) -> None:
+        pass
+
+
+class FakeModel:
+    """Reads images and options as a `Segmenter` does; `before` runs first, and may block or raise."""
+
+    limits = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
+
+    def __init__(self, name: str = "toy", version: str = "1", before: Callable[[], object] = int) -> None:
+        self.card = fake_card(name, version)
+        self.backend = FakeBackend()
+        self._before = before
+        self.seen: list[bytes] = []
+
+    def segment(self, data: bytes, options: Options, *, crowded: bool = False) -> Segmentation:
+        self.seen.append(data)
+        self._before()
+        return self.segment_pixels(decode_image(data, self.limits), options)
+
+    def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
+        criteria = read_options(self.card, options)
+        height, width = pixels.shape[:2]
+        wanted = criteria.classes is None or 0 in criteria.classes
+        middle = find_middle(Size(height, width), masked=criteria.masks != "none")
+        found = (reshape_mask(middle, criteria.masks, Size(height, width)),)
+        return Segmentation(
+            image=Size(height, width),
+            instances=found if wanted and criteria.threshold <= SCORE else (),
+            model=self.card.name,
+            version=self.card.version,
+            backend=self.backend.describe(),
+            timings=Timings(1.5, 0.25, 10, 0.5, 2 / 3),
+        )
+
+
+def find_middle(size: Size, *, masked: bool) -> Instance:
+    """A cat of a third of the image each way; its mask is the pixels whose corners are inside."""
+    x, y = size.width / 3, size.height / 3
+    mask = np.zeros((size.height, size.width), np.uint8, order="F")
+    mask[math.ceil(y) : int(2 * y), math.ceil(x) : int(2 * x)] = 1
+    rle = Rle(size, coco.encode(mask)["counts"].decode()) if masked else None
+    return Instance("cat", 3, SCORE, (x, y, x, y), int(mask.sum()) if masked else None, rle)
+
+
+def reshape_mask(instance: Instance, masks: MaskFormat, image: Size) -> Instance:
+    """The instance with its mask, if it has one, in another form."""
+    if instance.segmentation is None:
+        return instance
+    x, y, width, height = instance.bbox
+    windows = boxes_to_windows(np.array([[x, y, x + width, y + height]], np.float32), image)
+    (form,) = CONVERTERS[masks](form_to_runs(instance.segmentation, image), windows)
+    return replace(instance, segmentation=form)
+
+
+class Gate:
+    """A `before` that holds the model until the gate is opened."""
+
+    def __init__(self) -> None:
+        self._reached = threading.Event()
+        self._open = threading.Event()
+
+    def __call__(self) -> None:
+        self._reached.set()
+        assert self._open.wait(PATIENCE_S)
+
+    async def reached(self) -> None:
+        assert await asyncio.to_thread(self._reached.wait, PATIENCE_S)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+class FakeCatalog:
+    def __init__(self, *models: FakeModel, failures: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._models = models or (FakeModel(),)
+        self.failures = failures
+
+    def get(self, name: str | None = None, version: str | None = None) -> FakeModel:
+        for model in self._models:
+            if name in (None, model.card.name) and version in (None, model.card.version):
+                return model
+        raise ModelNotFound(f"there is no model {name} {version}")
+
+    def models(self) -> tuple[FakeModel, ...]:
+        return self._models
+
+    def refreshed(self) -> "FakeCatalog":
+        return self
+
+    def with_model(self, name: str) -> "FakeCatalog":
+        return self
+
+    def without_model(self, name: str, version: str | None = None) -> "FakeCatalog":
+        return self
+
+    def check(self, name: str) -> None:
+        pass
+
+
+def encode_picture(width: int = 60, height: int = 30, suffix: str = ".png") -> bytes:
+    """An encoded picture with some structure."""
+    ramp = np.arange(height * width * 3, dtype=np.uint32) * 7 % 251
+    _, encoded = cv2.imencode(suffix, ramp.astype(np.uint8).reshape(height, width, 3))
+    return encoded.tobytes()

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from loadtest.baseline import find_model, fit_choice, plan_floor
+from loadtest.clients import Photo
+from loadtest.errors import CannotRun
+from loadtest.probe import Served
+from loadtest.targets import Ask, Target
+from service.settings import usable_cores
+from service.types import Options
+
+FAKE = Served(model="fake", version="1", runtime="onnxruntime", precision="fp32", in_effect=("cpu",))
+
+
+def test_the_floor_does_what_the_server_does_in_all_cores(models: Path, photo: Photo) -> None:
+    target = Target("rest", "127.0.0.1", 1, Ask(options=Options(masks="none")))
+
+    processes = plan_floor("processes", models, served=FAKE, target=target, photos=(photo,))
+    threads = plan_floor("threads", models, served=FAKE, target=target, photos=(photo,))
+
+    assert processes.folder == models / "fake"
+    assert processes.options.masks == "none"
+    assert processes.photos == (photo.data,)
+    assert (processes.processes, processes.choice.slots) == (usable_cores(), 1)
+    assert (threads.processes, threads.choice.slots) == (1, usable_cores())
+    assert threads.choice.threads == 1
+
+
+def test_an_image_alone_has_all_cores(models: Path, photo: Photo) -> None:
+    plan = plan_floor("alone", models, served=FAKE, target=Target("rest", "127.0.0.1", 1), photos=(photo,))
+    assert (plan.processes, plan.choice.slots, plan.choice.threads) == (1, 1, usable_cores())
+
+
+def test_another_machine_has_no_floor_here(models: Path, photo: Photo) -> None:
+    with pytest.raises(CannotRun, match="another machine"):
+        plan_floor("threads", models, served=FAKE, target=Target("rest", "10.0.0.9", 1), photos=(photo,))
+
+
+@pytest.mark.parametrize("served", [Served("other", "1"), Served("fake", "2"), Served()])
+def test_a_model_that_is_not_here_has_no_floor(models: Path, served: Served) -> None:
+    with pytest.raises(CannotRun, match="--models"):
+        find_model(models, served)
+
+
+def test_broken_model_folders_are_passed_over(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "card.json").write_text("{")
+    (tmp_path / "b").symlink_to(models / "fake")
+    assert find_model(tmp_path, FAKE) == tmp_path / "b"
+
+
+def test_providers_and_delegates_are_those_of_the_server() -> None:
+    assert fit_choice(FAKE).providers == ("cpu",)
+    delegated = Served("m", "1", "ai-edge-litert", "int8", asked=("libedgetpu.so",), in_effect=("edgetpu",))
+    assert fit_choice(delegated).delegates == ("libedgetpu.so",)
+    with pytest.raises(CannotRun, match="unknown"):
+        fit_choice(Served("m", "1", "tensorflow", "fp32"))

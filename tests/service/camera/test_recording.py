@@ -1,0 +1,90 @@
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from service.camera.answered import Answered
+from service.camera.recording import Recording
+from service.errors import InvalidImage
+from service.streaming import RawImage
+from service.types import Pixels, Size
+from tests.fakes import encode_picture
+from tests.service.camera.conftest import frame, result, segmentation
+
+GREY = RawImage("bgr", Size(48, 64), bytes([128]) * (48 * 64 * 3))
+
+
+def picture(number: int, captured: float, raw: RawImage | bytes = GREY) -> Answered:
+    found = segmentation(1, size=Size(48, 64))
+    plain = result(number)
+    answer = type(plain)(plain.id, plain.captured_us, found, plain.age_ms, plain.queue_ms, plain.dropped)
+    return Answered(frame(number, captured=captured, picture=raw), answer)
+
+
+def record(
+    path: Path, answered: Iterable[Answered], *, fps: float = 10.0, every: bool = True
+) -> list[Pixels]:
+    """The pictures of the video that comes of it."""
+    recording = Recording(path, fps, every=every)
+    for each in answered:
+        recording.write(each, fps=1.0)
+    recording.close()
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(fps)
+    pictures = []
+    while (read := capture.read())[0]:
+        pictures.append(np.asarray(read[1], np.uint8))
+    capture.release()
+    return pictures
+
+
+def test_every_answer_is_one_picture_with_what_was_found(tmp_path: Path) -> None:
+    pictures = record(tmp_path / "a.mp4", (picture(n, 7.0 * n) for n in range(4)))
+    assert [image.shape for image in pictures] == [(48, 64, 3)] * 4
+    for image in pictures:
+        assert np.abs(image[40:, 50:].astype(int) - 128).max() < 12  # nothing there
+        assert np.abs(image[:20, :30].astype(int) - 128).max() > 60  # box and label
+
+
+def test_a_picture_stays_where_frames_were_dropped(tmp_path: Path) -> None:
+    assert (
+        len(record(tmp_path / "a.mp4", [picture(0, 0.0), picture(5, 0.5), picture(6, 0.6)], every=False)) == 7
+    )
+
+
+def test_a_camera_faster_than_the_video_loses_nothing_but_time(tmp_path: Path) -> None:
+    assert len(record(tmp_path / "a.mp4", [picture(n, n / 20) for n in range(4)], every=False)) == 4
+
+
+def test_an_hour_away_is_left_out(tmp_path: Path) -> None:
+    times = (0.0, 3600.0, 3600.1, 3600.2)
+    answered = [picture(n, time) for n, time in enumerate(times)]
+    assert len(record(tmp_path / "a.mp4", answered, every=False)) == 1 + 20 + 3
+
+
+def test_pictures_of_other_sizes_are_fitted_in(tmp_path: Path) -> None:
+    wide = encode_picture(120, 30)
+    failed = Answered(frame(1, picture=wide), result(1, error=InvalidImage("no")))
+    pictures = record(tmp_path / "a.mp4", [picture(0, 0.0), failed])
+    assert [image.shape for image in pictures] == [(48, 64, 3)] * 2
+    assert np.abs(pictures[1][30:].astype(int) - 127).max() < 12
+
+
+def test_a_frame_without_a_picture_is_left_out(tmp_path: Path) -> None:
+    corrupt = Answered(frame(1, picture=b"text"), result(1, error=InvalidImage("no")))
+    assert len(record(tmp_path / "a.mp4", [picture(0, 0.0), corrupt, picture(2, 0.2)])) == 2
+
+
+def test_a_video_of_nothing_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.touch()
+    Recording(path, 10.0, every=True).close()
+    assert not path.exists()
+
+
+def test_a_video_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "missing" / "a.mp4", 10.0, every=True)
+    with pytest.raises(OSError, match=r"a\.mp4: a video of 64 x 48 pixels cannot be written there"):
+        recording.write(picture(0, 0.0), fps=1.0)

@@ -1,0 +1,280 @@
+"""Whole cameras against a real server over a fake model."""
+
+import asyncio
+import io
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+from rich.console import Console
+
+from service.__main__ import main
+from service.camera.answered import Answered
+from service.camera.link import Asked
+from service.camera.plan import CameraPlan, parse_source
+from service.camera.run import Camera, run_camera
+from service.camera.source import Shot
+from service.errors import BlitzError, InvalidOption
+from service.streaming import Policy, StreamOptions
+from service.types import Options, Segmentation
+from tests.fakes import PATIENCE_S, FakeModel, encode_picture
+from tests.service.camera.conftest import FakeClock, FakeSource, RestartableServer
+
+ROOT = Path(__file__).resolve().parents[3]
+PICTURE = encode_picture(60, 30)
+
+
+class FakeOutput:
+    """Keeps the answers; `after` is called with how many there are."""
+
+    def __init__(self, after: Callable[[int], object] = int) -> None:
+        self.answers: list[Answered] = []
+        self._after = after
+
+    def write(self, answered: Answered, *, fps: float) -> None:
+        self.answers.append(answered)
+        self._after(len(self.answers))
+
+    def close(self) -> None:
+        pass
+
+
+def plan_for(
+    source: FakeSource, server: RestartableServer, *, policy: Policy = "all", options: Options | None = None
+) -> CameraPlan:
+    asked = StreamOptions(options or Options(), policy, track=True)
+    return CameraPlan(source, server.address, (), Asked(asked))
+
+
+async def film(plan: CameraPlan, output: FakeOutput, clock: FakeClock) -> str:
+    """Runs a camera; gives what it told."""
+    text = io.StringIO()
+    camera = Camera(plan, [output], Console(file=text, width=300), clock=clock)
+    await camera.run(plan.source.open())
+    return text.getvalue()
+
+
+async def test_every_frame_of_a_recording_is_answered(server: RestartableServer, clock: FakeClock) -> None:
+    source = FakeSource([[Shot(PICTURE, n / 10) for n in range(12)]], live=False)
+    output = FakeOutput()
+    told = await film(plan_for(source, server), output, clock)
+    assert [answered.frame.id for answered in output.answers] == list(range(12))
+    assert "12 answered" in told
+    assert told.endswith("fake: identities: cat 1\n")
+    assert source.closed == 1
+
+
+async def test_frames_that_are_no_pictures_fail_alone(server: RestartableServer, clock: FakeClock) -> None:
+    source = FakeSource([[Shot(PICTURE), Shot(b"text"), Shot(b""), Shot(PICTURE)]], live=False)
+    output = FakeOutput()
+    told = await film(plan_for(source, server), output, clock)
+    kinds = [isinstance(answered.result.outcome, Segmentation) for answered in output.answers]
+    assert kinds == [True, False, False, True]
+    assert "2 answered" in told
+    assert "2 failed" in told
+
+
+async def test_a_server_that_is_killed_and_comes_back_has_answered_everything_in_the_end(
+    server: RestartableServer,
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    class RestartingClock(FakeClock):
+        """The server is back at the third attempt."""
+
+        async def wait_until(self, time: float) -> None:
+            await super().wait_until(time)
+            if len(self.waits) % 3 == 0:
+                await server.start()
+
+    def kill_sometimes(answers: int) -> None:
+        if answers in (4, 18):  # further apart than frames can be under way
+            asyncio.run_coroutine_threadsafe(server.kill(), loop).result()
+
+    source = FakeSource([[Shot(PICTURE, n / 10) for n in range(40)]], live=False)
+    output, clock = FakeOutput(kill_sometimes), RestartingClock()
+    told = await film(plan_for(source, server), output, clock)
+    assert [answered.frame.id for answered in output.answers] == list(range(40))
+    assert len(clock.waits) == 6
+    assert told.count("again in") == 6
+    # Who was seen before the server was lost is somebody else after it.
+    assert told.endswith("fake: identities: cat 3\n")
+
+
+async def test_a_camera_that_only_wants_the_latest_goes_on_after_a_kill(server: RestartableServer) -> None:
+    loop = asyncio.get_running_loop()
+    restarted = threading.Event()
+
+    class RestartingClock(FakeClock):
+        async def wait_until(self, time: float) -> None:
+            await super().wait_until(time)
+            if not restarted.is_set():
+                await server.start()
+                restarted.set()
+
+    class LastingSource(FakeSource):
+        """Its last three pictures come when the server is back."""
+
+        def read(self) -> Shot | None:
+            assert len(self._shots) != 3 or restarted.wait(PATIENCE_S)
+            return super().read()
+
+    def kill(answers: int) -> None:
+        if answers == 1:
+            asyncio.run_coroutine_threadsafe(server.kill(), loop).result()
+
+    output = FakeOutput(kill)
+    source = LastingSource([[Shot(PICTURE, None) for _ in range(100)]], live=False)
+    await film(plan_for(source, server, policy="latest"), output, RestartingClock())
+    ids = [answered.frame.id for answered in output.answers]
+    assert ids == sorted(set(ids))
+    assert ids[-1] == 99
+    assert output.answers[-1].result.dropped == 100 - len(ids)
+
+
+async def test_what_the_server_refuses_ends_the_camera(server: RestartableServer, clock: FakeClock) -> None:
+    source = FakeSource([[Shot(PICTURE, 0)]], live=False)
+    with pytest.raises(InvalidOption, match="unicorn"):
+        await film(plan_for(source, server, options=Options(classes=("unicorn",))), FakeOutput(), clock)
+    assert source.closed >= 1
+
+
+async def test_an_output_that_fails_ends_the_camera(server: RestartableServer, clock: FakeClock) -> None:
+    def fail(answers: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    source = FakeSource([[Shot(PICTURE, n) for n in range(5)]], live=False)
+    with pytest.raises(BlitzError, match=r"an output failed: .*No space left"):
+        await film(plan_for(source, server), FakeOutput(fail), clock)
+
+
+async def test_a_reader_that_has_seen_enough_is_no_failure(
+    server: RestartableServer, clock: FakeClock
+) -> None:
+    def hang_up(answers: int) -> None:
+        raise BrokenPipeError
+
+    source = FakeSource([[Shot(PICTURE, n) for n in range(5)]], live=False)
+    assert "answered" in await film(plan_for(source, server), FakeOutput(hang_up), clock)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:8001", "no address", ""])
+async def test_without_a_server_nothing_begins(address: str) -> None:
+    source = FakeSource([[Shot(PICTURE, 0)]])
+    plan = CameraPlan(source, address, (), Asked(StreamOptions()))
+    with pytest.raises(InvalidOption, match=f"--server {address}: no server answers there"):
+        await run_camera(plan, Console(file=io.StringIO()))
+    assert source.opened == 0
+
+
+async def start_camera(*arguments: object, cwd: Path) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    command = [sys.executable, "-m", "service", "camera", *map(str, arguments)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin"}
+    return await asyncio.create_subprocess_exec(*command, cwd=cwd, stdout=pipe, stderr=pipe, env=environment)
+
+
+async def test_the_command_writes_json_lines_and_a_video(
+    server: RestartableServer, write_video: Callable[..., str], tmp_path: Path
+) -> None:
+    clip = write_video(frames=8, fps=20.0)
+    outputs = ("--out", "jsonl", "--out", "video")
+    process = await start_camera(clip, "--server", server.address, "--fast", *outputs, cwd=tmp_path)
+    output, complaints = await process.communicate()
+    assert process.returncode == 0, complaints
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert [line["frame_id"] for line in lines] == list(range(8))
+    assert lines[-1]["instances"][0]["track_id"] == 1
+    assert b"8 answered" in complaints
+    video = cv2.VideoCapture(str(tmp_path / "clip-annotated.mp4"), cv2.CAP_FFMPEG)
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 8
+
+
+async def test_a_camera_that_is_stopped_finishes_its_video(
+    server: RestartableServer, write_video: Callable[..., str], tmp_path: Path
+) -> None:
+    clip = write_video(frames=100, fps=2.0)  # fifty seconds long
+    outputs = ("--out", "jsonl", "--out", "seen.mp4")
+    process = await start_camera(clip, "--server", server.address, *outputs, cwd=tmp_path)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, complaints = await process.communicate()
+    assert process.returncode == 0, complaints
+    assert b"answered in" in complaints
+    video = cv2.VideoCapture(str(tmp_path / "seen.mp4"), cv2.CAP_FFMPEG)
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["missing.mp4"], "missing.mp4: there is no such file"),
+        (["ftp://door/a"], "ftp://: a source's address"),
+        (["{empty}"], "has no images"),
+        (["{clip}", "--out", "missing/a.mp4", "--out", "missing/a.mp4"], "named twice"),
+        (["{clip}", "--server", "127.0.0.1:1"], "--server 127.0.0.1:1: no server answers there"),
+        (["{clip}", "--out", "kafka://hub"], "--out kafka://hub: expected jsonl, video"),
+        (["{clip}", "--max-fps", "0"], "max_fps is 0"),
+    ],
+)
+def test_what_the_user_got_wrong_is_one_line_and_status_2(
+    arguments: list[str],
+    reason: str,
+    write_video: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"{empty}": str(tmp_path / "empty"), "{clip}": write_video()}
+    monkeypatch.setattr(sys, "argv", ["blitzmask", "camera", *(places.get(each, each) for each in arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    complaints = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert complaints.startswith("error: ")
+    assert reason in complaints
+    assert complaints.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("clip.mp4", b"error: clip.mp4 cannot be opened as a video\n"),
+        ("97", b"error: webcam 97 cannot be opened as a video\n"),
+        ("rtsp://me:secret@127.0.0.1:1/live", b"error: 127.0.0.1/live cannot be opened as a video\n"),
+    ],
+)
+async def test_a_source_that_cannot_be_opened_is_one_line_too(
+    server: RestartableServer, tmp_path: Path, source: str, complaint: bytes
+) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    process = await start_camera(source, "--server", server.address, cwd=tmp_path)
+    assert await process.communicate() == (b"", complaint)
+    assert process.returncode == 2
+
+
+def test_a_folder_keeps_the_names_of_its_pictures(tmp_path: Path, model: FakeModel) -> None:
+    for name in ("b.png", "a.png"):
+        (tmp_path / name).write_bytes(PICTURE)
+    folder = parse_source(str(tmp_path))
+    assert not folder.timed
+    assert [folder.title(number) for number in range(2)] == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+
+
+async def test_a_terminal_sees_how_it_goes(
+    server: RestartableServer, write_video: Callable[..., str], tmp_path: Path
+) -> None:
+    clip = write_video(frames=10, fps=5.0)
+    screen = io.StringIO()
+    plan = CameraPlan(parse_source(clip), server.address, [f"{tmp_path}/a.jsonl"], Asked(StreamOptions()))
+    await run_camera(plan, Console(file=screen, force_terminal=True, width=100))
+    assert screen.getvalue().count("clip  ") > 4
+    assert "10 answered" in screen.getvalue()
+    assert len((tmp_path / "a.jsonl").read_bytes().splitlines()) == 10

@@ -1,0 +1,93 @@
+"""A server in this process on both its ports, and every client of it asked in one way."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import pytest
+
+from service.admission import Admission
+from service.client import AsyncRestClient, AsyncRpcClient, RestClient, RpcClient
+from service.engine import Engine
+from service.metrics import Metrics
+from service.rest.app import create_app
+from service.rest.server import RestServer
+from service.rpc.server import RpcServer
+from tests.fakes import FakeCatalog, FakeModel
+
+MAX_BODY = 100_000
+
+Ask: TypeAlias = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    url: str
+    rpc: str
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+async def engine(model: FakeModel) -> AsyncIterator[Engine]:
+    """One slot and one place in the queue; ready."""
+    engine = Engine(Admission(1, 1), Metrics(), timeout_s=10)
+    engine.use(FakeCatalog(model, FakeModel("other", "2"), failures={"broken": "its hash is wrong"}))
+    yield engine
+    engine.admission.close()
+
+
+@pytest.fixture
+async def server(engine: Engine) -> AsyncIterator[Addresses]:
+    async with serving(engine) as addresses:
+        yield addresses
+
+
+@asynccontextmanager
+async def serving(engine: Engine) -> AsyncIterator[Addresses]:
+    """An engine on both its ports."""
+    rest = RestServer(create_app(engine, max_body=MAX_BODY), drain_s=1)
+    rpc = RpcServer(engine, max_body=MAX_BODY)
+    ports = await rest.start("127.0.0.1", 0), await rpc.start("127.0.0.1", 0)
+    yield Addresses(f"http://127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}")
+    await rpc.stop(0)
+    await rest.close_door()
+    await rest.stop()
+
+
+@pytest.fixture(params=[RestClient, AsyncRestClient, RpcClient, AsyncRpcClient])
+def connect(request: pytest.FixtureRequest) -> Callable[[Addresses], Any]:
+    """Makes a client of one of the four kinds."""
+    kind = request.param
+    rest = kind in (RestClient, AsyncRestClient)
+    return lambda addresses: kind(addresses.url if rest else addresses.rpc, timeout=5)
+
+
+@pytest.fixture
+async def client(connect: Callable[[Addresses], Any], server: Addresses) -> AsyncIterator[Any]:
+    client = connect(server)
+    yield client
+    await call(client.close)
+
+
+@pytest.fixture
+def ask(client: Any) -> Ask:
+    """`segment`, whichever the client."""
+
+    async def ask(*arguments: Any, **options: Any) -> Any:
+        return await call(client.segment, *arguments, **options)
+
+    return ask
+
+
+async def call(method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What a method answers, whether it waits or is awaited."""
+    if inspect.iscoroutinefunction(method):
+        return await method(*arguments, **options)
+    return await asyncio.to_thread(method, *arguments, **options)

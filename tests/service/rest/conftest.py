@@ -1,0 +1,54 @@
+"""The REST application over a fake model, asked without a network."""
+
+import io
+import logging
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+import structlog
+
+from service.admission import Admission
+from service.engine import Engine
+from service.logs import configure_logs
+from service.metrics import Metrics
+from service.rest.app import create_app
+from tests.fakes import FakeCatalog, FakeModel
+
+MAX_BODY = 100_000
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+def engine(model: FakeModel) -> Engine:
+    """One slot and one place in the queue; ready."""
+    engine = Engine(Admission(1, 1), Metrics(), timeout_s=10)
+    engine.use(FakeCatalog(model, FakeModel("other", "2"), failures={"broken": "its hash is wrong"}))
+    return engine
+
+
+@pytest.fixture
+async def client(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(create_app(engine, max_body=MAX_BODY))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
+    engine.admission.close()
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """What is logged as JSON, from level info on."""
+    root, quiet = logging.getLogger(), logging.raiseExceptions
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    logging.getLogger("httpx").setLevel("WARNING")  # the client of these tests
+    yield stream
+    logging.getLogger("httpx").setLevel("NOTSET")
+    root.handlers, logging.raiseExceptions = handlers, quiet
+    root.setLevel(level)
+    structlog.reset_defaults()

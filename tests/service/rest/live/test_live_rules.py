@@ -1,0 +1,69 @@
+"""How long a live stream waits for its browser, and how often a key may be used on it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from service.callers import Callers
+from service.engine import Engine
+from service.keys import Key, hash_key
+from service.rest.app import create_app
+from service.rules import Rules
+from tests.fakes import FakeModel
+from tests.service.rest.live.browser import MAX_BODY, PICTURE, Browser, Connect, open_stream
+
+TOO_LATE = "urn:blitzmask:problem:DeadlineExceeded"
+LATER = 1013
+
+
+@pytest.fixture
+def app(engine: Engine) -> FastAPI:
+    return create_app(engine, max_body=MAX_BODY, rules=Rules(first_s=0.1, idle_s=0.2))
+
+
+async def test_a_stream_that_never_begins_is_closed(connect: Connect, engine: Engine) -> None:
+    browser = await open_stream(connect)
+    problem = await browser.answer()
+    assert problem["type"] == TOO_LATE
+    assert problem["detail"] == "nothing came over this stream for 0.1 seconds"
+    assert await browser.closed() == (LATER, problem["detail"])
+
+
+@pytest.mark.parametrize("said", [(PICTURE,), ({"policy": "all"}, PICTURE)])
+async def test_one_on_which_nothing_more_comes_is_closed_and_its_place_is_free(
+    connect: Connect, engine: Engine, said: tuple[Any, ...]
+) -> None:
+    browser = await open_stream(connect, *said)
+    assert "instances" in await browser.answer()
+    assert engine.streams == 1
+    assert (await browser.answer())["type"] == TOO_LATE
+    assert (await browser.closed())[0] == LATER
+    assert engine.streams == 0
+
+
+class TestRates:
+    @pytest.fixture
+    def app(self, engine: Engine) -> FastAPI:
+        rules = Rules(Callers((Key("cam", hash_key("swordfish"), rate=0.01),)))
+        return create_app(engine, max_body=MAX_BODY, rules=rules)
+
+    @pytest.fixture
+    async def browser(self, app: FastAPI) -> AsyncIterator[Browser]:
+        browser = Browser(app, headers=[(b"x-api-key", b"swordfish")])
+        yield browser
+        browser.hang_up()
+        await browser.task
+
+    async def test_frames_beyond_a_keys_rate_are_refused_one_by_one(
+        self, browser: Browser, model: FakeModel, engine: Engine
+    ) -> None:
+        browser.send({"policy": "all"}, PICTURE, PICTURE)
+        await browser.opened()  # which uses up the key's one
+        for number in range(2):
+            problem = await browser.answer()
+            assert problem["frame_id"] == number
+            assert problem["status"] == 429
+        assert model.seen == []
+        assert 'key="cam",outcome="RateLimited"} 2.0' in engine.metrics.exposition().decode()

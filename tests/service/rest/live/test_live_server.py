@@ -1,0 +1,112 @@
+"""The live stream through a real server and a real client, on a port of this machine."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from service.engine import Engine
+from service.rest.app import create_app
+from service.rest.convert import Json
+from service.rest.server import RestServer
+from tests.fakes import FakeModel, encode_picture
+
+MAX_BODY = 200_000
+PICTURE = encode_picture()
+PATIENCE_S = 20
+
+
+@pytest.fixture
+async def server(engine: Engine) -> AsyncIterator[RestServer]:
+    server = RestServer(create_app(engine, max_body=MAX_BODY), drain_s=1)
+    yield server
+    await server.stop()
+    engine.admission.close()
+
+
+@pytest.fixture
+async def address(server: RestServer) -> str:
+    return f"ws://127.0.0.1:{await server.start('127.0.0.1', 0)}/v1/live"
+
+
+async def read(socket: ClientConnection) -> Json:
+    async with asyncio.timeout(PATIENCE_S):
+        content: Json = orjson.loads(await socket.recv())
+    return content
+
+
+async def until_idle(engine: Engine) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while engine.streams or engine.admission.running or engine.admission.waiting:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_stream_is_answered_in_order(address: str) -> None:
+    async with connect(address) as socket:
+        await socket.send('{"policy": "all"}')
+        for _ in range(20):
+            await socket.send(PICTURE)
+        await socket.send('{"end": true}')
+        answers = [orjson.loads(message) async for message in socket]
+    assert [answer["frame_id"] for answer in answers] == list(range(20))
+    assert socket.close_code == 1000
+
+
+async def test_a_frame_too_large_is_said_to_be_so(address: str) -> None:
+    async with connect(address) as socket:
+        await socket.send(bytes(MAX_BODY + 1))
+        assert (await read(socket))["type"] == "urn:blitzmask:problem:ImageTooLarge"
+        await socket.send(PICTURE)
+        assert "instances" in await read(socket)
+
+
+async def push(socket: ClientConnection) -> None:
+    while True:
+        await socket.send(PICTURE)
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    """Its answers are long, so that few of them fill the buffers between server and client."""
+    return FakeModel("toy" * 100_000)
+
+
+async def test_a_client_that_does_not_read_is_read_no_further_and_holds_nobody_up(
+    address: str, engine: Engine, model: FakeModel
+) -> None:
+    async with connect(address, max_queue=1) as silent, connect(address) as other:
+        await silent.send('{"policy": "all"}')
+        pushing = asyncio.create_task(push(silent))
+        answered = 0
+        while len(model.seen) > 2 * answered or answered < 100:  # until only `other` is answered any more
+            await other.send(PICTURE)
+            assert "instances" in await read(other)
+            answered += 1
+        await asyncio.wait([pushing], timeout=0.1)
+        assert len(model.seen) - answered < 200
+        pushing.cancel()
+        silent.transport.abort()
+    await until_idle(engine)
+
+
+async def test_cut_cables_leave_nothing_behind(address: str, engine: Engine) -> None:
+    for _ in range(20):
+        socket = await connect(address)
+        await socket.send(PICTURE)
+        await read(socket)
+        await socket.send(PICTURE)
+        socket.transport.abort()
+    await until_idle(engine)
+
+
+async def test_a_server_that_stops_says_so(address: str, engine: Engine, server: RestServer) -> None:
+    async with connect(address) as socket:
+        await socket.send(PICTURE)
+        await read(socket)
+        engine.stop()
+        with pytest.raises(ConnectionClosed):
+            await read(socket)
+        assert (socket.close_code, socket.close_reason) == (1012, "the service is stopping")

@@ -1,0 +1,231 @@
+"""Connections whose clients are slow, silent, many, or say too much, over real sockets."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from service.engine import Engine
+from service.rest.app import create_app
+from service.rest.connections import MAX_HEAD, ConnectionLimits
+from service.rest.server import RestServer
+from tests.fakes import FakeModel, encode_picture
+
+HEAD_S, KEEP_ALIVE_S = 0.4, 0.8
+PICTURE = encode_picture()
+POST = b"POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def limits() -> ConnectionLimits:
+    return ConnectionLimits(HEAD_S, KEEP_ALIVE_S, 10_000)
+
+
+@pytest.fixture
+async def port(engine: Engine, limits: ConnectionLimits) -> AsyncIterator[int]:
+    engine.timeout_s = 1.0  # for a body
+    server = RestServer(create_app(engine, max_body=100_000), drain_s=5, limits=limits)
+    yield await server.start("127.0.0.1", 0)
+    await server.stop()
+    engine.admission.close()
+
+
+class Wire:
+    """A connection, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, port: int) -> "Wire":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    async def trickle(self, data: bytes, pause: float = 0.05) -> None:
+        """Send a byte at a time until all is sent or the server has had enough."""
+        try:
+            for byte in data:
+                self.writer.write(bytes([byte]))
+                await self.writer.drain()
+                await asyncio.sleep(pause)
+        except ConnectionError:
+            pass
+
+    async def rest(self, within_s: float = 10) -> bytes:
+        """What comes until the server hangs up, which it may do on a client that goes on sending."""
+        found = b""
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(within_s):
+                while data := await self.reader.read(65_536):
+                    found += data
+        return found
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+@pytest.fixture
+async def wire(port: int) -> AsyncIterator[Wire]:
+    wire = await Wire.open(port)
+    yield wire
+    wire.close()
+
+
+async def seconds_until_closed(wire: Wire) -> float:
+    begun = time.perf_counter()
+    await wire.rest()
+    return time.perf_counter() - begun
+
+
+async def test_who_connects_and_says_nothing_is_let_go(wire: Wire) -> None:
+    assert HEAD_S <= await seconds_until_closed(wire) < HEAD_S * 3
+
+
+async def test_headers_that_trickle_are_not_waited_for(wire: Wire) -> None:
+    sending = asyncio.create_task(wire.trickle(b"GET /healthz HTTP/1.1\r\nHost: " + b"x" * 1000))
+    assert await seconds_until_closed(wire) < HEAD_S * 3
+    sending.cancel()
+
+
+async def test_neither_are_those_of_a_second_request(wire: Wire) -> None:
+    wire.writer.write(HEALTHZ)
+    assert b"200" in await wire.reader.readuntil(b"alive")
+    sending = asyncio.create_task(wire.trickle(b"GET /healthz HTTP/1.1\r\nHost: " + b"x" * 1000))
+    assert await seconds_until_closed(wire) < HEAD_S * 3
+    sending.cancel()
+
+
+async def test_a_body_that_trickles_is_told_so_and_then_let_go(wire: Wire, model: FakeModel) -> None:
+    wire.writer.write(POST % len(PICTURE))
+    sending = asyncio.create_task(wire.trickle(PICTURE))
+    answer = await wire.rest()
+    assert answer.startswith(b"HTTP/1.1 504 ")
+    assert b"before the body had arrived" in answer
+    assert model.seen == []
+    sending.cancel()
+
+
+async def test_a_patient_client_may_take_the_whole_of_its_time(wire: Wire) -> None:
+    wire.writer.write(POST % len(PICTURE))
+    await asyncio.sleep(HEAD_S * 1.5)  # longer than headers may take, not longer than a body may
+    wire.writer.write(PICTURE)
+    assert (await wire.reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_an_idle_connection_is_kept_for_a_while(wire: Wire) -> None:
+    wire.writer.write(HEALTHZ)
+    await wire.reader.readuntil(b"alive")
+    await asyncio.sleep(HEAD_S * 1.5)
+    wire.writer.write(HEALTHZ)
+    await wire.reader.readuntil(b'alive"}')
+    assert KEEP_ALIVE_S * 0.9 <= await seconds_until_closed(wire) < KEEP_ALIVE_S * 3
+
+
+async def test_headers_without_end_are_refused(wire: Wire) -> None:
+    wire.writer.write(b"GET / HTTP/1.1\r\n")
+    for number in range(21):
+        wire.writer.write(f"X-{number}: {'x' * (MAX_HEAD // 20)}\r\n".encode())
+        await asyncio.sleep(0)
+    assert (await wire.rest()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_headers_of_a_usual_size_may_come_in_pieces(wire: Wire) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nCookie: " + b"x" * 8000 + b"\r\n\r\n"
+    for start in range(0, len(request), 100):
+        wire.writer.write(request[start : start + 100])
+        await asyncio.sleep(0)
+    assert (await wire.reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_who_asks_whether_to_go_on_is_told_before_the_answer(wire: Wire) -> None:
+    asking = POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+    wire.writer.write(asking % len(PICTURE))
+    assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    wire.writer.write(PICTURE)
+    assert (await wire.reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_head_arrives_where_there_is_no_body_and_before_the_next_answer(wire: Wire) -> None:
+    wire.writer.write(HEALTHZ.replace(b"GET", b"HEAD") + HEALTHZ)
+    answers = await wire.reader.readuntil(b"\r\n\r\n"), await wire.reader.readuntil(b"\r\n\r\n")
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 405", b"HTTP/1.1 200"]
+
+
+async def test_a_body_larger_than_any_head_may_come_in_pieces(wire: Wire) -> None:
+    """The application begins with the first piece."""
+    body = PICTURE + bytes(90_000 - len(PICTURE))
+    for _ in range(2):
+        wire.writer.write(POST % len(body))
+        for start in range(0, len(body), 10_000):
+            await asyncio.sleep(0.01)
+            wire.writer.write(body[start : start + 10_000])
+        assert (await wire.reader.readline()).startswith(b"HTTP/1.1 200")
+        head = await wire.reader.readuntil(b"\r\n\r\n")
+        (length,) = re.findall(rb"content-length: (\d+)", head)
+        await wire.reader.readexactly(int(length))
+
+
+@pytest.mark.parametrize(
+    "noise", [b"\0" * 100, b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+)
+async def test_what_is_no_http_is_a_400_that_tells_nothing(wire: Wire, noise: bytes) -> None:
+    wire.writer.write(noise)
+    answer = await wire.rest()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"uvicorn" not in answer.lower()
+    assert b"x-content-type-options: nosniff" in answer
+    assert b"Traceback" not in answer
+
+
+async def test_a_client_that_takes_no_answer_is_let_go(port: int, engine: Engine) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+    writer.write(b"GET /page/samples/astronaut.jpg HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
+    await asyncio.sleep(HEAD_S * 4)
+    try:
+        read = len(await reader.read(-1))
+    except ConnectionError:
+        read = 0
+    assert read < 5_000_000
+    writer.transport.abort()
+
+
+async def test_a_thousand_idle_connections_disturb_nobody(port: int) -> None:
+    wires = [await Wire.open(port) for _ in range(1000)]
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        begun = time.perf_counter()
+        for _ in range(20):
+            assert (await client.post("/v1/segment", content=PICTURE)).status_code == 200
+        assert time.perf_counter() - begun < 5
+    assert await asyncio.gather(*(wire.rest() for wire in wires)) == [b""] * 1000
+    for wire in wires:
+        wire.close()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/", "/page/js/main.js", "/docs", "/openapi.json"])
+async def test_every_answer_has_the_headers_of_a_careful_server(port: int, path: str) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        headers = (await client.get(path)).headers
+    assert headers.get_list("x-content-type-options") == ["nosniff"]
+    assert headers.get_list("referrer-policy") == ["no-referrer"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+    assert "server" not in headers
+    assert "strict-transport-security" not in headers  # no TLS here
+
+
+class TestFewConnections:
+    @pytest.fixture
+    def limits(self) -> ConnectionLimits:
+        return ConnectionLimits(HEAD_S, KEEP_ALIVE_S, connections=2)
+
+    async def test_one_too_many_is_told_to_come_back(self, port: int) -> None:
+        first, second, third = [await Wire.open(port) for _ in range(3)]
+        assert (await third.rest(HEAD_S / 2)).startswith(b"HTTP/1.1 503 ")
+        second.writer.write(HEALTHZ)
+        assert b"200" in await second.reader.readuntil(b"alive")
+        for wire in (first, second, third):
+            wire.close()

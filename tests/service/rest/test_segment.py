@@ -1,0 +1,205 @@
+"""What `POST /v1/segment` answers."""
+
+import base64
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+from service.masks.rle import decode_rle
+from service.rest import schemas
+from service.rest.schemas import CocoResult, SegmentAnswer
+from service.types import Rle, Size
+from tests.fakes import SCORE, FakeModel, encode_picture
+
+PICTURE = encode_picture(60, 30)
+PNG = {"content-type": "image/png"}
+
+
+async def post(client: httpx.AsyncClient, **query: str | int | float | list[str]) -> httpx.Response:
+    return await client.post("/v1/segment", content=PICTURE, headers=PNG, params=query)
+
+
+async def test_an_image_gives_its_instances_as_the_description_says(client: httpx.AsyncClient) -> None:
+    answer = await post(client)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    content = SegmentAnswer.model_validate_json(answer.content)
+    (instance,) = content.instances
+    assert (content.image.height, content.image.width) == (30, 60)
+    assert (content.model, content.version) == ("toy", "1")
+    assert (instance.label, instance.category_id, instance.score) == ("cat", 3, SCORE)
+    assert instance.bbox == (20, 10, 20, 10)
+    assert isinstance(instance.segmentation, schemas.Rle)
+    mask = decode_rle(Rle(Size(*instance.segmentation.size), instance.segmentation.counts))
+    assert mask.shape == (30, 60)
+    assert mask.sum() == instance.area == 200
+
+
+async def test_stages_are_in_the_answer_and_in_the_server_timing_header(client: httpx.AsyncClient) -> None:
+    answer = await post(client)
+    timings = answer.json()["timings_ms"]
+    header = dict(part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
+    assert list(header) == list(timings)
+    assert header["infer"] == "10.000"
+    assert timings["infer"] == 10
+    assert timings["total"] == 12.917
+    assert timings["queue"] >= 0
+
+
+@pytest.mark.parametrize(
+    "kind", ["image/jpeg", "image/png", "image/whatever", "application/octet-stream", "IMAGE/PNG; a=b", None]
+)
+async def test_the_image_may_be_the_body(
+    client: httpx.AsyncClient, model: FakeModel, kind: str | None
+) -> None:
+    headers = {"content-type": kind} if kind else {}
+    answer = await client.post("/v1/segment", content=PICTURE, headers=headers)
+    assert answer.status_code == 200
+    assert model.seen == [PICTURE]
+
+
+async def test_the_image_may_be_a_multipart_field(client: httpx.AsyncClient, model: FakeModel) -> None:
+    answer = await client.post("/v1/segment", files={"image": ("photo.png", PICTURE, "image/png")})
+    assert answer.status_code == 200
+    assert model.seen == [PICTURE]
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
+async def test_the_image_may_be_base64_in_json(
+    client: httpx.AsyncClient, model: FakeModel, encode: object
+) -> None:
+    assert callable(encode)
+    answer = await client.post("/v1/segment", json={"image": encode(PICTURE).decode()})
+    assert answer.status_code == 200
+    assert model.seen == [PICTURE]
+
+
+async def test_options_reach_the_model(client: httpx.AsyncClient) -> None:
+    assert (await post(client, score_threshold=0.99)).json()["instances"] == []
+    assert (await post(client, classes="dog")).json()["instances"] == []
+    assert len((await post(client, classes="dog, cat")).json()["instances"]) == 1
+    assert len((await post(client, classes=["dog", "cat"])).json()["instances"]) == 1
+    (boxed,) = (await post(client, masks="none")).json()["instances"]
+    assert set(boxed) == {"label", "category_id", "score", "bbox"}
+
+
+async def test_model_and_version_choose_who_answers(client: httpx.AsyncClient) -> None:
+    assert (await post(client, model="other")).json()["version"] == "2"
+    assert (await post(client, model="", version="")).json()["model"] == "toy"
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and numpy 2
+async def test_coco_results_load_as_they_are(client: httpx.AsyncClient) -> None:
+    accept = {**PNG, "accept": "application/x-coco-results+json"}
+    answer = await client.post("/v1/segment", content=PICTURE, headers=accept, params={"image_id": 42})
+    assert answer.headers["content-type"] == "application/x-coco-results+json"
+    results = answer.json()
+    for result in results:
+        CocoResult.model_validate(result)
+    truth = COCO()
+    truth.dataset = {
+        "images": [{"id": 42, "height": 30, "width": 60}],
+        "categories": [{"id": 3, "name": "cat"}],
+        "annotations": [],
+    }
+    truth.createIndex()
+    loaded = truth.loadRes(results)
+    (annotation,) = loaded.loadAnns(loaded.getAnnIds(imgIds=[42]))
+    assert annotation["category_id"] == 3
+    assert loaded.annToMask(annotation).sum() == 200
+
+
+@pytest.mark.parametrize("masks", ["rle", "rle_crop", "polygon", "none"])
+async def test_every_form_of_masks_is_as_described(client: httpx.AsyncClient, masks: str) -> None:
+    answer = await post(client, masks=masks)
+    content = SegmentAnswer.model_validate_json(answer.content)
+    assert content.model_dump(mode="json", exclude_none=True) == answer.json()
+
+
+async def test_a_crop_is_the_middle_and_where_it_lies(client: httpx.AsyncClient) -> None:
+    (instance,) = (await post(client, masks="rle_crop")).json()["instances"]
+    # pycocotools: a window of ones
+    assert instance["segmentation"] == {"size": [10, 20], "counts": "0X6", "offset": [20, 10]}
+
+
+async def test_a_polygon_is_the_ring_around_the_middle(client: httpx.AsyncClient) -> None:
+    (instance,) = (await post(client, masks="polygon")).json()["instances"]
+    assert instance["segmentation"] == {"rings": [[20, 20, 20, 10, 40, 10, 40, 20]]}
+
+
+@pytest.mark.parametrize("masks", ["rle", "rle_crop", "polygon"])
+async def test_a_label_map_has_the_number_of_an_instance_at_its_pixels(
+    client: httpx.AsyncClient, masks: str
+) -> None:
+    headers = {**PNG, "accept": "image/png;type=labelmap"}
+    answer = await client.post("/v1/segment", content=PICTURE, headers=headers, params={"masks": masks})
+    assert answer.headers["content-type"] == "image/png;type=labelmap"
+    labels = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_UNCHANGED)
+    expected = np.zeros((30, 60), np.uint16)
+    expected[10:20, 20:40] = 1
+    assert labels is not None
+    assert labels.dtype == np.uint16
+    assert np.array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("masks", ["rle", "rle_crop", "polygon"])
+async def test_coco_results_have_whole_rles_whatever_is_asked(client: httpx.AsyncClient, masks: str) -> None:
+    headers = {**PNG, "accept": "application/x-coco-results+json"}
+    answer = await client.post("/v1/segment", content=PICTURE, headers=headers, params={"masks": masks})
+    (result,) = answer.json()
+    assert result["segmentation"]["size"] == [30, 60]
+    assert set(result["segmentation"]) == {"size", "counts"}
+
+
+@pytest.mark.parametrize("media", ["image/png;type=labelmap", "application/x-coco-results+json"])
+async def test_what_is_made_of_masks_cannot_be_given_without(
+    client: httpx.AsyncClient, model: FakeModel, media: str
+) -> None:
+    headers = {**PNG, "accept": media}
+    answer = await client.post("/v1/segment", content=PICTURE, headers=headers, params={"masks": "none"})
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(f"masks is none, and {media} is made of them")
+    assert not model.seen
+
+
+async def test_a_form_of_masks_that_nobody_knows_is_refused(client: httpx.AsyncClient) -> None:
+    answer = await post(client, masks="polygons")
+    assert answer.status_code == 400
+    for known in ("rle", "rle_crop", "polygon", "none"):
+        assert f"'{known}'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("media", ["image/png", "image/jpeg"])
+async def test_an_accepted_picture_is_the_image_with_the_masks_on_it(
+    client: httpx.AsyncClient, media: str
+) -> None:
+    answer = await client.post("/v1/segment", content=PICTURE, headers={**PNG, "accept": media})
+    assert answer.headers["content-type"] == media
+    drawn = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+    plain = cv2.imdecode(np.frombuffer(PICTURE, np.uint8), cv2.IMREAD_COLOR)
+    assert drawn is not None
+    assert plain is not None
+    assert drawn.shape == plain.shape
+    difference = np.abs(drawn.astype(int) - plain.astype(int)).mean(axis=2)
+    assert difference[12:18, 25:35].mean() > 20
+    if media == "image/png":
+        assert difference[25:, 45:].max() == 0
+
+
+async def test_an_answer_format_nobody_has_is_not_acceptable(
+    client: httpx.AsyncClient, model: FakeModel
+) -> None:
+    answer = await client.post("/v1/segment", content=PICTURE, headers={**PNG, "accept": "text/csv"})
+    assert answer.status_code == 406
+    assert "application/x-coco-results+json" in answer.json()["detail"]
+    assert not model.seen
+
+
+@pytest.mark.parametrize("wish", ["0", "-1", "nan", "inf", "soon"])
+async def test_a_timeout_that_is_none_is_refused(client: httpx.AsyncClient, wish: str) -> None:
+    answer = await client.post("/v1/segment", content=PICTURE, headers={**PNG, "x-request-timeout": wish})
+    assert answer.status_code == 400
+    assert "x-request-timeout" in answer.json()["detail"]

@@ -1,0 +1,66 @@
+"""What somebody gets who installs the service alone."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"torch", "jax", "litert_torch", "onnx", "training", "loadtest", "httpx", "skimage", "matplotlib"}
+
+
+def locked_packages(name: str) -> set[str]:
+    text = (ROOT / "requirements" / name).read_text()
+    return {match.lower() for match in re.findall(r"^([A-Za-z0-9._-]+)==", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("module", ["service.__main__", "service.server"])
+def test_the_service_loads_neither_torch_nor_training(module: str) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert module in loaded
+    assert not HEAVY & {name.partition(".")[0] for name in loaded}
+
+
+def test_the_default_install_names_no_training_package() -> None:
+    service, dev = locked_packages("service.lock"), locked_packages("dev.lock")
+    assert {"fastapi", "onnxruntime", "ai-edge-litert"} <= service
+    assert "litert-torch" in dev
+    assert not {"torch", "jax", "litert-torch", "onnx", "httpx"} & service
+
+
+def test_every_direct_dependency_is_locked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = {re.split(r"[<>=;\[ ]", line)[0] for line in project["dependencies"]}
+    assert direct <= locked_packages("service.lock")
+
+
+@pytest.mark.parametrize("name", ["service.lock", "dev.lock"])
+def test_locks_are_hashed_and_name_no_index_host(name: str) -> None:
+    text = (ROOT / "requirements" / name).read_text()
+    assert text.count("--hash=sha256:") >= len(locked_packages(name)) > 20
+    assert "://" not in text
+    assert "--index-url" not in text
+
+
+def test_the_wheel_holds_the_service_and_its_models_and_nothing_else(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for folder in ("service", "models", "training"):
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source / file)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "-w", tmp_path, source], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"service", "blitzmask_server"}
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "service").rglob("*.py")} <= names
+    assert "service/rest/page/index.html" in names
+    assert any(re.fullmatch(r"service/models/[^/]+/card\.json", name) for name in names)

@@ -1,0 +1,53 @@
+"""Processes that train one network agree; one alone needs nobody."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.cohort import agree_on, average_gradients, count_ranks, joined_cohort, own_rank
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import sys
+import torch
+from training.cohort import agree_on, average_gradients, count_ranks, joined_cohort, own_rank
+
+with joined_cohort():
+    weights = [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(3))]
+    weights[0].grad = torch.full((2, 2), 1.0 + own_rank())
+    average_gradients(weights)
+    gradients = [weights[0].grad.tolist(), weights[1].grad]
+    line = f"{own_rank()}/{count_ranks()} {gradients} {agree_on(7.0 - own_rank())}"
+    sys.stdout.write(line + chr(10))
+"""
+
+
+def test_alone_nothing_is_exchanged() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    weight.grad = torch.ones(2)
+    with joined_cohort():
+        average_gradients([weight])
+        assert (own_rank(), count_ranks(), agree_on(3.5)) == (0, 1, 3.5)
+    assert weight.grad.tolist() == [1, 1]
+
+
+@pytest.mark.timeout(600)  # three Pythons import torch, on a busy machine slowly
+def test_two_processes_share_gradients_and_the_clock(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "program.py")],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == [
+        "0/2 [[[1.5, 1.5], [1.5, 1.5]], None] 7.0",
+        "1/2 [[[1.5, 1.5], [1.5, 1.5]], None] 7.0",
+    ]

@@ -1,0 +1,105 @@
+"""Pictures as batches, in order and in their place."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from service.types import Size
+from training.annotations import read_collection
+from training.augment import Augmentation, CopyPaste
+from training.data import TrainingSet, read_image
+from training.groundtruth import TargetRules
+
+
+def open_set(folder: Path, *, augmentation: Augmentation | None, epoch: int = 0) -> TrainingSet:
+    collection = read_collection(folder / "instances_train.json", folder / "images")
+    return TrainingSet(
+        collection,
+        canvas=Size(96, 96),
+        rules=TargetRules(),
+        augmentation=augmentation,
+        seed=(5, epoch),
+    )
+
+
+def test_every_picture_comes_with_its_objects(tiny_set: Path) -> None:
+    pictures = open_set(tiny_set, augmentation=None)
+    assert len(pictures) == 2
+    for index in range(2):
+        batch = pictures[index]
+        assert batch.pixels.shape == (1, 96, 96, 3)
+        assert batch.heatmap.shape == (1, 24, 24, 2)
+        assert batch.label.tolist() == [0, 1]
+        assert batch.masked.all()
+        assert (batch.mask.flatten(1).sum(dim=1) > 10).all()
+
+
+def test_the_mask_lies_on_the_shape(tiny_set: Path) -> None:
+    """The disc is red, the square blue, in RGB and where their masks are."""
+    batch = open_set(tiny_set, augmentation=None)[0]
+    shrunk = cv2.resize(batch.pixels[0].numpy(), (24, 24), interpolation=cv2.INTER_AREA)
+    red, blue = (shrunk[mask.numpy() > 0].mean(axis=0) for mask in batch.mask)
+    assert red[0] > 190
+    assert red[2] < 80
+    assert blue[2] > 200
+    assert blue[0] < 90
+
+
+def test_views_are_repeated_by_seed_and_change_with_the_epoch(tiny_set: Path) -> None:
+    first, again, later = (
+        open_set(tiny_set, augmentation=Augmentation(), epoch=epoch)[0] for epoch in (0, 0, 1)
+    )
+    assert first.pixels.equal(again.pixels)
+    assert first.heatmap.equal(again.heatmap)
+    assert not first.pixels.equal(later.pixels)
+
+
+def test_a_mosaic_is_made_of_four_pictures_of_which_the_first_is_the_one_asked_for(tiny_set: Path) -> None:
+    whole = Augmentation(scale=(1, 1), aspect=(1, 1), mosaic=1.0)
+    mosaic = open_set(tiny_set, augmentation=whole)[1]
+    assert mosaic.pixels.shape == (1, 96, 96, 3)
+    assert mosaic.heatmap.shape == (1, 24, 24, 2)
+    assert len(mosaic.label) == 8
+    quarter = mosaic.cell[:2]
+    assert (quarter < 12).all()
+    assert (mosaic.cell[2:4, 1] >= 12).all()
+
+
+def test_pasting_adds_objects(tiny_set: Path) -> None:
+    rules = CopyPaste(share=1.0, scale=(0.5, 0.6))
+    counts = [
+        len(open_set(tiny_set, augmentation=Augmentation(scale=(1, 1), paste=rules), epoch=epoch)[0].label)
+        for epoch in range(8)
+    ]
+    assert max(counts) > 2
+
+
+@pytest.mark.parametrize("augmentation", [Augmentation(mosaic=1.0), Augmentation(paste=CopyPaste(share=1.0))])
+def test_mixed_pictures_are_repeated_by_seed(tiny_set: Path, augmentation: Augmentation) -> None:
+    first, again = (open_set(tiny_set, augmentation=augmentation)[0] for _ in range(2))
+    assert first.pixels.equal(again.pixels)
+    assert first.mask.equal(again.mask)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_an_unreadable_image_is_named(tiny_set: Path, content: bytes) -> None:
+    (tiny_set / "images" / "2.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"2\.png is missing or is not an image"):
+        open_set(tiny_set, augmentation=None)[1]
+
+
+def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"nowhere\.jpg is missing"):
+        read_image(tmp_path / "nowhere.jpg")
+
+
+def test_an_image_of_another_size_than_its_annotations_say_is_refused(tiny_set: Path) -> None:
+    file = tiny_set / "instances_train.json"
+    content = json.loads(file.read_text())
+    content["images"][0]["width"] += 1
+    content["annotations"] = []
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"1\.png is \(120, 160\)"):
+        open_set(tiny_set, augmentation=None)[0]

@@ -1,0 +1,54 @@
+"""From a model folder and a data set to figures, and into the card."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from service.backends import BackendChoice, choose_file
+from service.backends.base import RuntimeChoice
+from service.card import Accuracy, read_card
+from training.evaluate import draw_table, judge, match_categories, read_content, record_accuracy
+
+pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
+
+
+@pytest.fixture
+def model(workshop: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny model, to be changed."""
+    return shutil.copytree(workshop / "model", tmp_path / "tiny")
+
+
+def test_categories_are_matched_by_name(workshop: Path) -> None:
+    card = read_card(workshop / "model")
+    there = [{"id": 40, "name": "square"}, {"id": 41, "name": "cat"}]
+    assert match_categories(card, there) == {"square": 40}
+
+
+def test_a_model_and_a_set_that_share_no_category_are_refused(workshop: Path) -> None:
+    with pytest.raises(ValueError, match=r"share no category.*disc.*square.*cat"):
+        match_categories(read_card(workshop / "model"), [{"id": 1, "name": "cat"}])
+
+
+def test_a_verdict_is_plain_json_and_a_table(tiny_set: Path) -> None:
+    verdict = judge(read_content(tiny_set / "instances_train.json"), [], categories=frozenset({7}))
+    figures = json.loads(json.dumps(verdict.to_json()))
+    assert (figures["mask_ap"], figures["box_ap"], figures["images"]) == (0, 0, 2)
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(draw_table(verdict))
+    assert "disc" in capture.get()
+    assert "square" not in capture.get()
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "tflite"])
+def test_the_card_takes_the_figures_of_the_file_that_was_run(model: Path, runtime: RuntimeChoice) -> None:
+    accuracy = Accuracy(data="tiny", command="-", mask_ap=0.5, mask_ap50=0.75, box_ap=0.25, images=2)
+    file = choose_file(read_card(model), BackendChoice(runtime=runtime))
+    record_accuracy(model, file, accuracy)
+    figures = {item.runtime: item.accuracy for item in read_card(model).files}
+    assert figures.pop(file.runtime) == accuracy
+    assert set(figures.values()) == {None}
+    assert not list(model.glob("*.draft"))

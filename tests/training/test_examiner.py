@@ -1,0 +1,62 @@
+"""A network is judged in training as its export would be when served."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.backends import BackendChoice
+from service.segmenter import open_model
+from service.types import Options, Size
+from training.data import read_image
+from training.examiner import Examiner, open_network, pick_pictures
+from training.material import Exam
+from training.train import load_network
+
+SIDE = 192  # of the workshop's model
+
+pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
+
+
+@pytest.fixture
+def exam(workshop: Path) -> Exam:
+    content = json.loads((workshop / "data" / "instances_train.json").read_text())
+    return Exam(content, workshop / "data" / "images", "all")
+
+
+def test_a_network_that_knows_its_pictures_by_heart_passes(workshop: Path, exam: Exam) -> None:
+    network, labels = load_network(workshop / "run" / "checkpoint.pt")
+    examiner = Examiner(exam, labels, Size(SIDE, SIDE), pictures=9)
+    verdict = examiner.judge(network)
+    means = examiner.mark(network)
+    assert means.mask_ap == verdict.masks.ap > 0.9
+    assert means.box_ap50 == verdict.boxes.ap50
+    assert {item["image_id"] for item in examiner.detections} == {1, 2}
+
+
+def test_it_finds_what_its_export_finds(workshop: Path, exam: Exam) -> None:
+    network, labels = load_network(workshop / "run" / "checkpoint.pt")
+    pixels = read_image(exam.images / "1.png")
+    served = open_model(workshop / "model", BackendChoice(runtime="onnx"))
+    trained = open_network(network, labels, Size(SIDE, SIDE))
+    answers = [item.segment_pixels(pixels, Options()).instances for item in (served, trained)]
+    for one, other in zip(*answers, strict=True):
+        assert one.label == other.label
+        assert one.score == pytest.approx(other.score, abs=1e-3)
+        np.testing.assert_allclose(one.bbox, other.bbox, atol=0.1)
+    assert trained.backend.describe().runtime == "torch"
+
+
+@pytest.mark.parametrize(
+    ("count", "ids"), [(9, [1, 2, 3, 4, 5]), (5, [1, 2, 3, 4, 5]), (3, [1, 3, 5]), (1, [1])]
+)
+def test_pictures_are_picked_evenly_with_their_objects(count: int, ids: list[int]) -> None:
+    content: dict[str, Any] = {
+        "images": [{"id": number} for number in range(1, 6)],
+        "annotations": [{"image_id": number} for number in range(1, 6)],
+    }
+    picked = pick_pictures(content, count)
+    assert [entry["id"] for entry in picked["images"]] == ids
+    assert [item["image_id"] for item in picked["annotations"]] == ids

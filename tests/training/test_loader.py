@@ -1,0 +1,66 @@
+"""Whatever happens in a worker, the user is told which file it was."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.types import Size
+from training.annotations import read_collection
+from training.batch import Batch
+from training.data import PictureFailed, TrainingSet
+from training.groundtruth import TargetRules
+from training.loader import WorkerDied, load_batches
+
+
+def open_set(folder: Path) -> TrainingSet:
+    collection = read_collection(folder / "instances_train.json", folder / "images")
+    return TrainingSet(collection, canvas=Size(64, 64), rules=TargetRules(), augmentation=None, seed=(0,))
+
+
+class Deadly(TrainingSet):
+    """Its second picture kills the process that reads it, as the system does when memory runs out."""
+
+    def __getitem__(self, index: int) -> Batch:
+        if index == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
+def deadly(folder: Path) -> Deadly:
+    pictures = open_set(folder)
+    return Deadly(
+        pictures.collection, canvas=pictures.canvas, rules=pictures.rules, augmentation=None, seed=(0,)
+    )
+
+
+def shapes(batches: Iterator[Batch]) -> list[tuple[int, ...]]:
+    return [tuple(batch.pixels.shape) for batch in batches]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_come_in_the_order_of_their_groups(tiny_set: Path, workers: int) -> None:
+    found = shapes(load_batches(open_set(tiny_set), [[0, 1], [1]], workers=workers))
+    assert found == [(2, 64, 64, 3), (1, 64, 64, 3)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_gone_since_the_start_is_named(tiny_set: Path, workers: int) -> None:
+    pictures = open_set(tiny_set)
+    (tiny_set / "images" / "1.png").unlink()
+    with pytest.raises(PictureFailed, match=r"1\.png is missing"):
+        shapes(load_batches(pictures, [[1], [0]], workers=workers))
+
+
+def test_an_error_of_any_kind_names_the_picture(tiny_set: Path) -> None:
+    pictures = open_set(tiny_set)
+    pictures.rules = None  # type: ignore[assignment]
+    with pytest.raises(PictureFailed, match=r"1\.png: AttributeError"):
+        pictures[0]
+
+
+def test_a_worker_killed_by_the_system_had_this_file_in_hand(tiny_set: Path) -> None:
+    with pytest.raises(WorkerDied, match=r"in hand: \S*2\.png\. Is there too little memory"):
+        shapes(load_batches(deadly(tiny_set), [[0], [1]], workers=1))

@@ -1,0 +1,316 @@
+"""The loop: it resumes exactly, follows its schedule, and leaves frozen weights alone."""
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.annotations import read_collection
+from training.augment import Augmentation
+from training.course import Cosine, Diverged, Found
+from training.journal import Means, Report
+from training.loop import Trainer
+from training.lrfinder import LrFinder
+from training.networks.blitzmask import BlitzMask
+from training.recipe import Recipe, Stage
+from training.train import load_network
+from training.watch import Examination
+
+TINY = Recipe(
+    neck_channels=8,
+    width=0.25,
+    epochs=6,
+    stages=(Stage(0.5, side=64), Stage(1.0, side=96, upsampling=3)),
+    batch_size=2,
+    schedule=Cosine(warm_up=0.5),
+    workers=0,
+    bfloat16=False,
+    augmentation=Augmentation(),
+)
+
+
+def make_trainer(data: Path, folder: Path, recipe: Recipe = TINY) -> Trainer:
+    torch.manual_seed(recipe.seed)
+    collection = read_collection(data / "instances_train.json", data / "images")
+    network = BlitzMask(recipe.architecture(len(collection.labels)))
+    return Trainer(network, collection, recipe, folder)
+
+
+def run(trainer: Trainer, *, until: float = 1.0) -> list[Report]:
+    reports: list[Report] = []
+    trainer.run(reports.append, until=until)
+    return reports
+
+
+def state(trainer: Trainer) -> dict[str, Tensor]:
+    return trainer.network.state_dict() | {
+        f"average.{name}": value for name, value in trainer.average.network.state_dict().items()
+    }
+
+
+def test_a_resumed_run_ends_exactly_where_an_unbroken_one_does(tiny_set: Path, tmp_path: Path) -> None:
+    whole, broken = make_trainer(tiny_set, tmp_path / "whole"), make_trainer(tiny_set, tmp_path / "broken")
+    expected = run(whole)
+    first = run(broken, until=0.4)
+    resumed = make_trainer(tiny_set, tmp_path / "broken")
+    assert resumed.resume()
+    rest = run(resumed)
+    assert [report.terms for report in first + rest] == [report.terms for report in expected]
+    for name, value in state(whole).items():
+        assert value.equal(state(resumed)[name]), name
+
+
+def test_an_epoch_is_resumed_in_its_middle(tiny_set: Path, tmp_path: Path) -> None:
+    recipe = replace(TINY, batch_size=1)  # two steps an epoch
+    whole, broken = (make_trainer(tiny_set, tmp_path / name, recipe) for name in ("whole", "broken"))
+    expected = run(whole, until=0.5)
+    first = run(broken, until=0.25)
+    assert len(first) == 3
+    resumed = make_trainer(tiny_set, tmp_path / "broken", recipe)
+    resumed.resume()
+    assert [item.terms for item in first + run(resumed, until=0.5)] == [item.terms for item in expected]
+
+
+def test_a_stage_lasts_to_the_end_of_the_epoch_it_began_in(tiny_set: Path, tmp_path: Path) -> None:
+    """Also when resumed there: half of three epochs lies in the middle of the second."""
+    recipe = replace(TINY, batch_size=1, epochs=3)
+    whole, broken = (make_trainer(tiny_set, tmp_path / name, recipe) for name in ("whole", "broken"))
+    expected = run(whole)
+    first = run(broken, until=0.5)
+    resumed = make_trainer(tiny_set, tmp_path / "broken", recipe)
+    resumed.resume()
+    assert [item.terms for item in first + run(resumed)] == [item.terms for item in expected]
+
+
+def test_without_a_checkpoint_there_is_nothing_to_resume(tiny_set: Path, tmp_path: Path) -> None:
+    assert not make_trainer(tiny_set, tmp_path / "empty").resume()
+
+
+def test_the_rate_warms_up_and_ends_near_zero(tiny_set: Path, tmp_path: Path) -> None:
+    rates = [report.rate for report in run(make_trainer(tiny_set, tmp_path / "run"))]
+    assert rates[0] == 0
+    assert max(rates) == rates[3] == TINY.rate
+    assert rates[-1] < 0.3 * TINY.rate
+
+
+def test_a_run_by_the_clock_ends_by_the_clock(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, hours=1.0))
+    trainer.seconds = 3599.99
+    reports = run(trainer)
+    assert len(reports) == 1
+    assert reports[0].rate < 1e-4 * TINY.rate
+    assert reports[0].progress >= 1
+
+
+def test_frozen_blocks_keep_weights_and_statistics(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, frozen_blocks=3))
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    run(trainer)
+    for name, value in trainer.network.state_dict().items():
+        frozen = name.startswith(("backbone.blocks.0.", "backbone.blocks.1.", "backbone.blocks.2."))
+        if frozen or name.endswith("conv.weight"):
+            assert value.equal(before[name]) == frozen, name
+
+
+def test_the_average_lags_behind_the_network(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run")
+    name = "neck.last.1.conv.weight"
+    start = trainer.network.state_dict()[name].clone()
+    run(trainer)
+    end, mean = (network.state_dict()[name] for network in (trainer.network, trainer.average.network))
+    assert 0 < (mean - start).norm() < (end - start).norm()
+
+
+def test_bfloat16_trains_too(tiny_set: Path, tmp_path: Path) -> None:
+    reports = run(make_trainer(tiny_set, tmp_path / "run", replace(TINY, bfloat16=True, epochs=2)))
+    assert all(torch.isfinite(torch.tensor(list(report.terms.values()))).all() for report in reports)
+
+
+def test_a_set_smaller_than_a_batch_still_trains(tiny_set: Path, tmp_path: Path) -> None:
+    assert len(run(make_trainer(tiny_set, tmp_path / "run", replace(TINY, batch_size=8, epochs=2)))) == 2
+
+
+class Interrupted(Exception):
+    """Ctrl-C, without ending the tests."""
+
+
+@pytest.mark.parametrize("step", [2, 5])  # the end of an epoch, and the middle of one
+def test_a_run_interrupted_at_any_step_ends_as_if_nothing_had_happened(
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """It goes on from its last checkpoint, and takes the steps since then once more."""
+    recipe = replace(TINY, batch_size=1, epochs=3, augmentation=None)
+    whole, broken = (make_trainer(tiny_set, tmp_path / name, recipe) for name in ("whole", "broken"))
+    run(whole)
+
+    def interrupt(report: Report) -> None:
+        if report.step == step:
+            raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.loop.SAVE_EVERY", 0.0)
+        with pytest.raises(Interrupted):
+            broken.run(interrupt)
+    resumed = make_trainer(tiny_set, tmp_path / "broken", recipe)
+    resumed.resume()
+    run(resumed)
+    for name, value in state(whole).items():
+        assert value.equal(state(resumed)[name]), name
+
+
+def test_a_run_is_not_resumed_with_other_labels(tiny_set: Path, tmp_path: Path) -> None:
+    run(make_trainer(tiny_set, tmp_path / "run"), until=0.1)
+    file = tiny_set / "instances_train.json"
+    file.write_text(file.read_text().replace("disc", "coin"))
+    with pytest.raises(ValueError, match="another labels: choose another --out"):
+        make_trainer(tiny_set, tmp_path / "run").resume()
+
+
+class Scores:
+    """A judge whose verdicts are known beforehand."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores = list(scores)
+
+    def __call__(self, network: BlitzMask) -> Means:
+        assert not network.training
+        return Means(mask_ap=self.scores.pop(0))
+
+
+PATIENT = replace(TINY, examination=Examination(patience=2))
+
+
+def test_a_run_that_gets_no_better_stops_and_keeps_its_best(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", PATIENT)
+    trainer.judge = Scores(0.2, 0.4, 0.3, 0.4, 0.9)
+    kept: dict[str, Tensor] = {}
+
+    def keep(report: Report) -> None:
+        if report.step == 2:
+            kept.update({name: value.clone() for name, value in trainer.average.network.state_dict().items()})
+
+    trainer.run(keep)
+    assert trainer.step == 4
+    network, _ = load_network(tmp_path / "run" / "checkpoint.pt")
+    assert all(value.equal(kept[name]) for name, value in network.state_dict().items())
+    assert not all(value.equal(kept[name]) for name, value in trainer.average.network.state_dict().items())
+
+
+def test_the_patience_is_the_same_for_a_resumed_run(tiny_set: Path, tmp_path: Path) -> None:
+    first = make_trainer(tiny_set, tmp_path / "run", PATIENT)
+    first.judge = Scores(0.4, 0.3)
+    run(first, until=2 / 6)
+    resumed = make_trainer(tiny_set, tmp_path / "run", PATIENT)
+    resumed.judge = Scores(0.1)
+    resumed.resume()
+    assert len(run(resumed)) == 1
+
+
+def test_without_patience_the_end_is_what_counts(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, examination=Examination(every=3)))
+    trainer.judge = Scores(0.9, 0.1)
+    marks = [report.mark for report in run(trainer)]
+    assert [mark is not None for mark in marks] == [False, False, True] * 2
+    assert [mark.is_best for mark in marks if mark] == [True, False]
+    network, _ = load_network(tmp_path / "run" / "checkpoint.pt")
+    end = trainer.average.network.state_dict()
+    assert all(value.equal(end[name]) for name, value in network.state_dict().items())
+
+
+def test_an_examination_is_no_time_of_training(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, epochs=2, examination=Examination()))
+
+    def sleepy(network: BlitzMask) -> Means:
+        time.sleep(0.5)
+        return Means()
+
+    trainer.judge = sleepy
+    start = time.monotonic()
+    run(trainer)
+    assert trainer.seconds < time.monotonic() - start - 0.9
+
+
+FOUND = replace(
+    TINY,
+    optimizer="sgd",
+    schedule=Found(LrFinder(growth=1e-3, patience=1, tune_epochs=1)),
+    batch_size=1,
+    backbone_rate=1.0,
+    stages=(Stage(1.0, side=64), Stage(2.0, side=64, upsampling=3)),
+)
+
+
+def poison(trainer: Trainer) -> None:
+    with torch.no_grad():
+        next(trainer.network.neck.parameters()).fill_(torch.nan)
+
+
+def test_the_finder_raises_the_rate_epoch_by_epoch(tiny_set: Path, tmp_path: Path) -> None:
+    reports = run(make_trainer(tiny_set, tmp_path / "run", FOUND), until=0.5)
+    assert [report.rate for report in reports] == pytest.approx([1e-3, 1e-3, 2e-3, 2e-3, 3e-3, 3e-3])
+
+
+def test_an_epoch_that_made_things_worse_is_undone(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", FOUND)
+    run(trainer, until=0.2)  # one epoch of two steps, and half of the next
+    before = {name: value.clone() for name, value in trainer.retreat["network"].items()}
+    assert not trainer.network.neck.state_dict()["last.1.conv.weight"].equal(
+        before["neck.last.1.conv.weight"]
+    )
+    trainer.losses = [1e6]
+    trainer._finish_epoch(1)
+    assert trainer.course.goes_back
+    assert not trainer.optimizer.state
+    for name, value in trainer.network.state_dict().items():
+        assert value.equal(before[name]), name
+
+
+def test_an_explosion_ends_the_epoch_and_the_run_goes_on_from_the_weights_before(
+    tiny_set: Path, tmp_path: Path
+) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", FOUND)
+    run(trainer, until=0.2)
+    good = {name: value.clone() for name, value in trainer.retreat["network"].items()}
+    poison(trainer)
+    reports = run(trainer, until=0.3)
+    assert not all(math.isfinite(sum(report.terms.values())) for report in reports)
+    assert trainer.course.goes_back
+    for name, value in trainer.network.state_dict().items():
+        assert value.equal(good[name]), name
+
+
+def test_the_finder_resumes_exactly_in_the_middle_of_an_epoch(tiny_set: Path, tmp_path: Path) -> None:
+    whole, broken = (make_trainer(tiny_set, tmp_path / name, FOUND) for name in ("whole", "broken"))
+    expected = run(whole, until=0.6)
+    first = run(broken, until=0.4)
+    resumed = make_trainer(tiny_set, tmp_path / "broken", FOUND)
+    assert resumed.resume()
+    assert [item.terms for item in first + run(resumed, until=0.6)] == [item.terms for item in expected]
+    assert resumed.course == whole.course
+    for name, value in state(whole).items():
+        assert value.equal(state(resumed)[name]), name
+
+
+def test_a_run_by_the_finder_ends_after_its_tuning(tiny_set: Path, tmp_path: Path) -> None:
+    finder = LrFinder(growth=0.1, halvings=0, patience=1, momenta=(0.9,), descents=(0.1,), tune_epochs=1)
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(FOUND, schedule=Found(finder)))
+    reports = run(trainer, until=50)
+    assert trainer.course.is_over(0.0)
+    assert reports[-1].rate == finder.tune_rate
+
+
+def test_an_explosion_by_the_clock_says_what_to_do(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run")
+    poison(trainer)
+    with pytest.raises(Diverged, match="lower the recipe's rate"):
+        run(trainer)
+
+
+def test_sgd_takes_its_momentum_from_the_course(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, optimizer="sgd", momentum=0.7, epochs=1))
+    run(trainer)
+    assert {group["momentum"] for group in trainer.optimizer.param_groups} == {0.7}

@@ -1,0 +1,104 @@
+"""Two pictures learnt by heart, exported, and found again by the service."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.backends import BackendChoice
+from service.card import read_card
+from service.golden import draw_picture
+from service.segmenter import Segmenter, open_model
+from service.types import Size
+from training.evaluate import detect, judge, read_content
+from training.export import ExportMismatch, Title, check_file, export_model, run_network
+from training.networks.blitzmask import BlitzMask
+from training.train import load_network
+
+pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
+
+RUNTIMES = ("onnx", "tflite")
+
+
+def open_runtime(workshop: Path, runtime: Any) -> Segmenter:
+    return open_model(workshop / "model", BackendChoice(runtime=runtime))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_service_finds_what_was_learnt_by_heart(workshop: Path, runtime: str) -> None:
+    content = read_content(workshop / "data" / "instances_train.json")
+    segmenter = open_runtime(workshop, runtime)
+    found = [item for one in detect(segmenter, content, workshop / "data" / "images") for item in one]
+    verdict = judge(content, found)
+    assert verdict.masks.ap > 0.9
+    assert verdict.boxes.ap > 0.7
+    assert verdict.f1 == 1.0
+
+
+def test_both_runtimes_compute_what_pytorch_does_at_any_batch_size(workshop: Path) -> None:
+    network, _ = load_network(workshop / "run" / "checkpoint.pt")
+    pixels = np.stack([draw_picture(Size(192, 192), seed) for seed in (5, 6, 7)])
+    expected = run_network(network, pixels)
+    for runtime in RUNTIMES:
+        found = open_runtime(workshop, runtime).backend.run(pixels)
+        for name, head in expected.items():
+            assert np.allclose(found[name], head, rtol=1e-3, atol=1e-3), (runtime, name)
+
+
+def test_the_card_describes_the_files(workshop: Path) -> None:
+    card = read_card(workshop / "model")
+    network, labels = load_network(workshop / "run" / "checkpoint.pt")
+    assert card.labels == labels
+    assert card.outputs["size"] == (48, 48, 4)
+    assert card.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert {(file.runtime, file.precision) for file in card.files} == {("onnx", "fp32"), ("tflite", "fp32")}
+    assert (workshop / "model" / "labels.txt").read_text() == "disc\nsquare\n"
+
+
+def test_nothing_but_the_model_is_left_beside_it(workshop: Path) -> None:
+    assert {path.name for path in workshop.iterdir()} == {"data", "run", "model"}
+
+
+def alter(network: BlitzMask) -> BlitzMask:
+    """The network with one weight changed."""
+    name = "heads.size.1.bias"
+    state = network.state_dict()
+    network.load_state_dict(state | {name: state[name] + 0.01})
+    return network
+
+
+def test_a_file_that_computes_something_else_is_refused(workshop: Path) -> None:
+    card = read_card(workshop / "model")
+    for file in card.files:
+        network, _ = load_network(workshop / "run" / "checkpoint.pt")
+        assert check_file(network, card, workshop / "model", file) < 1e-3
+        with pytest.raises(ExportMismatch, match=file.path):
+            check_file(alter(network), card, workshop / "model", file)
+
+
+def test_a_failed_export_leaves_the_model_that_stood_there(workshop: Path, tmp_path: Path) -> None:
+    network, labels = load_network(workshop / "run" / "checkpoint.pt")
+    old = (workshop / "model" / "model.fp32.onnx").read_bytes()
+
+    def export_old(network: BlitzMask, canvas: Size, path: Path) -> None:
+        path.write_bytes(old)
+
+    title, folder = Title("tiny", "1.0", "-", labels, Size(192, 192)), tmp_path / "tiny"
+    export_model(network, title, folder, exporters={"onnx": export_old})
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ExportMismatch):
+        export_model(alter(network), title, folder, exporters={"onnx": export_old})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_golden_values_are_pytorchs(workshop: Path) -> None:
+    golden = json.loads((workshop / "model" / "golden.json").read_text())
+    network, _ = load_network(workshop / "run" / "checkpoint.pt")
+    heads = run_network(network, draw_picture(Size(192, 192), golden["seed"])[None])
+    for sample in golden["samples"]:
+        assert sample["value"] == pytest.approx(
+            float(heads[sample["head"]][0][tuple(sample["at"])]), rel=1e-4, abs=1e-5
+        )

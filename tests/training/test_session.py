@@ -1,0 +1,105 @@
+"""From an order to a report and a model, without the command line around it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from training.__main__ import app
+from training.course import Found
+from training.journal import read_log
+from training.lrfinder import LrFinder
+from training.material import read_material
+from training.recipe import Recipe, Stage
+from training.recipes import paper_b0
+from training.session import Order, finish, learn
+from training.watch import Examination
+
+TINY = Recipe(
+    neck_channels=8,
+    width=0.25,
+    epochs=2,
+    stages=(Stage(until=1.0, side=64),),
+    batch_size=1,
+    bfloat16=False,
+    workers=0,
+    examination=Examination(patience=3),
+)
+
+
+def make_order(data: Path, folder: Path, recipe: Recipe = TINY) -> Order:
+    folder.mkdir()
+    return Order("tiny", recipe, read_material(data, "skip"), folder, (), "a test")
+
+
+def test_without_runtimes_there_is_a_report_and_no_model(tiny_set: Path, tmp_path: Path) -> None:
+    order = make_order(tiny_set, tmp_path / "run")
+    learn(order)
+    report = finish(order, Console(quiet=True)).read_text()
+    assert "one of 5 pictures, held out" in report
+    assert "The model is" not in report
+    assert not (order.folder / "models").exists()
+    assert sum("mask_ap" in line for line in read_log(order.folder / "log.jsonl")) == 2
+
+
+def test_what_was_left_out_of_the_data_is_in_the_report(tiny_set: Path, tmp_path: Path) -> None:
+    file = tiny_set / "instances_train.json"
+    file.write_text(file.read_text().replace('"category_id": 3', '"category_id": 99', 1))
+    order = make_order(tiny_set, tmp_path / "run")
+    learn(order)
+    assert "1 x its category is unknown: annotation" in finish(order, Console(quiet=True)).read_text()
+
+
+def test_the_papers_recipe_trains_on_a_folder_laid_out_as_coco(tiny_set: Path, tmp_path: Path) -> None:
+    """All of it but its size: LRfinder, SGD, the x3 stage, workers and the paper's augmentation."""
+    data = tmp_path / "coco"
+    (data / "annotations").mkdir(parents=True)
+    for split in ("train2017", "val2017"):
+        (data / split).mkdir()
+        for picture in (tiny_set / "images").iterdir():
+            (data / split / picture.name).write_bytes(picture.read_bytes())
+        annotations = (tiny_set / "instances_train.json").read_text()
+        (data / "annotations" / f"instances_{split}.json").write_text(annotations)
+    finder = LrFinder(halvings=0, patience=1, momenta=(0.9,), descents=(0.1,), tune_epochs=1)
+    recipe = replace(
+        paper_b0.RECIPE,
+        backbone="mobilenet_v2",
+        width=0.25,
+        neck_channels=8,
+        schedule=Found(finder),
+        stages=tuple(replace(stage, side=64) for stage in paper_b0.RECIPE.stages),
+        batch_size=2,
+        workers=1,
+        bfloat16=False,
+        examination=Examination(every=1),
+    )
+    order = make_order(data, tmp_path / "run", recipe)
+    learn(order)
+    last = read_log(order.folder / "log.jsonl")[-1]
+    assert last["rate"] == finder.tune_rate
+    assert "mask_ap" in last
+    assert order.material.exam.origin == "val split"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--bad-data", "refuse"], "1 x its category is unknown"),
+        (["--runtimes", "coreml"], "no runtime coreml"),
+        (["--set", "nothing=1"], "no field 'nothing'"),
+        (["--recipe", "nowhere"], "no recipe nowhere"),
+    ],
+)
+def test_what_the_user_can_mend_is_said_in_a_line(
+    tiny_set: Path, tmp_path: Path, arguments: list[str], reason: str
+) -> None:
+    file = tiny_set / "instances_train.json"
+    file.write_text(file.read_text().replace('"category_id": 3', '"category_id": 99', 1))
+    found = CliRunner().invoke(
+        app, ["train", "--data", str(tiny_set), "--out", str(tmp_path / "run"), *arguments]
+    )
+    assert found.exit_code in (1, 2)
+    assert reason in " ".join(found.output.replace("│", " ").split())
+    assert "Traceback" not in found.output

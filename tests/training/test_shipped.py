@@ -1,0 +1,58 @@
+"""The models that come with the repository keep what their cards promise."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.backends import ALLOWED_LOSS, BackendChoice, choose_file, open_backend
+from service.card import ArtifactFile, Card, read_card
+from service.golden import draw_picture
+from service.types import Heads
+from training.precisions import likeness
+
+MODELS = sorted(path.parent for path in (Path(__file__).parents[2] / "models").glob("*/card.json"))
+LEAST = {"fp32": 0.999999, "fp16": 0.999, "int8": 0.97}  # cosine of each head with that of the first file
+
+pytestmark = pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+
+
+def run_file(folder: Path, card: Card, file: ArtifactFile) -> Heads:
+    backend = open_backend(folder, card, BackendChoice(runtime=file.runtime, precision=file.precision))
+    try:
+        return backend.run(np.stack([draw_picture(card.canvas, seed) for seed in (5, 6)]))
+    finally:
+        backend.close()
+
+
+def test_what_is_promised_of_a_shipped_model_is_on_its_card(folder: Path) -> None:
+    card = read_card(folder)
+    kinds = {(file.runtime, file.precision) for file in card.files}
+    assert kinds >= {("onnx", "fp32"), ("onnx", "int8"), ("tflite", "fp16"), ("tflite", "int8")}
+    for file in card.files:
+        assert file.accuracy is not None, file.path
+        assert file.latency is not None, file.path
+        assert file.bytes == (folder / file.path).stat().st_size
+
+
+def test_no_shipped_file_loses_more_than_the_paper_does(folder: Path) -> None:
+    first, *others = read_card(folder).files
+    assert first.precision == "fp32"
+    for file in others:
+        assert file.accuracy is not None
+        assert first.accuracy is not None
+        assert file.accuracy.mask_ap >= first.accuracy.mask_ap - ALLOWED_LOSS, file.path
+
+
+def test_the_heads_of_every_shipped_file_are_those_of_fp32(folder: Path) -> None:
+    card = read_card(folder)
+    expected = run_file(folder, card, card.files[0])
+    for file in card.files[1:]:
+        alike = likeness(run_file(folder, card, file), expected)
+        assert min(alike.values()) >= LEAST[file.precision], (file.path, alike)
+
+
+def test_on_a_cpu_the_service_takes_int8_of_it(folder: Path) -> None:
+    card = read_card(folder)
+    assert choose_file(card, BackendChoice()).precision == "int8"
+    assert choose_file(card, BackendChoice(providers=("cuda",))).precision == "fp32"

@@ -1,0 +1,35 @@
+"""Stopping where it gets no better."""
+
+import math
+
+import pytest
+
+from training.watch import Examination, Watch
+
+
+def watch(*scores: float) -> Watch:
+    state = Watch()
+    for epoch, score in enumerate(scores):
+        state = state.after(score, epoch=epoch)
+    return state
+
+
+def test_the_best_is_remembered_with_its_epoch() -> None:
+    assert watch(0.1, 0.5, 0.4, 0.5) == Watch(0.5, epoch=1, stale=2)
+
+
+def test_nothing_to_find_is_no_improvement() -> None:
+    assert watch(math.nan, math.nan) == Watch(stale=2)
+
+
+@pytest.mark.parametrize(("patience", "out"), [(None, False), (3, False), (2, True), (1, True)])
+def test_patience_runs_out_after_so_many(patience: int | None, out: bool) -> None:
+    assert watch(0.5, 0.4, 0.4).is_out_of_patience(Examination(patience=patience)) is out
+
+
+def test_without_examinations_there_is_no_hurry() -> None:
+    assert not watch(0.5, 0.4, 0.4).is_out_of_patience(None)
+
+
+def test_examinations_come_every_so_many_epochs() -> None:
+    assert [epoch for epoch in range(7) if Examination(every=3).is_due(epoch)] == [2, 5]

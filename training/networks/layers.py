@@ -1,5 +1,6 @@
 """The few layers BlitzMask is made of, all of which phones run fast (BlitzMask, sec. 3.1)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,14 +30,22 @@ class Convolution(nn.Module):
         self.padding = (excess // 2, excess - excess // 2) * 2  # left, right, top, bottom
         padding = 0 if stride > 1 else kernel // 2
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, groups=groups, bias=False)
+        self.is_strided_depthwise = stride > 1 and groups > 1
         self.norm = nn.BatchNorm2d(channels_out, eps=BN_EPSILON, momentum=BN_MOMENTUM)
         self.activation = activation()
 
     def forward(self, features: Tensor) -> Tensor:
         if any(self.padding):
             features = F.pad(features, self.padding)
-        output: Tensor = self.activation(self.norm(self.conv(features)))
+        output: Tensor = self.activation(self.norm(self._convolve(features)))
         return output
+
+    def _convolve(self, features: Tensor) -> Tensor:
+        """In float32 where a CPU has no quick backward pass for bfloat16."""
+        if self.is_strided_depthwise and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return self.conv(features.float()).to(features.dtype)  # type: ignore[no-any-return]
+        return self.conv(features)  # type: ignore[no-any-return]
 
 
 def separable(channels_in: int, channels_out: int) -> nn.Sequential:

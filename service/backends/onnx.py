@@ -1,8 +1,8 @@
 """ONNX Runtime: a session on one thread for a full house, another on many for a few inferences.
 
-Any number of inferences may run in either at a time. Those in the second share its threads, which sleep as
-soon as there is nothing to do: spinning, ONNX Runtime's default, takes the cores from everybody else (on two
-cores it costs 70 % more CPU for a frame). In a full house one thread each is cheaper still on many cores.
+Any number of inferences may run in either at a time. Those in the second share its threads, which spin while
+there is one, as their work comes in pieces of microseconds, and then sleep: ONNX Runtime's default is to spin on,
+and takes the cores from everybody else. In a full house one thread each is cheaper still on many cores.
 Python cannot hand pre-packed weights from one session to the other; the second costs 36 MB for the default
 model. Sharing what can be, through a file in ONNX Runtime's own format, would save 14 of them.
 """
@@ -131,7 +131,7 @@ def _create_session(
     providers = [(name, options) for name, options in asked.items() if name in available] or [(_CPU, {})]
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = threads
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.inter_op_num_threads = 1
     settings.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     settings.log_severity_level = 3  # `describe` tells what the warnings below would

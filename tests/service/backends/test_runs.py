@@ -101,7 +101,7 @@ class Recorder:
         return getattr(self.module, name)
 
     def InferenceSession(self, model: bytes, settings: Any, **options: Any) -> Any:  # noqa: N802
-        assert settings.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+        assert settings.get_session_config_entry("session.force_spinning_stop") == "1"
         self.opened.append(settings.intra_op_num_threads)
         return self.module.InferenceSession(model, settings, **options)
 

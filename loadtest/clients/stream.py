@@ -67,7 +67,7 @@ class StreamClient:
         )
         self._options = options
         self._fps = fps
-        self._next_frame = 0
+        self._next_frame = -math.inf
         self._answered = self._dropped = self._dropped_early = self._skipped = 0
 
     async def run(self, photos: Sequence[Photo], *, window: Window, recorder: Recorder) -> StreamFigures:
@@ -109,8 +109,9 @@ class StreamClient:
         now = time.perf_counter()
         if self._fps is None:
             return now
-        frame = math.ceil((now - window.opened) * self._fps)
-        self._skipped += max(0, frame - max(0, self._next_frame))  # those of the lead do not count
+        passed = math.ceil((now - window.opened) * self._fps)
+        frame = max(passed, self._next_frame)  # a sleep may end early: what it waited for is not due again
+        self._skipped += int(max(0, frame - max(0, self._next_frame)))  # those of the lead do not count
         self._next_frame = frame + 1
         due = window.opened + frame / self._fps
         await asyncio.sleep(due - now)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from service.types import Size
 from training.annotations import Collection
 from training.average import WeightAverage
+from training.balance import draw_order, find_repeats
 from training.batch import Batch
 from training.checkpoint import read_checkpoint, write_checkpoint
 from training.cohort import agree_on, average_gradients, count_ranks, own_device, own_rank
@@ -53,6 +54,7 @@ class Trainer:
         placed = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: BlitzMask = placed
         self.collection = collection
+        self.repeats = find_repeats(collection.pictures, recipe.repeat_threshold)
         self.recipe = recipe
         self.folder = folder
         self.step = 0
@@ -197,7 +199,7 @@ class Trainer:
             augmentation=recipe.augmentation,
             seed=(recipe.seed, epoch),
         )
-        order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(recipe.seed + epoch))
+        order = draw_order(self.repeats, torch.Generator().manual_seed(recipe.seed + epoch))
         chosen = order[: self.steps_per_epoch * recipe.batch_size].tolist()
         groups = [
             chosen[start : start + recipe.batch_size][own_rank() :: count_ranks()]

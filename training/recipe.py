@@ -34,6 +34,8 @@ class Recipe:
     schedule a run is as long as it takes, and the epochs are but an estimate for the progress bar.
     rate: peak learning rate; the backbone's is `backbone_rate` of it. momentum: of SGD; AdamW has its own.
     frozen_blocks: leading backbone blocks that keep their weights and statistics.
+    repeat_threshold: pictures of a category that a smaller share of them holds are shown more often, see
+        `balance.find_repeats`; 0: all are shown alike.
     average_decay: of the running average of the weights, which is what is evaluated and exported.
     origin: what to start from, see `origin.start_network`; None: random weights.
     examination: when to judge the network by the val split; None: never.
@@ -55,6 +57,7 @@ class Recipe:
     weight_decay: float = 0.05
     gradient_limit: float = 10.0
     frozen_blocks: int = 0
+    repeat_threshold: float = 0.0
     average_decay: float = 0.998
     bfloat16: bool = True
     workers: int = 2

@@ -8,4 +8,4 @@ from dataclasses import replace
 
 from training.recipes.everyday_small import RECIPE as EVERYDAY_SMALL
 
-RECIPE = replace(EVERYDAY_SMALL, hours=1.35, frozen_blocks=4, seed=500)
+RECIPE = replace(EVERYDAY_SMALL, hours=1.75, frozen_blocks=4, repeat_threshold=0.2, seed=500)

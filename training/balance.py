@@ -1,0 +1,34 @@
+"""How often pictures are shown, so that what is rare is not lost among what is common."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from training.annotations import Picture
+
+
+def find_repeats(pictures: Sequence[Picture], threshold: float) -> Tensor:
+    """Repeat factors (LVIS: Gupta et al., 2019, sec. 4.2): float64 [N], at least 1.
+
+    A category that a share f of the pictures holds asks for sqrt(threshold / f), and a picture gets the most
+    that one of its categories asks for.
+    """
+    held = [{item.label for item in picture.annotations} for picture in pictures]
+    counts = Counter(label for labels in held for label in labels)
+    asked = {label: (threshold * len(pictures) / count) ** 0.5 for label, count in counts.items()}
+    factors = [max((asked[label] for label in labels), default=1.0) for labels in held]
+    return torch.tensor(factors, dtype=torch.float64).clamp(min=1.0)
+
+
+def draw_order(repeats: Tensor, generator: torch.Generator) -> Tensor:
+    """An epoch's pictures, as many as there are and in random order: int64 [N].
+
+    Each comes as often as its share of the repeats says, or once more or less, as chance has it.
+    """
+    count = len(repeats)
+    ends = repeats[mixed := torch.randperm(count, generator=generator)].cumsum(0)
+    marks = (torch.arange(count) + torch.rand(1, generator=generator, dtype=torch.float64)) / count
+    drawn = mixed[torch.searchsorted(ends, marks * ends[-1], right=True).clamp(max=count - 1)]
+    return drawn[torch.randperm(count, generator=generator)]

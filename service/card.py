@@ -34,12 +34,6 @@ class CentersDecoder(_Frozen):
     )
     score_threshold: float = Field(default=0.3, ge=0, le=1)
     max_instances: int = Field(default=100, ge=1)
-    reach: int = Field(
-        default=1,
-        ge=1,
-        le=8,
-        description="cells to every side that hold no better peak; 1 is the paper's 3x3",
-    )
     containment: float = Field(
         default=0.0,
         ge=0,
@@ -47,7 +41,6 @@ class CentersDecoder(_Frozen):
         description="power of the share of a mask inside its box, by which the peak's score is multiplied; "
         "0, as in the paper: the score is the peak's",
     )
-
     overlap: float = Field(
         default=1.0,
         gt=0,

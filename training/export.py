@@ -20,11 +20,8 @@ from training.networks.blitzmask import STRIDE, BlitzMask
 
 GOLDEN_SEED = 1
 CHECK_SEEDS = (2, 3)
-REACH = (
-    2  # cells; the tops of peaks are blunt, and beside one there often is another that means the same object
-)
 CONTAINMENT = 0.25  # see service.decoding.containment; where it was found: training/RESULTS.md
-OVERLAP = 0.6  # large objects have blunter peaks than any fixed reach
+OVERLAP = 0.6  # large objects have blunt peaks, often two of them
 TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp32": 1e-3})
 
 
@@ -134,7 +131,6 @@ def describe_model(network: BlitzMask, title: Title, files: tuple[ArtifactFile, 
         stride=STRIDE,
         coefficients=architecture.coefficients if architecture.masks else 0,
         score_threshold=title.score_threshold,
-        reach=REACH,
         containment=CONTAINMENT if architecture.masks else 0,
         overlap=OVERLAP,
     )

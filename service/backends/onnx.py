@@ -1,7 +1,7 @@
 """ONNX Runtime: a session on one thread for a full house, another on many for a few inferences.
 
 Any number of inferences may run in either at a time. Those in the second share its threads, which spin while
-there is one, as their work comes in pieces of microseconds, and then sleep: ONNX Runtime's default is to spin on,
+there is one, as their work comes in pieces of microseconds, and then sleep: by default ONNX Runtime spins on,
 and takes the cores from everybody else. In a full house one thread each is cheaper still on many cores.
 Python cannot hand pre-packed weights from one session to the other; the second costs 36 MB for the default
 model. Sharing what can be, through a file in ONNX Runtime's own format, would save 14 of them.

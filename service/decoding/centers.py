@@ -1,7 +1,6 @@
 """BlitzMask's heads to instances (BlitzMask, sec. 3.3): an object per local maximum of the heatmap."""
 
 from dataclasses import replace
-from functools import cache
 from itertools import product
 
 import cv2
@@ -14,6 +13,8 @@ from service.errors import SelfTestFailed
 from service.types import Floats, Heads, Instances, Ints
 
 _FEW = 500  # cells, each of which is compared with its neighbours by itself
+_NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=2))).T[..., None]  # down and right: [2, 9, 1]
+_SQUARE = np.ones((3, 3), np.uint8)
 _OUTWARDS = np.array([-1, -1, 1, 1])
 
 
@@ -38,7 +39,7 @@ def decode_centers(
     a head holds values that are not finite.
     """
     heatmap, sizes = heads["heatmap"][0], heads["size"][0]
-    peaks = _find_peaks(heatmap, threshold, classes, decoder.reach)
+    peaks = _find_peaks(heatmap, threshold, classes)
     scores = heatmap.reshape(-1)[peaks]
     best = np.argsort(-scores, kind="stable")[:limit]
     rows, columns, channels = np.unravel_index(peaks[best], heatmap.shape)
@@ -65,8 +66,8 @@ def _doubt_spilt(found: Instances, decoder: CentersDecoder, threshold: float) ->
     return replace(found, scores=scores).keep(order[scores[order] > threshold])
 
 
-def _find_peaks(heatmap: Floats, threshold: float, classes: frozenset[int] | None, reach: int) -> Ints:
-    """The cells (int64 [P], counted through the heatmap) above the threshold that none in reach exceeds.
+def _find_peaks(heatmap: Floats, threshold: float, classes: frozenset[int] | None) -> Ints:
+    """The cells (int64 [P], counted through the heatmap) above the threshold that no neighbour exceeds.
 
     Of neighbours with equal scores the first is the centre, the upper one, then the left. In floating point
     they hardly occur; in INT8 they are the rule at the top of a blunt peak, and each of them taken for an
@@ -76,13 +77,12 @@ def _find_peaks(heatmap: Floats, threshold: float, classes: frozenset[int] | Non
     cells = (~(values <= threshold)).nonzero()[0]  # NaN is not less than anything, and so among them
     _finite(values[cells])
     if len(cells) > _FEW:
-        square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-        cells = cells[(heatmap >= cv2.dilate(heatmap, square)).reshape(-1)[cells]]
+        cells = cells[(heatmap >= cv2.dilate(heatmap, _SQUARE)).reshape(-1)[cells]]
     rows, columns, channels = np.unravel_index(cells, heatmap.shape)
     # Beyond the border is what is next to it: a neighbour, or the cell itself, and neither does any harm.
-    down, right = _steps(reach)
+    down, right = _NEIGHBOURS
     near = rows + down, columns + right, channels
-    rivals = np.ravel_multi_index(near, heatmap.shape, mode="clip")  # [steps, cells]
+    rivals = np.ravel_multi_index(near, heatmap.shape, mode="clip")  # [9, cells]
     scores, others = values[cells], values[rivals]
     beaten = (others > scores) | ((others == scores) & (rivals < cells))
     kept = ~beaten.any(axis=0)
@@ -90,12 +90,6 @@ def _find_peaks(heatmap: Floats, threshold: float, classes: frozenset[int] | Non
         kept &= np.isin(channels, list(classes))
     peaks: Ints = cells[kept]
     return peaks
-
-
-@cache
-def _steps(reach: int) -> Ints:
-    """Down and right to every cell in reach: int64 [2, (2 reach + 1)^2, 1]."""
-    return np.array(list(product(range(-reach, reach + 1), repeat=2))).T[..., None]
 
 
 def _read_boxes(sizes: Floats, rows: Ints, columns: Ints, stride: int) -> Floats:

@@ -35,17 +35,15 @@ def decode(
     return decode_centers(heads, decoder=decoder, threshold=threshold, limit=limit, classes=classes)
 
 
-def decode_slowly(
-    heads: Heads, threshold: float, reach: int = 1
-) -> list[tuple[float, int, list[float], Floats]]:
+def decode_slowly(heads: Heads, threshold: float) -> list[tuple[float, int, list[float], Floats]]:
     """The paper's section 3.3, cell by cell: score, class, box, field; of equal neighbours the first only."""
     heatmap, sizes, coefficients, basis = (
         heads[name][0] for name in ("heatmap", "size", "coefficients", "spanning_set")
     )
     found = []
     for i, j, c in np.ndindex(heatmap.shape):
-        top, left = max(0, i - reach), max(0, j - reach)
-        window = heatmap[top : i + reach + 1, left : j + reach + 1, c]
+        top, left = max(0, i - 1), max(0, j - 1)
+        window = heatmap[top : i + 2, left : j + 2, c]
         pooled = window.max()
         ties = [(top + p, left + q) < (i, j) for p, q in np.argwhere(window == pooled).tolist()]
         if heatmap[i, j, c] == pooled and pooled > threshold and not any(ties):
@@ -63,18 +61,13 @@ heatmaps = hnp.arrays(
 )
 
 
-@given(
-    heatmap=heatmaps,
-    threshold=st.sampled_from([0.0, 0.2, 0.25, 0.6]),
-    seed=st.integers(0, 9),
-    reach=st.integers(1, 3),
-)
+@given(heatmap=heatmaps, threshold=st.sampled_from([0.0, 0.2, 0.25, 0.6]), seed=st.integers(0, 9))
 def test_it_finds_what_max_pooling_finds_in_the_same_order(
-    heatmap: Floats, threshold: float, seed: int, reach: int
+    heatmap: Floats, threshold: float, seed: int
 ) -> None:
     heads = make_heads(heatmap, seed)
-    expected = decode_slowly(heads, threshold, reach)
-    found = decode(heads, threshold, limit=1000, reach=reach)
+    expected = decode_slowly(heads, threshold)
+    found = decode(heads, threshold, limit=1000)
     assert found.scores.tolist() == [score for score, *_ in expected]
     assert found.classes.tolist() == [channel for _, channel, *_ in expected]
     for index, (_, _, box, field) in enumerate(expected):
@@ -82,13 +75,12 @@ def test_it_finds_what_max_pooling_finds_in_the_same_order(
         np.testing.assert_allclose(found.mask_fields[index], field, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("reach", [1, 2])
 @pytest.mark.parametrize("values", [LEVELS, np.linspace(0.001, 1, 99)])
-def test_a_threshold_that_most_cells_exceed_changes_nothing(values: list[float], reach: int) -> None:
+def test_a_threshold_that_most_cells_exceed_changes_nothing(values: list[float]) -> None:
     heatmap = np.random.default_rng(0).choice(np.array(values, np.float32), (24, 25, 2))
     heads = make_heads(heatmap)
-    expected = [(score, channel, box) for score, channel, box, _ in decode_slowly(heads, 0.0, reach)]
-    found = decode(heads, threshold=0.0, limit=10_000, reach=reach)
+    expected = [(score, channel, box) for score, channel, box, _ in decode_slowly(heads, 0.0)]
+    found = decode(heads, threshold=0.0, limit=10_000)
     assert found.scores.tolist() == [score for score, *_ in expected]
     assert found.classes.tolist() == [channel for _, channel, _ in expected]
     np.testing.assert_allclose(found.boxes_xyxy_canvas, [box for *_, box in expected], atol=1e-4)

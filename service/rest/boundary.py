@@ -42,9 +42,7 @@ class Boundary:
         try:
             await self._answer(scope, receive, self._mark(send, access))
         finally:
-            route = scope.get("route")
-            method = f"{scope['method']} {route.path}" if route else "other"
-            access.write(self.engine.metrics, method, quiet=quiet)
+            access.write(self.engine.metrics, _name_method(scope), quiet=quiet)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         access: Access = scope[KEY]
@@ -73,3 +71,9 @@ class Boundary:
             await send(message)
 
         return send_marked
+
+
+def _name_method(scope: Scope) -> str:
+    """What the request is counted as: as few names as there are routes, whatever callers think of."""
+    method, route = scope["method"], scope.get("route")
+    return f"{method} {route.path}" if route and method in route.methods else "other"

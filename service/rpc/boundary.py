@@ -38,7 +38,10 @@ async def answer_call(
     *,
     tracer: Tracer = PASSING,
 ) -> T:
-    """What `work` gives, called with the record of this call; its error becomes the call's status."""
+    """What `work` gives, called with the record of this call; its error becomes the call's status.
+
+    What is written down about the call is there before the caller learns how it ended.
+    """
     told = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
     access = Access("grpc", choose_request_id(told.get(REQUEST_ID)))
     access.about = {"method": method}
@@ -53,12 +56,13 @@ async def answer_call(
         raise asyncio.CancelledError from error
     except Exception as error:
         access.failed(error)
-        return await context.abort(*error_to_status(error))
+        failure = error
     except asyncio.CancelledError:
         access.outcome = "gone"
         raise
     finally:
         access.write(metrics, method)
+    return await context.abort(*error_to_status(failure))
 
 
 def _describe(access: Access) -> tuple[tuple[str, str], ...]:

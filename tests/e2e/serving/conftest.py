@@ -40,14 +40,15 @@ class Service:
         lines = [json.loads(line) for line in whole.split("\n") if line]
         return [line for line in lines if event in (None, line["event"])]
 
-    def wait_for(self, event: str, *, times: int = 1) -> dict[str, Any]:
+    def wait_for(self, event: str, *, times: int = 1, **fields: Any) -> dict[str, Any]:
         """The first of that many lines of this event; fails when the process ends before, or takes too long.
 
-        times: as many as there are workers, for what each of them logs.
+        times: as many as there are workers, for what each of them logs. fields: what else the line holds.
         """
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            if len(found := self.lines(event)) >= times:
+            found = [line for line in self.lines(event) if fields.items() <= line.items()]
+            if len(found) >= times:
                 return found[0]
             assert self.process.poll() is None, f"it ended: {self.lines()}"
             time.sleep(0.02)

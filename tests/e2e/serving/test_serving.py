@@ -70,8 +70,7 @@ def test_answers_tell_no_server_version(service: Service) -> None:
 
 def test_every_line_of_the_log_is_json_and_names_its_request(service: Service, rose: bytes) -> None:
     answer = httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG)
-    ids = {line["request_id"] for line in service.lines("request")}
-    assert answer.headers["x-request-id"] in ids
+    service.wait_for("request", request_id=answer.headers["x-request-id"])
     assert {line["level"] for line in service.lines()} == {"info"}
 
 

@@ -74,7 +74,7 @@ def test_a_killed_worker_comes_back_while_the_other_answers_and_nothing_counted_
     lost = sum(answers[fate] for fate in LOST)
     assert set(answers) <= {"200", "toy 1", *LOST}
     assert lost <= 6  # what the killed one had, and what the kernel had given to it
-    # The killed one may have been between an answer and its count, in one request: its loop does one at a time.
+    # The killed one may have been between an answer and its count, with one request.
     wait_for(lambda: count_answers(server) >= answers["200"] - 1)
     assert count_answers(server) <= answers["200"] + lost
     wait_for(lambda: read_metric(server, "blitzmask_slots") == 2)

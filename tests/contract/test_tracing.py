@@ -2,35 +2,16 @@
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 
 import httpx
 import pytest
-import structlog
 
-from service.logs import configure_logs
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from tests.fakes import encode_picture
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """What is logged as JSON."""
-    root, told = logging.getLogger(), logging.raiseExceptions
-    handlers, level = root.handlers, root.level
-    stream = io.StringIO()
-    configure_logs("info", "json", stream)
-    logging.getLogger("httpx").setLevel("WARNING")
-    yield stream
-    logging.getLogger("httpx").setLevel("NOTSET")
-    root.handlers, logging.raiseExceptions = handlers, told
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def check(answered: str | None, lines: io.StringIO) -> None:

@@ -1,16 +1,12 @@
 """The REST application over a fake model, asked without a network."""
 
-import io
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-import structlog
 
 from service.admission import Admission
 from service.engine import Engine
-from service.logs import configure_logs
 from service.metrics import Metrics
 from service.rest.app import create_app
 from tests.fakes import FakeCatalog, FakeModel
@@ -37,18 +33,3 @@ async def client(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
         yield client
     engine.admission.close()
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """What is logged as JSON, from level info on."""
-    root, quiet = logging.getLogger(), logging.raiseExceptions
-    handlers, level = root.handlers, root.level
-    stream = io.StringIO()
-    configure_logs("info", "json", stream)
-    logging.getLogger("httpx").setLevel("WARNING")  # the client of these tests
-    yield stream
-    logging.getLogger("httpx").setLevel("NOTSET")
-    root.handlers, logging.raiseExceptions = handlers, quiet
-    root.setLevel(level)
-    structlog.reset_defaults()

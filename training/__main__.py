@@ -1,4 +1,4 @@
-"""python -m training: train, export, quantize, evaluate, parity, release, complexity, shapes, shrink."""
+"""python -m training: from labelled pictures to a model that the service loads, and what it is worth."""
 
 import importlib
 import json
@@ -37,6 +37,7 @@ from training.session import Order, finish, learn
 from training.settings import SettingRefused, set_fields
 from training.shapes import shapes
 from training.shrink import shrink_set
+from training.soup import soup
 from training.throughput import draw_speed, measure_speed
 from training.train import load_network
 
@@ -49,6 +50,7 @@ app.command()(complexity)
 app.command()(parity)
 app.command()(release)
 app.command()(shapes)
+app.command()(soup)
 
 Data = Annotated[Path, typer.Option(help="Folder of a COCO-format data set.", exists=True)]
 

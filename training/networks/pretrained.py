@@ -41,6 +41,16 @@ def convolutions(network: nn.Module) -> dict[str, Convolution]:
     return {name: module for name, module in network.named_modules() if isinstance(module, Convolution)}
 
 
+def fold(layer: Convolution) -> Folded:
+    """What the layer computes in evaluation, without its activation."""
+    norm = layer.norm
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    weight, bias = layer.conv.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+    return Folded(weight.detach(), bias.detach())
+
+
 def unfold(network: nn.Module, layers: Mapping[str, Folded], run: Callable[[], object]) -> None:
     """Gives the named convolutions the function of folded ones, with normalisations fit for training.
 

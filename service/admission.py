@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from service.errors import DeadlineExceeded, NotReady, Overloaded
+from service.types import count_few
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class Admission:
     @property
     def crowded(self) -> bool:
         """Whether so many slots are at work that each should keep to its own core; from any thread."""
-        return self.running > max(1, self.slots // 2)
+        return self.running > count_few(self.slots)
 
     @property
     def expected_wait(self) -> float:

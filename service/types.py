@@ -196,6 +196,15 @@ class BackendInfo:
     in_effect: tuple[str, ...]
 
 
+def count_few(slots: int) -> int:
+    """How many slots may be at work with room for more threads than one each.
+
+    >>> [count_few(slots) for slots in (1, 2, 3, 4, 16)]
+    [1, 1, 1, 2, 8]
+    """
+    return max(1, slots // 2)
+
+
 def seconds_to_ms(seconds: float) -> float:
     """Milliseconds to three decimals: what a clock shows beyond microseconds is noise."""
     return round(seconds * 1000, 3)

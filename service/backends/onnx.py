@@ -1,8 +1,9 @@
 """ONNX Runtime: a session on one thread for a full house, another on many for a few inferences.
 
-Any number of inferences may run in either at a time. Those in the second share its threads, which spin while
-there is one, as their work comes in pieces of microseconds, and then sleep: by default ONNX Runtime spins on,
-and takes the cores from everybody else. In a full house one thread each is cheaper still on many cores.
+Any number of inferences may run in either at a time. The threads of one that has its session to itself wait
+for each other spinning, as work comes in pieces of microseconds, but not beyond its end: by default they spin
+on, and take the cores from everybody else. Where several share the threads, they sleep: spinning, each would
+keep a core that another needs. In a full house one thread each is cheaper still on many cores.
 Python cannot hand pre-packed weights from one session to the other; the second costs 36 MB for the default
 model. Sharing what can be, through a file in ONNX Runtime's own format, would save 14 of them.
 """
@@ -15,7 +16,7 @@ import numpy as np
 from service.backends.base import BackendChoice, check_graph, split_options
 from service.card import Card
 from service.errors import BackendUnavailable, InvalidCard
-from service.types import BackendInfo, Heads, Pixels, Precision
+from service.types import BackendInfo, Heads, Pixels, Precision, count_few
 
 Providers: TypeAlias = dict[str, dict[str, str]]  # options by name, the best first
 
@@ -73,7 +74,7 @@ def open_onnx(model: bytes, card: Card, *, precision: Precision, choice: Backend
     """
     runtime = import_onnxruntime()
     asked = _resolve_providers(choice, runtime.get_available_providers())
-    session = _create_session(runtime, model, asked, choice, threads=choice.threads)
+    session = _create_session(runtime, model, asked, choice, threads=choice.threads, sharers=choice.slots)
     in_effect = tuple(session.get_providers())
     if choice.fallback == "strict":
         _refuse_loss(asked, in_effect)
@@ -92,7 +93,10 @@ def open_onnx(model: bytes, card: Card, *, precision: Precision, choice: Backend
     )
     # On a GPU one session is enough: it decides itself how one inference is spread.
     spread = in_effect == (_CPU,) and choice.widest > choice.threads
-    wide = _create_session(runtime, model, {}, choice, threads=choice.widest) if spread else session
+    wide = session
+    if spread:
+        sharers = count_few(choice.slots)
+        wide = _create_session(runtime, model, {}, choice, threads=choice.widest, sharers=sharers)
     return OnnxBackend(session, wide, outputs=tuple(card.outputs), info=info)
 
 
@@ -125,12 +129,14 @@ def _shorten(provider: str) -> str:
 
 
 def _create_session(
-    runtime: Any, model: bytes, asked: Providers, choice: BackendChoice, *, threads: int
+    runtime: Any, model: bytes, asked: Providers, choice: BackendChoice, *, threads: int, sharers: int
 ) -> Any:
+    """sharers: how many inferences may run in the session at a time."""
     available = runtime.get_available_providers()
     providers = [(name, options) for name, options in asked.items() if name in available] or [(_CPU, {})]
     settings = runtime.SessionOptions()
     settings.intra_op_num_threads = threads
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if sharers == 1 else "0")
     settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.inter_op_num_threads = 1
     settings.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
@@ -143,4 +149,4 @@ def _create_session(
             raise InvalidCard(f"ONNX Runtime {runtime.__version__} cannot load the model: {error}") from error
         if choice.fallback == "strict":
             raise BackendUnavailable(f"ONNX Runtime cannot start {', '.join(asked)}: {error}") from error
-        return _create_session(runtime, model, {}, choice, threads=threads)
+        return _create_session(runtime, model, {}, choice, threads=threads, sharers=sharers)

@@ -96,6 +96,7 @@ class Recorder:
     def __init__(self, module: Any) -> None:
         self.module = module
         self.opened: list[int] = []
+        self.spinning: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.module, name)
@@ -103,6 +104,7 @@ class Recorder:
     def InferenceSession(self, model: bytes, settings: Any, **options: Any) -> Any:  # noqa: N802
         assert settings.get_session_config_entry("session.force_spinning_stop") == "1"
         self.opened.append(settings.intra_op_num_threads)
+        self.spinning.append(settings.get_session_config_entry("session.intra_op.allow_spinning"))
         return self.module.InferenceSession(model, settings, **options)
 
     def Interpreter(self, *, num_threads: int, **options: Any) -> Any:  # noqa: N802
@@ -128,6 +130,16 @@ def test_as_many_are_opened_as_are_used(
     monkeypatch.setitem(sys.modules, name, recorder)
     open_toy(toy_folder, BackendChoice(runtime=runtime, threads_alone=threads_alone, slots=2))
     assert recorder.opened == opened
+
+
+@pytest.mark.parametrize(("slots", "spinning"), [(1, ["1", "1"]), (2, ["0", "1"]), (4, ["0", "0"])])
+def test_threads_spin_for_an_inference_that_shares_them_with_no_other(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch, slots: int, spinning: list[str]
+) -> None:
+    recorder = Recorder(sys.modules["onnxruntime"])
+    monkeypatch.setitem(sys.modules, "onnxruntime", recorder)
+    open_toy(toy_folder, BackendChoice(runtime="onnx", threads_alone=3, slots=slots))
+    assert recorder.spinning == spinning
 
 
 class Named:

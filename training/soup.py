@@ -1,6 +1,7 @@
 """One network from several that began alike: their mean (model soups: Wortsman et al., 2022)."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +36,12 @@ def soup(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     blend = average_networks(networks, pixels)
-    content = {**read_checkpoint(checkpoint), "average": blend.state_dict(), "best": {}}
-    write_checkpoint({name: content[name] for name in ("architecture", "labels", "average", "best")}, out)
+    content = {
+        "architecture": asdict(blend.architecture),
+        "labels": [label.model_dump() for label in labels],
+        "average": blend.state_dict(),
+    }
+    write_checkpoint(content, out)
     typer.echo(f"{out}: the mean of {len(networks)} networks")
 
 

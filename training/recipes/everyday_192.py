@@ -1,4 +1,4 @@
-"""The smaller shipped model: the default one's network, made used to canvases of 192.
+"""The smaller model's first version: the default one's network of then, made used to canvases of 192.
 
 torchrun --nproc-per-node 2 -m training train --data everyday-320 --recipe everyday_192 \\
     --origin run-small/checkpoint.pt --out run-192

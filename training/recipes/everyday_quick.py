@@ -3,10 +3,10 @@
 torchrun --nproc-per-node 2 -m training train --data everyday-320 --recipe everyday_quick \\
     --origin models/blitzmask-mobilenetv2 --out run-quick
 
-Two AMD EPYC cores (Zen 4) that had other work most of the time, 1.75 hours by the clock: 10,420 steps, 50.6 epochs,
-26 pictures a second. Its first third went by before there was `repeat_threshold`. On val, over categories 1 to 16:
-mask AP 0.200, AP50 0.336, box AP 0.189, from 0.201, 0.330 and 0.174; the mean of both networks has 0.209, 0.347 and
-0.187 (models/blitzmask-mobilenetv2 1.4.0).
+Two AMD EPYC cores (Zen 4) that had other work most of the time, 1.75 hours by the clock: 10,420 steps, 50.6
+epochs, 26 pictures a second. Its first third went by before there was `repeat_threshold`. On val, over
+categories 1 to 16: mask AP 0.200, AP50 0.336, box AP 0.189, from 0.201, 0.330 and 0.174; the mean of both
+networks has 0.209, 0.347 and 0.187 (models/blitzmask-mobilenetv2 1.4.0).
 """
 
 from dataclasses import replace

@@ -2,7 +2,9 @@
 
 import os
 import re
-from collections.abc import Generator, Sequence
+import signal
+import threading
+from collections.abc import Generator, Iterator, Sequence
 
 import cv2
 import torch
@@ -35,11 +37,24 @@ def load_batches(
         pin_memory=pinned,
     )
     try:
-        yield from loader
+        yield from _begin(loader)
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise WorkerDied(_name_files(pictures, desk, str(error))) from error
+
+
+def _begin(loader: "DataLoader[Batch]") -> Iterator[Batch]:
+    """The loader at work, without torch's handler of dead children.
+
+    That one raises in the middle of whatever is being computed. Without it, it is who asks for the next batch
+    that learns of a dead worker, some seconds later.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)
+    return batches
 
 
 class Desk(Dataset[Batch]):

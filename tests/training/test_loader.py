@@ -1,10 +1,13 @@
 """Whatever happens in a worker, the user is told which file it was."""
 
+import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from service.types import Size
@@ -25,6 +28,7 @@ class Deadly(TrainingSet):
 
     def __getitem__(self, index: int) -> Batch:
         if index == 1:
+            time.sleep(0.5)  # until the first is with who asked for it
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__getitem__(index)
 
@@ -59,6 +63,19 @@ def test_an_error_of_any_kind_names_the_picture(tiny_set: Path) -> None:
     pictures.rules = None  # type: ignore[assignment]
     with pytest.raises(PictureFailed, match=r"1\.png: AttributeError"):
         pictures[0]
+
+
+def test_a_dead_worker_shows_when_the_next_batch_is_asked_for_and_not_before(tiny_set: Path) -> None:
+    """Not in the middle of a training step, where nobody would know what the error means."""
+    batches = load_batches(deadly(tiny_set), [[0], [1]], workers=1)
+    next(batches)
+    (worker,) = (psutil.Process(child.pid) for child in multiprocessing.active_children())
+    deadline = time.monotonic() + 60
+    while worker.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with pytest.raises(WorkerDied, match=r"in hand: \S*2\.png"):
+        next(batches)
 
 
 def test_a_worker_killed_by_the_system_had_this_file_in_hand(tiny_set: Path) -> None:

@@ -28,7 +28,10 @@ def draw_order(repeats: Tensor, generator: torch.Generator) -> Tensor:
     Each comes as often as its share of the repeats says, or once more or less, as chance has it.
     """
     count = len(repeats)
-    ends = repeats[mixed := torch.randperm(count, generator=generator)].cumsum(0)
+    mixed = torch.randperm(count, generator=generator)
+    if (repeats == repeats[0]).all():
+        return mixed  # each once, as runs had it before there were repeats
+    ends = repeats[mixed].cumsum(0)
     marks = (torch.arange(count) + torch.rand(1, generator=generator, dtype=torch.float64)) / count
     drawn = mixed[torch.searchsorted(ends, marks * ends[-1], right=True).clamp(max=count - 1)]
     return drawn[torch.randperm(count, generator=generator)]

@@ -27,7 +27,7 @@ def soup(
     data: Annotated[Path, typer.Option(help="Folder of the COCO-format set they learnt from.", exists=True)],
     out: Annotated[Path, typer.Option(help="The checkpoint.pt to write, for `export` and `release`.")],
 ) -> None:
-    """Average networks that went on from one another: often better than each, at no cost."""
+    """Average networks that went on from one another: the mean may be better than each, at no cost."""
     network, labels = load_network(checkpoint)
     split = find_split(data, "train")
     pixels = calibration_pixels(read_collection(split.annotations, split.images))

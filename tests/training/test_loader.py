@@ -74,6 +74,7 @@ def test_a_dead_worker_shows_when_the_next_batch_is_asked_for_and_not_before(tin
     while worker.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    time.sleep(0.2)  # whoever handles the death of children has done so by then
     with pytest.raises(WorkerDied, match=r"in hand: \S*2\.png"):
         next(batches)
 

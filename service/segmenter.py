@@ -103,20 +103,20 @@ class Segmenter:
         )
 
     def _decode(self, heads: Heads, placement: Placement, criteria: Criteria) -> tuple[Instances, Floats]:
-        """The instances of which something is in the image, and their boxes, clipped to it."""
+        """The best instances of which something is in the image, and their boxes, clipped to it."""
         decoder = self.card.decoder
         instances = DECODERS[decoder.family](
             heads,
             decoder=decoder,
             threshold=criteria.threshold,
-            limit=criteria.limit,
             classes=criteria.classes,
         )
         boxes_xyxy_image = _boxes_in_image(instances, placement)
         visible = np.logical_and.reduce(boxes_xyxy_image[:, :2] < boxes_xyxy_image[:, 2:], axis=1)
-        if visible.all():
+        if visible.all() and len(visible) <= criteria.limit:
             return instances, boxes_xyxy_image
-        return instances.keep(visible), boxes_xyxy_image[visible]
+        best = visible.nonzero()[0][: criteria.limit]
+        return instances.keep(best), boxes_xyxy_image[best]
 
     def _describe(
         self, instances: Instances, boxes_xyxy_image: Floats, masks: Iterable[Masked]

@@ -19,7 +19,6 @@ class Decode(Protocol):
         *,
         decoder: CentersDecoder,
         threshold: float,
-        limit: int,
         classes: frozenset[int] | None,
     ) -> Instances: ...
 

@@ -16,6 +16,7 @@ _FEW = 500  # cells, each of which is compared with its neighbours by itself
 _NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=2))).T[..., None]  # down and right: [2, 9, 1]
 _SQUARE = np.ones((3, 3), np.uint8)
 _OUTWARDS = np.array([-1, -1, 1, 1])
+_NOTHING = float(np.finfo(np.float32).tiny)  # a score of 0 is no object, whatever the threshold
 
 
 def decode_centers(
@@ -23,13 +24,13 @@ def decode_centers(
     *,
     decoder: CentersDecoder,
     threshold: float,
-    limit: int,
     classes: frozenset[int] | None,
 ) -> Instances:
-    """The `limit` best instances that score above `threshold`, best first, in the canvas frame.
+    """The instances that score at least `threshold`, best first, in the canvas frame.
 
-    Where the decoder's `containment` has a score depend on the mask, they are the best by the heatmap, and
-    those whose final score is above the threshold. Its `overlap` may leave fewer.
+    No more than the `max_instances` best peaks of the heatmap are looked at. Where the decoder's
+    `containment` has a score depend on the mask, those stay whose final score is at least the threshold;
+    `overlap` may leave fewer.
 
     heads: float32 [1, h, w, C] each: heatmap, size and, where the decoder has them, coefficients and
         spanning_set. Without these the fields of the instances are empty, [N, 0, 0].
@@ -39,9 +40,10 @@ def decode_centers(
     a head holds values that are not finite.
     """
     heatmap, sizes = heads["heatmap"][0], heads["size"][0]
+    threshold = max(threshold, _NOTHING)
     peaks = _find_peaks(heatmap, threshold, classes)
     scores = heatmap.reshape(-1)[peaks]
-    best = np.argsort(-scores, kind="stable")[:limit]
+    best = np.argsort(-scores, kind="stable")[: decoder.max_instances]
     rows, columns, channels = np.unravel_index(peaks[best], heatmap.shape)
     found = Instances(
         classes=channels,
@@ -63,18 +65,18 @@ def _doubt_spilt(found: Instances, decoder: CentersDecoder, threshold: float) ->
     )
     scores = found.scores * share**decoder.containment
     order = np.argsort(-scores, kind="stable")
-    return replace(found, scores=scores).keep(order[scores[order] > threshold])
+    return replace(found, scores=scores).keep(order[scores[order] >= threshold])
 
 
 def _find_peaks(heatmap: Floats, threshold: float, classes: frozenset[int] | None) -> Ints:
-    """The cells (int64 [P], counted through the heatmap) above the threshold that no neighbour exceeds.
+    """The cells (int64 [P], counted through the heatmap) of at least the threshold that no neighbour exceeds.
 
     Of neighbours with equal scores the first is the centre, the upper one, then the left. In floating point
     they hardly occur; in INT8 they are the rule at the top of a blunt peak, and each of them taken for an
     object costs a third of the AP.
     """
     values = heatmap.reshape(-1)
-    cells = (~(values <= threshold)).nonzero()[0]  # NaN is not less than anything, and so among them
+    cells = (~(values < threshold)).nonzero()[0]  # NaN is not less than anything, and so among them
     _finite(values[cells])
     if len(cells) > _FEW:
         cells = cells[(heatmap >= cv2.dilate(heatmap, _SQUARE)).reshape(-1)[cells]]

@@ -19,7 +19,7 @@ def see(card: Card, count: int) -> tuple[Instances, Instances]:
     """What is drawn, and what the decoder sees of it."""
     drawn = draw_instances(count, fit_canvas(Size(48, 64), card.canvas), stride=card.decoder.stride)
     seen = DECODERS[card.decoder.family](
-        paint_heads(card, drawn), decoder=card.decoder, threshold=0.3, limit=100, classes=None
+        paint_heads(card, drawn), decoder=card.decoder, threshold=0.3, classes=None
     )
     return drawn, seen
 

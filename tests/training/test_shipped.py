@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadtest.samples import sample_photos
 from service.backends import ALLOWED_LOSS, BackendChoice, choose_file, open_backend
 from service.card import ArtifactFile, Card, read_card
 from service.golden import draw_picture
-from service.types import Heads
+from service.segmenter import open_model
+from service.types import Heads, Options
 from training.precisions import likeness
 
 MODELS = sorted(path.parent for path in (Path(__file__).parents[2] / "models").glob("*/card.json"))
@@ -56,3 +58,18 @@ def test_on_a_cpu_the_service_takes_int8_of_it(folder: Path) -> None:
     card = read_card(folder)
     assert choose_file(card, BackendChoice()).precision == "int8"
     assert choose_file(card, BackendChoice(providers=("cuda",))).precision == "fp32"
+
+
+def test_fewer_instances_or_a_higher_threshold_keep_the_best_of_all(folder: Path) -> None:
+    segmenter = open_model(folder, BackendChoice())
+    compared = 0
+    for photo in sample_photos():
+        everything = segmenter.segment(photo.data, Options(score_threshold=0.1)).instances
+        for count, last in enumerate(everything, start=1):
+            few = Options(score_threshold=0.1, max_instances=count)
+            assert segmenter.segment(photo.data, few).instances == everything[:count]
+            sure = Options(score_threshold=last.score)
+            assert segmenter.segment(photo.data, sure).instances == everything[:count]
+            compared += 1
+    segmenter.close()
+    assert compared > len(sample_photos())

@@ -11,6 +11,7 @@ from service.types import Floats, Heads, Instances
 
 K = 3
 DECODER = CentersDecoder(coefficients=K)
+ALL = 10_000  # instances: no limit
 LEVELS = [0.0, 0.125, 0.25, 0.5, 0.75, 1.0]  # few, so that there are plateaus and ties
 
 
@@ -26,13 +27,12 @@ def make_heads(heatmap: Floats, seed: int = 0) -> dict[str, Floats]:
 def decode(
     heads: Heads,
     threshold: float = 0.3,
-    limit: int = 100,
     classes: frozenset[int] | None = None,
     **rules: float,
 ) -> Instances:
     """rules: fields of the decoder."""
     decoder = DECODER.model_copy(update=rules)
-    return decode_centers(heads, decoder=decoder, threshold=threshold, limit=limit, classes=classes)
+    return decode_centers(heads, decoder=decoder, threshold=threshold, classes=classes)
 
 
 def decode_slowly(heads: Heads, threshold: float) -> list[tuple[float, int, list[float], Floats]]:
@@ -46,7 +46,7 @@ def decode_slowly(heads: Heads, threshold: float) -> list[tuple[float, int, list
         window = heatmap[top : i + 2, left : j + 2, c]
         pooled = window.max()
         ties = [(top + p, left + q) < (i, j) for p, q in np.argwhere(window == pooled).tolist()]
-        if heatmap[i, j, c] == pooled and pooled > threshold and not any(ties):
+        if heatmap[i, j, c] == pooled and pooled >= max(threshold, 1e-9) and not any(ties):
             left, top, right, bottom = sizes[i, j].tolist()
             box = [4 * j - left, 4 * i - top, 4 * j + right, 4 * i + bottom]
             field = sum(coefficients[i, j, k] * basis[:, :, k] for k in range(K))
@@ -67,7 +67,7 @@ def test_it_finds_what_max_pooling_finds_in_the_same_order(
 ) -> None:
     heads = make_heads(heatmap, seed)
     expected = decode_slowly(heads, threshold)
-    found = decode(heads, threshold, limit=1000)
+    found = decode(heads, threshold, max_instances=ALL)
     assert found.scores.tolist() == [score for score, *_ in expected]
     assert found.classes.tolist() == [channel for _, channel, *_ in expected]
     for index, (_, _, box, field) in enumerate(expected):
@@ -80,16 +80,16 @@ def test_a_threshold_that_most_cells_exceed_changes_nothing(values: list[float])
     heatmap = np.random.default_rng(0).choice(np.array(values, np.float32), (24, 25, 2))
     heads = make_heads(heatmap)
     expected = [(score, channel, box) for score, channel, box, _ in decode_slowly(heads, 0.0)]
-    found = decode(heads, threshold=0.0, limit=10_000)
+    found = decode(heads, threshold=0.0, max_instances=ALL)
     assert found.scores.tolist() == [score for score, *_ in expected]
     assert found.classes.tolist() == [channel for _, channel, _ in expected]
     np.testing.assert_allclose(found.boxes_xyxy_canvas, [box for *_, box in expected], atol=1e-4)
 
 
 @given(heatmap=heatmaps, limit=st.integers(1, 5))
-def test_a_limit_keeps_the_best(heatmap: Floats, limit: int) -> None:
+def test_a_limit_keeps_the_best_peaks(heatmap: Floats, limit: int) -> None:
     heads = make_heads(heatmap)
-    everything, best = decode(heads), decode(heads, limit=limit)
+    everything, best = decode(heads), decode(heads, max_instances=limit)
     assert (best.scores == everything.scores[:limit]).all()
     assert (best.boxes_xyxy_canvas == everything.boxes_xyxy_canvas[:limit]).all()
 
@@ -99,7 +99,7 @@ def test_asking_for_classes_takes_them_out_of_the_full_answer(
     heatmap: Floats, classes: frozenset[int]
 ) -> None:
     heads = make_heads(heatmap)
-    everything, chosen = decode(heads, limit=1000), decode(heads, limit=1000, classes=classes)
+    everything, chosen = decode(heads, max_instances=ALL), decode(heads, max_instances=ALL, classes=classes)
     wanted = np.isin(everything.classes, list(classes))
     assert (chosen.classes == everything.classes[wanted]).all()
     assert (chosen.scores == everything.scores[wanted]).all()
@@ -121,11 +121,16 @@ def test_equal_scores_of_two_classes_are_two_objects() -> None:
     assert len(decode(make_heads(np.full((1, 1, 2), 0.5, np.float32)))) == 2
 
 
-def test_the_threshold_itself_is_not_above_the_threshold() -> None:
+def test_the_threshold_is_the_lowest_score() -> None:
     heatmap = np.zeros((4, 4, 1), np.float32)
-    heatmap[1, 2, 0] = 0.5
-    assert len(decode(make_heads(heatmap), threshold=0.5)) == 0
-    assert len(decode(make_heads(heatmap), threshold=0.4999)) == 1
+    heatmap[1, 2, 0] = 0.35
+    score = float(heatmap[1, 2, 0])  # not 0.35, which has no float32
+    assert len(decode(make_heads(heatmap), threshold=score)) == 1
+    assert len(decode(make_heads(heatmap), threshold=score + 1e-4)) == 0
+
+
+def test_a_score_of_0_is_no_object() -> None:
+    assert len(decode(make_heads(np.zeros((4, 4, 1), np.float32)), threshold=0.0)) == 0
 
 
 def test_two_classes_may_share_a_cell() -> None:
@@ -152,7 +157,7 @@ def test_the_stride_is_the_decoders(stride: int) -> None:
     heatmap[1, 2, 0] = 0.5
     heads = make_heads(heatmap)
     heads["size"][...] = 1
-    found = decode_centers(heads, decoder=CentersDecoder(stride=stride), threshold=0.1, limit=1, classes=None)
+    found = decode_centers(heads, decoder=CentersDecoder(stride=stride), threshold=0.1, classes=None)
     assert found.boxes_xyxy_canvas.tolist() == [[2 * stride - 1, stride - 1, 2 * stride + 1, stride + 1]]
 
 
@@ -179,9 +184,7 @@ def test_a_model_of_boxes_only_has_instances_without_fields() -> None:
     heatmap[1, 2, 1] = 0.9
     heads = make_heads(heatmap)
     boxes = {name: heads[name] for name in ("heatmap", "size")}
-    found = decode_centers(
-        boxes, decoder=CentersDecoder(coefficients=0), threshold=0.3, limit=9, classes=None
-    )
+    found = decode_centers(boxes, decoder=CentersDecoder(coefficients=0), threshold=0.3, classes=None)
     np.testing.assert_array_equal(found.boxes_xyxy_canvas, decode(heads).boxes_xyxy_canvas)
     assert found.mask_fields.shape == (1, 0, 0)
 
@@ -207,6 +210,7 @@ def test_a_mask_that_spills_over_its_box_costs_its_object_a_part_of_its_score() 
     assert found.scores.tolist() == pytest.approx([0.75, 0.8 * 0.5**0.5])
     assert found.boxes_xyxy_canvas[0].tolist() == [16, 16, 32, 32]
     assert decode(heads, threshold=0.6, containment=0.5).scores.tolist() == pytest.approx([0.75])
+    assert len(decode(heads, threshold=float(found.scores[1]), containment=0.5)) == 2
 
 
 def test_a_model_of_boxes_has_nothing_that_could_spill() -> None:

@@ -14,7 +14,6 @@ from service.card import Accuracy, ArtifactFile, Card, read_card
 from service.segmenter import Segmenter
 from service.types import Instance, Options, Rle, Size
 from training.accuracy import ClassAccuracy, KindAccuracy, best_threshold, measure_accuracy
-from training.data import read_image
 from training.federation import Record
 
 LOWEST_SCORE = 0.01
@@ -52,14 +51,14 @@ def judge(content: Record, detections: Sequence[Record], categories: frozenset[i
 
 
 def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list[dict[str, Any]]]:
-    """The detections of one image after the other, as in COCO's results file.
+    """The detections of one image after the other, as in COCO's results file and as the service finds them.
 
     Raises ValueError when model and data share no category.
     """
     options = Options(score_threshold=LOWEST_SCORE, max_instances=MOST_INSTANCES)
     renamed = match_categories(segmenter.card, content["categories"])
     for image in content["images"]:
-        found = segmenter.segment_pixels(read_image(images / image["file_name"]), options)
+        found = segmenter.segment((images / image["file_name"]).read_bytes(), options)
         yield [
             _describe(instance, image["id"], renamed[instance.label], found.image)
             for instance in found.instances

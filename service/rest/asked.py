@@ -88,8 +88,8 @@ class AskedOptions(Schema):
         bool | None,
         Field(
             description="Decode a large JPEG in full before it is shrunk to the network's input, and not "
-            "straight to a half, a quarter or an eighth. Slower; scores and edges change by a hair. "
-            "Default: the service's setting.",
+            "straight to a half, a quarter or an eighth. Slower; scores and edges differ a little, "
+            "and with them the order of what is about as likely. Default: the service's setting.",
             examples=[True],
         ),
     ] = None

@@ -60,11 +60,14 @@ class Access:
             ids |= {"trace_id": context.trace_id, "span_id": context.span_id}
         return ids
 
-    def found(self, segmentation: Segmentation, *, queue_ms: float = 0.0) -> None:
+    def found(
+        self, segmentation: Segmentation, *, queue_ms: float = 0.0, render_ms: float | None = None
+    ) -> None:
         """Remember which model answered, how much it found, and where the time went."""
         self.about |= {"model": segmentation.model, "instances": len(segmentation.instances)}
         if self.span is not None:
-            self.stages = {"queue": queue_ms, **asdict(segmentation.timings)}
+            rendering = {} if render_ms is None else {"render": render_ms}
+            self.stages = {"queue": queue_ms, **asdict(segmentation.timings), **rendering}
             self.told = self.seconds
 
     def failed(self, error: Exception) -> None:

@@ -69,10 +69,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A segmentation, and the milliseconds its call waited for a worker slot."""
+    """A segmentation, and the milliseconds its call waited for a worker slot and then took to be rendered."""
 
     segmentation: Segmentation
     queue_ms: float
+    render_ms: float = 0.0
 
 
 class Engine:
@@ -188,10 +189,12 @@ class Engine:
         def work(waited: float) -> tuple[Answer, T]:
             found = model.segment(call.image, options, crowded=self.admission.crowded)
             answer = Answer(found, seconds_to_ms(waited))
-            return answer, render(answer)
+            begun = time.perf_counter()
+            rendered = render(answer)
+            return replace(answer, render_ms=seconds_to_ms(time.perf_counter() - begun)), rendered
 
         answer, rendered = await self.admission.run(work, deadline=call.deadline)
-        self.metrics.answered(answer.segmentation, queue_ms=answer.queue_ms)
+        self.metrics.answered(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
         return answer, rendered
 
     @contextmanager

@@ -62,7 +62,8 @@ HISTOGRAMS: Mapping[str, tuple[str, Labels]] = MappingProxyType(
             ("transport", "method"),
         ),
         "stage_seconds": (
-            "Time spent in each stage of a segmentation; queue is the wait for a slot.",
+            "Time spent in each stage of a segmentation; queue is the wait for a slot, render the writing of "
+            "a single image's answer.",
             ("stage", "model"),
         ),
     }
@@ -127,10 +128,14 @@ class Metrics:
         """Count one request of the key of this name."""
         self._count("key_requests", key, outcome)
 
-    def answered(self, segmentation: Segmentation, *, queue_ms: float) -> None:
-        """Record the stages and the finds of one segmentation."""
+    def answered(
+        self, segmentation: Segmentation, *, queue_ms: float, render_ms: float | None = None
+    ) -> None:
+        """Record the stages and the finds of one segmentation; render_ms: what its answer took to write."""
         model = segmentation.model
         self.stages(model, segmentation.timings, queue_ms=queue_ms)
+        if render_ms is not None:
+            self._observe(render_ms / 1000, "stage_seconds", "render", model)
         found = collections.Counter(instance.label for instance in segmentation.instances)
         for label, count in found.items():
             self._count("instances", model, label, by=count)

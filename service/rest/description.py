@@ -129,7 +129,8 @@ SEGMENT_RESPONSES: Responses = {
         "headers": HEADERS
         | {
             "Server-Timing": _header(
-                "Milliseconds by stage.", "queue;dur=0.05, decode;dur=1.6, prepare;dur=0.1, infer;dur=9.7"
+                "Milliseconds by stage; `render` is the writing of the answer.",
+                "queue;dur=0.05, decode;dur=1.6, infer;dur=9.7, render;dur=0.1, total;dur=11.4",
             ),
         },
         "content": {

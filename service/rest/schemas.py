@@ -74,7 +74,10 @@ class BackendInEffect(Schema):
 
 
 class StageTimings(Schema):
-    """Milliseconds by stage; the same as in the Server-Timing header."""
+    """Milliseconds by stage.
+
+    The Server-Timing header has them too, and `render`: what writing the answer took; its total counts that.
+    """
 
     queue: float = Field(description="Waiting for a worker slot.", examples=[0.05])
     decode: float = Field(description="Bytes to pixels.", examples=[1.6])

@@ -48,7 +48,7 @@ async def segment(request: Request) -> Response:
     answer, body = await unless_gone(
         request, engine.segment(call, lambda answer: FORMATS[media](answer, source))
     )
-    access_of(request).found(answer.segmentation, queue_ms=answer.queue_ms)
+    access_of(request).found(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
     return Response(
         body, media_type=media, headers={"server-timing": server_timing(answer), "vary": "accept"}
     )
@@ -70,5 +70,8 @@ def query_to_options(query: AskedOptions) -> Options:
 
 
 def server_timing(answer: Answer) -> str:
-    """The Server-Timing header."""
-    return ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in stages_ms(answer).items())
+    """The Server-Timing header: the stages, and what rendering took, which the answer itself cannot know."""
+    stages = stages_ms(answer)
+    total = stages.pop("total") + answer.render_ms
+    stages |= {"render": answer.render_ms, "total": total}
+    return ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in stages.items())

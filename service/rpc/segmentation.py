@@ -52,7 +52,7 @@ class SegmentationService:
         options = options_from_proto(asked)
         call = Call(request.image, options, asked.model or None, asked.version or None, deadline)
         answer, response = await self._engine.segment(call, answer_to_proto)
-        access.found(answer.segmentation, queue_ms=answer.queue_ms)
+        access.found(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
         return response
 
     async def _segment_stream(self, context: Context, access: Access) -> None:

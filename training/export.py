@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import onnx
 import torch
 
 from service.backends import BackendChoice, open_backend
@@ -57,7 +58,18 @@ def export_onnx(network: BlitzMask, canvas: Size, path: Path) -> None:
         verbose=False,
     )
     assert program is not None
-    program.save(str(path))
+    model = program.model_proto
+    strip_metadata(model)
+    onnx.save(model, path)
+
+
+def strip_metadata(model: onnx.ModelProto) -> None:
+    """Takes out what torch noted of where each part came from: paths and lines of this machine's sources."""
+    graph = model.graph
+    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    nodes = (*graph.node, *(node for function in model.functions for node in function.node))
+    for part in (model, graph, *nodes, *values, *model.functions):
+        part.ClearField("metadata_props")
 
 
 def export_tflite(network: BlitzMask, canvas: Size, path: Path) -> None:

@@ -15,6 +15,7 @@ from service.backends import BackendChoice, open_backend
 from service.card import ArtifactFile, Card, Label, read_card
 from service.segmenter import open_model
 from service.types import Heads, Pixels, Size
+from tests.training.traces import find_traces
 from training.evaluate import detect, judge
 from training.export import ExportMismatch, run_network
 from training.litert import INPUT, strip_normalisation
@@ -55,6 +56,10 @@ def run_file(folder: Path, runtime: Any, precision: Any, pixels: Pixels) -> Head
         return backend.run(pixels)
     finally:
         backend.close()
+
+
+def test_no_file_tells_of_the_machine_that_it_was_made_on(folder: Path) -> None:
+    assert {path.name: find_traces(path) for path in folder.iterdir() if find_traces(path)} == {}
 
 
 @pytest.mark.parametrize(("runtime", "precision"), KINDS)

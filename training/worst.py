@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from training.accuracy import IOU_50, match_detections, pick_matches
+from training.accuracy import IOU_50
 from training.federation import Kind
+from training.matching import match_detections, pick_matches
 
 Record = Mapping[str, Any]
 

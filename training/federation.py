@@ -35,6 +35,7 @@ def keep_judged(items: Iterable[Record], pairs: frozenset[Pair]) -> list[Record]
 
 
 def is_box_only(annotation: Record) -> bool:
+    """Whether its mask is unknown: it says so, or has none."""
     return bool(annotation.get("box_only")) or not annotation.get("segmentation")
 
 

@@ -83,6 +83,7 @@ def draw_targets(picture: Picture, view: View, pixels: Pixels, *, classes: int, 
 
 
 def place_object(annotation: Annotation, picture: Picture, view: View) -> PlacedObject:
+    """The annotation as it is seen in the view, its mask decoded only where something is drawn from it."""
     whole = view.place_box(annotation.box_xywh)
     visible = np.clip(whole, 0, [view.canvas.width, view.canvas.height] * 2)
     sides, whole_sides = visible[2:] - visible[:2], whole[2:] - whole[:2]

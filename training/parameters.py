@@ -10,11 +10,13 @@ from training.recipe import Recipe
 
 
 def freeze_blocks(network: BlitzMask, count: int) -> None:
+    """Keeps the weights of the leading `count` blocks of the backbone from learning."""
     for block in list(network.backbone.blocks)[:count]:
         block.requires_grad_(False)
 
 
 def set_training(network: BlitzMask, frozen_blocks: int) -> None:
+    """Training mode, but for the leading blocks that are frozen: their statistics stay as they are."""
     network.train()
     for block in list(network.backbone.blocks)[:frozen_blocks]:
         block.eval()

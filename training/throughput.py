@@ -48,6 +48,7 @@ def measure_speed(
 
 
 def measure_network(trainer: Trainer, seconds: float) -> float:
+    """Images per second of whole steps on one batch, again and again, without the first."""
     stage = trainer.recipe.stages[0]
     trainer.recipe = replace(trainer.recipe, workers=0)
     with closing(trainer.batches(0, 0, stage)) as batches:
@@ -61,7 +62,7 @@ def measure_network(trainer: Trainer, seconds: float) -> float:
 
 
 def measure_loader(trainer: Trainer, seconds: float) -> float:
-    """Without the first batch, which waits for the workers to start."""
+    """Images per second of the batches alone, without the first, which waits for the workers to start."""
     stage, epoch, images = trainer.recipe.stages[0], 0, 0
     start = math.inf
     while not images or time.monotonic() - start < seconds:

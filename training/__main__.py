@@ -1,11 +1,9 @@
 """python -m training: from labelled pictures to a model that the service loads, and what it is worth."""
 
-import importlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,46 +14,58 @@ from rich.progress import track
 from service.backends import BackendChoice, choose_file
 from service.backends.base import PrecisionChoice, RuntimeChoice
 from service.card import Runtime, read_card
+from service.errors import BlitzError
 from service.segmenter import open_model
 from service.types import Size
-from training.checkpoint import CheckpointNotWritten
-from training.cohort import joined_cohort, own_rank
+from training.checkpoint import CheckpointNotWritten, CheckpointRefused
+from training.cohort import joined_cohort, name_launcher, own_rank
+from training.command import spell_command
 from training.complexity import complexity
 from training.course import Diverged
 from training.data import PictureFailed
-from training.evaluate import detect, draw_table, judge, parse_ids, read_content, record_accuracy, summarise
-from training.export import EXPORTERS, Title, export_model
-from training.faults import BadData, DataRefused, describe_faults
+from training.evaluate import detect, draw_table, judge, parse_ids, record_accuracy, summarise
+from training.export import EXPORTERS, ExportMismatch, Title, export_model
+from training.faults import BadData, DataRefused, describe_faults, read_content
 from training.folder import find_split
 from training.loader import WorkerDied
 from training.material import read_material
+from training.networks.pretrained import WeightsRefused
+from training.options import Categories, Checkpoint, Data, Destination, Model, Side, check_numbers
 from training.parity import parity
 from training.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
-from training.recipe import Recipe
 from training.release import release
 from training.session import Order, finish, learn
-from training.settings import SettingRefused, set_fields
+from training.settings import prepare_recipe
 from training.shapes import shapes
 from training.shrink import shrink_set
 from training.soup import soup
 from training.throughput import draw_speed, measure_speed
 from training.train import load_network
 
-MENDABLE = (DataRefused, FileNotFoundError, PictureFailed, WorkerDied, Diverged, CheckpointNotWritten)
+FAILED, MISUSED = 1, 2
+FAILURES = (CheckpointNotWritten, Diverged, ExportMismatch, WorkerDied)
+MISUSES = (BlitzError, CheckpointRefused, DataRefused, FileNotFoundError, PictureFailed, WeightsRefused)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What is the user's to mend ends the command in a line instead of a traceback."""
+    try:
+        yield
+    except (*FAILURES, *MISUSES) as error:
+        typer.echo(f"{error}", err=True)
+        raise typer.Exit(MISUSED if isinstance(error, MISUSES) else FAILED) from error
+
 
 app = typer.Typer(
     help="Train, export and evaluate the networks that the service serves.", no_args_is_help=True
 )
-app.command()(complexity)
-app.command()(parity)
-app.command()(release)
-app.command()(shapes)
-app.command()(soup)
-
-Data = Annotated[Path, typer.Option(help="Folder of a COCO-format data set.", exists=True)]
+for command in (complexity, parity, release, shapes, soup):
+    app.command()(explained()(command))
 
 
 @app.command()
+@explained()
 def train(
     data: Data,
     recipe: Annotated[str, typer.Option(help="A module of training/recipes, or module:NAME.")] = "own",
@@ -83,49 +93,60 @@ def train(
     chosen = prepare_recipe(recipe, settings or [], hours=hours, origin=origin)
     title = name or re.sub(r"[^A-Za-z0-9._-]+", "-", data.resolve().name).strip("-._") or "model"
     console = Console(stderr=True)
-    with explained():
-        material = read_material(data, bad_data)
-        folder = out or Path("runs") / title
-        folder.mkdir(parents=True, exist_ok=True)
-        command = f"python -m training train --data {data} --recipe {recipe}"
-        order = Order(title, chosen, material, folder, read_runtimes(runtimes), command)
-        with joined_cohort():
-            if own_rank() == 0 and material.faults:
-                console.print(f"[yellow]Left out of the data:[/]\n{describe_faults(material.faults)}")
-            learn(order)
-            is_first = own_rank() == 0
-        if is_first:
-            report = finish(order, console)
-            console.print(report.read_text().partition("\n![")[0], markup=False)
-            console.print(f"report: {report}", markup=False)
+    material = read_material(data, bad_data)
+    folder = out or Path("runs") / title
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {
+        "--data": data,
+        "--recipe": recipe,
+        "--out": out,
+        "--name": name,
+        "--origin": origin,
+        "--hours": hours,
+        "--set": settings,
+        "--bad-data": bad_data,
+        "--runtimes": runtimes,
+    }
+    command = spell_command("train", (), options=options, launcher=name_launcher())
+    order = Order(title, chosen, material, folder, read_runtimes(runtimes), command)
+    with joined_cohort():
+        if own_rank() == 0 and material.faults:
+            console.print(f"[yellow]Left out of the data:[/]\n{describe_faults(material.faults)}")
+        learn(order)
+        is_first = own_rank() == 0
+    if is_first:
+        report = finish(order, console)
+        console.print(report.read_text().partition("\n![")[0], markup=False)
+        console.print(f"report: {report}", markup=False)
 
 
 @app.command()
+@explained()
 def throughput(
     data: Data,
     recipe: Annotated[str, typer.Option(help="As for train.")] = "own",
     workers: Annotated[
-        str, typer.Option(help="Numbers of loader processes to measure, with commas.")
+        str, typer.Option(help="Numbers of loader processes to measure, with commas.", callback=check_numbers)
     ] = "1,2,4",
     seconds: Annotated[float, typer.Option(help="Of work for each figure.")] = 10.0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="As for train.")] = None,
 ) -> None:
     """Measure whether loading and augmenting pictures keeps up with the network."""
     chosen = prepare_recipe(recipe, settings or [], hours=None, origin=None)
-    with explained():
-        lessons = read_material(data, "skip").lessons
-        speed = measure_speed(chosen, lessons, [int(text) for text in workers.split(",")], seconds=seconds)
+    lessons = read_material(data, "skip").lessons
+    speed = measure_speed(chosen, lessons, [int(text) for text in workers.split(",")], seconds=seconds)
     Console().print(draw_speed(speed))
 
 
 @app.command()
+@explained()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.pt of a run.", exists=True)],
-    folder: Annotated[Path, typer.Argument(help="The model folder to write; its name is the model's.")],
+    checkpoint: Checkpoint,
+    folder: Destination,
     version: Annotated[str, typer.Option(help="The model's version.")] = "1.0.0",
     description: Annotated[str, typer.Option(help="One sentence for the card.")] = "BlitzMask.",
-    threshold: Annotated[float, typer.Option(help="Default score threshold.")] = 0.3,
-    side: Annotated[int, typer.Option(help="Side of the square canvas, a multiple of 32.")] = 320,
+    threshold: Annotated[float, typer.Option(help="Default score threshold.", min=0, max=1)] = 0.3,
+    side: Side = 320,
 ) -> None:
     """Export a checkpoint to ONNX and TFLite, checked against PyTorch, with its card."""
     network, labels = load_network(checkpoint)
@@ -135,6 +156,7 @@ def export(
 
 
 @app.command()
+@explained()
 def quantize(
     folder: Annotated[Path, typer.Argument(help="The model folder to add files to.", exists=True)],
     data: Data,
@@ -152,13 +174,14 @@ def quantize(
 
 
 @app.command()
+@explained()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A model folder.", exists=True)],
+    folder: Model,
     data: Data,
     split: Annotated[str, typer.Option(help="Which split of the data.")] = "val",
     runtime: Annotated[RuntimeChoice, typer.Option(help="Which of the model's files.")] = "auto",
     precision: Annotated[PrecisionChoice, typer.Option(help="Which of the model's files.")] = "auto",
-    categories: Annotated[str, typer.Option(help="Ids the means are over, as 1-16,20; all if empty.")] = "",
+    categories: Categories = "",
     out: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
     record: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
 ) -> None:
@@ -176,32 +199,28 @@ def evaluate(
     if out is not None:
         out.write_text(json.dumps(verdict.to_json(), indent=1) + "\n")
     if record:
-        command = f"python -m training evaluate {folder} --data {data} --split {split}"
-        command += f" --categories {categories}" if categories else ""
         file = choose_file(segmenter.card, choice)
+        options = {
+            "--data": data,
+            "--split": split,
+            "--runtime": file.runtime,
+            "--precision": file.precision,
+            "--categories": categories,
+        }
+        command = spell_command("evaluate", [folder], options=options)
         record_accuracy(folder, file, summarise(verdict, f"{data.name} {split}", command))
 
 
 @app.command()
+@explained()
 def shrink(
     data: Data,
     folder: Annotated[Path, typer.Argument(help="A new folder, for the copy.")],
     side: Annotated[int, typer.Option(help="Longest side of its pictures, pixels.", min=32)] = 320,
 ) -> None:
     """Copy a data set with smaller pictures, as JPEGs: less to read where canvases are small anyway."""
-    with explained():
-        for line in shrink_set(data, folder, side):
-            typer.echo(line)
-
-
-def prepare_recipe(name: str, settings: Sequence[str], *, hours: float | None, origin: Path | None) -> Recipe:
-    """The named recipe with what the command line changes of it; raises BadParameter."""
-    recipe = read_recipe(name)
-    try:
-        recipe = set_fields(recipe, settings)
-    except SettingRefused as error:
-        raise typer.BadParameter(str(error)) from error
-    return replace(recipe, hours=hours or recipe.hours, origin=origin or recipe.origin)
+    for line in shrink_set(data, folder, side):
+        typer.echo(line)
 
 
 def read_runtimes(text: str) -> tuple[Runtime, ...]:
@@ -214,31 +233,6 @@ def read_runtimes(text: str) -> tuple[Runtime, ...]:
     if unknown := set(names) - set(runtimes):
         raise typer.BadParameter(f"there is no runtime {', '.join(sorted(unknown))}")
     return runtimes
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """What is the user's to mend ends the command in a line instead of a traceback."""
-    try:
-        yield
-    except MENDABLE as error:
-        typer.echo(f"{error}", err=True)
-        raise typer.Exit(1) from error
-
-
-def read_recipe(name: str) -> Recipe:
-    """The recipe `RECIPE` of a module of training/recipes, or `module:NAME` for another of its constants.
-
-    Raises BadParameter when there is none of that name.
-    """
-    module, _, constant = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(f"training.recipes.{module}"), constant or "RECIPE")
-    except (ImportError, AttributeError) as error:
-        raise typer.BadParameter(f"there is no recipe {name}: {error}") from error
-    if not isinstance(found, Recipe):
-        raise typer.BadParameter(f"{name} is no recipe but a {type(found).__name__}")
-    return found
 
 
 if __name__ == "__main__":

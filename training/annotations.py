@@ -4,7 +4,6 @@ In a federated set each image says which categories were labelled completely in 
 says nothing. A plain COCO file is the special case in which every image is complete for every category.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pycocotools import mask as coco_mask
 from service.card import Label
 from service.masks.rle import decode_rle
 from service.types import Rle, Size
-from training.faults import clean_content, refuse_faults
+from training.faults import clean_content, read_content, refuse_faults
 
 Bitmap = npt.NDArray[np.uint8]
 
@@ -60,7 +59,7 @@ def read_collection(file: Path, images: Path, *, trust_absence: bool = True) -> 
     trust_absence: use a picture's `assumed_absent_category_ids` as negatives.
     Raises DataRefused, naming the annotations, where something is wrong with it.
     """
-    content, faults = clean_content(json.loads(file.read_bytes()), images)
+    content, faults = clean_content(read_content(file), images)
     refuse_faults(faults)
     return collect(content, images, trust_absence=trust_absence)
 

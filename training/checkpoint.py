@@ -1,6 +1,7 @@
 """Checkpoints that are whole or not there."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,10 @@ import torch
 
 class CheckpointNotWritten(OSError):
     """The disk is full, or not to be written to; the last good checkpoint is still there."""
+
+
+class CheckpointRefused(ValueError):
+    """The file is not what a run wrote, or what another run wrote."""
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
@@ -43,7 +48,15 @@ def _settle(folder: Path) -> None:
         os.close(place)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What was written, on the CPU; only tensors and plain values are unpickled."""
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+def read_checkpoint(path: Path, *, parts: Collection[str] = ()) -> dict[str, Any]:
+    """What was written, on the CPU; only tensors and plain values are unpickled.
+
+    Raises CheckpointRefused where it is none, or lacks one of `parts`.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever its bytes lead the unpickler to
+        raise CheckpointRefused(f"{path} is not the checkpoint.pt of a run: {error!r:.80}") from error
+    if not isinstance(content, dict) or not content.keys() >= set(parts):
+        raise CheckpointRefused(f"{path} is not the checkpoint.pt of a run: it has no {', '.join(parts)}")
     return content

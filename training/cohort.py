@@ -1,5 +1,6 @@
 """Processes that train one network, each on its share of every batch (by `torchrun`, or one alone)."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -21,11 +22,20 @@ def joined_cohort() -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def name_launcher() -> str:
+    """What this process was started with: `torchrun` and its number of processes, or `python`."""
+    if not dist.is_torchelastic_launched():
+        return "python"
+    return f"torchrun --nproc-per-node {os.environ['LOCAL_WORLD_SIZE']}"
+
+
 def own_rank() -> int:
+    """This process's place among them; the first, 0, is the one that writes and tells."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def count_ranks() -> int:
+    """How many processes train the network."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 

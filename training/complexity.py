@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from service.types import Size
 from training.networks.blitzmask import BACKBONES, Architecture, BlitzMask
+from training.options import Side, check_numbers
 
 CLASSES = 80  # COCO's
 PAPER_NAMES = {
@@ -82,8 +83,10 @@ def write_table(backbones: Sequence[str], necks: Sequence[int], canvas: Size) ->
 
 
 def complexity(
-    side: Annotated[int, typer.Option(help="Side of the square canvas, a multiple of 32.")] = 320,
-    necks: Annotated[str, typer.Option(help="Neck widths, with commas.")] = "64,96,128",
+    side: Side = 320,
+    necks: Annotated[
+        str, typer.Option(help="Neck widths, with commas.", callback=check_numbers)
+    ] = "64,96,128",
 ) -> None:
     """Print parameters and multiply-adds of every backbone as a Markdown table."""
     widths = [int(width) for width in necks.split(",")]

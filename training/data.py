@@ -87,16 +87,16 @@ class TrainingSet(Dataset[Batch]):
 
 
 def read_image(path: Path) -> Pixels:
-    """RGB, uint8 [H, W, 3], as stored; raises ValueError, naming the file, when it is unreadable."""
+    """RGB, uint8 [H, W, 3], as stored; raises PictureFailed, naming the file, when it is unreadable."""
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
-        raise ValueError(f"{path} is missing or is not an image")
+        raise PictureFailed(f"{path} is missing or is not an image")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def read_pixels(picture: Picture) -> Pixels:
-    """The picture's image; raises ValueError also when it is not as large as its annotations say."""
+    """The picture's image; raises PictureFailed also when it is not as large as its annotations say."""
     pixels = read_image(picture.path)
     if pixels.shape[:2] != (picture.size.height, picture.size.width):
-        raise ValueError(f"{picture.path} is {pixels.shape[:2]}, its annotations are for {picture.size}")
+        raise PictureFailed(f"{picture.path} is {pixels.shape[:2]}, its annotations are for {picture.size}")
     return pixels

@@ -1,6 +1,5 @@
 """How good a model folder is: a data set through the service's own Segmenter, judged as COCO does."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from service.card import Accuracy, ArtifactFile, Card, read_card
 from service.segmenter import Segmenter
 from service.types import Instance, Options, Rle, Size
 from training.accuracy import ClassAccuracy, KindAccuracy, best_threshold, measure_accuracy
+from training.faults import DataRefused
 from training.federation import Record
 
 LOWEST_SCORE = 0.01
@@ -69,12 +69,12 @@ def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list
 def match_categories(card: Card, categories: Iterable[Record]) -> dict[str, int]:
     """The data set's category id of each of the model's labels that it has, by name.
 
-    Raises ValueError when the two have no name in common.
+    Raises DataRefused when the two have no name in common.
     """
     ids = {category["name"]: category["id"] for category in categories}
     shared = {label.name: ids[label.name] for label in card.labels if label.name in ids}
     if not shared:
-        raise ValueError(
+        raise DataRefused(
             f"{card.name} and the data share no category: it has {[label.name for label in card.labels]}, "
             f"the data {sorted(ids)}"
         )
@@ -173,9 +173,3 @@ def empty_mask(size: Size) -> Rle:
     """
     encoded = coco_mask.encode(np.zeros((size.height, size.width), np.uint8, order="F"))
     return Rle(size, encoded["counts"].decode())
-
-
-def read_content(file: Path) -> dict[str, Any]:
-    """A COCO file as it is."""
-    content: dict[str, Any] = json.loads(file.read_bytes())
-    return content

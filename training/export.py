@@ -138,6 +138,7 @@ def check_file(network: BlitzMask, card: Card, folder: Path, file: ArtifactFile)
 
 
 def describe_model(network: BlitzMask, title: Title, files: tuple[ArtifactFile, ...]) -> Card:
+    """The card of freshly exported files, which nobody has judged or timed yet."""
     architecture = network.architecture
     decoder = CentersDecoder(
         stride=STRIDE,

@@ -4,6 +4,7 @@ An object whose mask cannot be used is known by its box alone from then on (`box
 box is left out, and so is a picture that is not there.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from service.masks.counts import decode_counts
 
 Record: TypeAlias = Mapping[str, Any]
 BadData: TypeAlias = Literal["skip", "refuse"]
+PARTS = ("images", "annotations", "categories")  # of a COCO file
 EXAMPLES = 3  # of a kind of fault, in a message
 
 
@@ -28,6 +30,17 @@ class Fault:
 
     kind: str
     where: str
+
+
+def read_content(file: Path) -> dict[str, Any]:
+    """A COCO file as it is; raises DataRefused where it is none."""
+    try:
+        content = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise DataRefused(f"{file} is not JSON: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in PARTS):
+        raise DataRefused(f"{file} is not in COCO's format, which has lists of {', '.join(PARTS)}")
+    return content
 
 
 def clean_content(content: Record, images: Path) -> tuple[dict[str, Any], tuple[Fault, ...]]:
@@ -75,6 +88,7 @@ def _mend_object(
 
 
 def check_categories(categories: Sequence[Record]) -> None:
+    """Raises DataRefused where there are none, or one has no id or name of its own."""
     for key in ("id", "name"):
         values = [category.get(key) for category in categories]
         if not values or None in values or len(set(values)) < len(values):

@@ -45,4 +45,6 @@ def _first_existing(places: list[Path]) -> Path:
     for place in places:
         if place.exists():
             return place
-    raise FileNotFoundError(f"none of these exists: {', '.join(map(str, places))}")
+    raise FileNotFoundError(
+        f"none of these exists: {', '.join(map(str, places))}; training/README.md says how data is laid out"
+    )

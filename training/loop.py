@@ -17,7 +17,7 @@ from training.annotations import Collection
 from training.average import WeightAverage
 from training.balance import draw_order, find_repeats
 from training.batch import Batch
-from training.checkpoint import read_checkpoint, write_checkpoint
+from training.checkpoint import CheckpointRefused, read_checkpoint, write_checkpoint
 from training.cohort import agree_on, average_gradients, count_ranks, own_device, own_rank
 from training.data import TrainingSet
 from training.journal import Listener, Mark, Means, Report
@@ -87,14 +87,17 @@ class Trainer:
     def resume(self) -> bool:
         """Continues from the folder's checkpoint; False where there is none.
 
-        Raises ValueError where it is a checkpoint of another network or of other labels.
+        Raises CheckpointRefused where it is one of another network or of other labels.
         """
         if not self.checkpoint.exists():
             return False
-        content = read_checkpoint(self.checkpoint)
-        for name in ("architecture", "labels"):
+        compared = ("architecture", "labels")
+        content = read_checkpoint(self.checkpoint, parts=compared)
+        for name in compared:
             if content[name] != self._describe()[name]:
-                raise ValueError(f"{self.checkpoint} is of a run with another {name}: choose another --out")
+                raise CheckpointRefused(
+                    f"{self.checkpoint} is of a run with another {name}: choose another --out"
+                )
         self.network.load_state_dict(content["network"])
         self.average.network.load_state_dict(content["average"])
         self.optimizer.load_state_dict(content["optimizer"])

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.annotations import Collection, collect
-from training.evaluate import read_content
-from training.faults import BadData, DataRefused, Fault, clean_content, refuse_faults
+from training.faults import BadData, DataRefused, Fault, clean_content, read_content, refuse_faults
 from training.folder import Split, find_split, find_whole
 
 HELD_OUT = 5  # of so many pictures one is kept to judge by, where a set has no val split

@@ -11,22 +11,22 @@ from torch import Tensor
 from service.card import Card, Label, read_artifact, read_card
 from training.checkpoint import read_checkpoint
 from training.networks.blitzmask import BlitzMask
-from training.networks.pretrained import Folded, convolutions, load_folded, unfold
+from training.networks.pretrained import Folded, WeightsRefused, convolutions, load_folded, unfold
 
 CLASS_LAYER = "heads.heatmap.1."
 
 
-def start_network(network: BlitzMask, labels: Sequence[Label], origin: Path, pixels: Tensor) -> None:
+def start_network(network: BlitzMask, labels: Sequence[Label], *, origin: Path, pixels: Tensor) -> None:
     """Gives the network the weights of `origin`.
 
     origin: ImageNet weights of its backbone (.npz), a model folder as it is served, or a checkpoint.pt.
     pixels: uint8 [N, H, W, 3], a few dozen of the pictures it will learn from.
-    Raises ValueError where a model folder holds another network.
+    Raises WeightsRefused where they are those of another network, InvalidCard, CheckpointRefused.
     """
     if origin.suffix == ".npz":
         load_folded(network.backbone, origin, pixels)
     elif origin.is_dir():
-        adopt_model(network, labels, origin, pixels)
+        adopt_model(network, labels, folder=origin, pixels=pixels)
     else:
         adopt_weights(network, labels, origin)
 
@@ -36,17 +36,18 @@ def adopt_weights(network: BlitzMask, labels: Sequence[Label], checkpoint: Path)
 
     The rows of the heatmap's last layer go by label name: a label that the checkpoint knows keeps what it has
     learnt, the others start as they are. Any other weight of another shape stays as it is.
+    Raises CheckpointRefused.
     """
-    content = read_checkpoint(checkpoint)
+    content = read_checkpoint(checkpoint, parts=("labels", "average"))
     theirs = content.get("best") or content["average"]
     return _adopt(network, labels, theirs, [label["name"] for label in content["labels"]])
 
 
-def adopt_model(network: BlitzMask, labels: Sequence[Label], folder: Path, pixels: Tensor) -> None:
+def adopt_model(network: BlitzMask, labels: Sequence[Label], *, folder: Path, pixels: Tensor) -> None:
     """Takes over what a served model's fp32 ONNX file computes, the heatmap's last layer by label name.
 
     Its batch normalisations are folded; on `pixels` they get statistics anew (`pretrained.unfold`).
-    Raises ValueError where it is another network than this one.
+    Raises WeightsRefused where it is another network than this one.
     """
     card = read_card(folder)
     weights = read_weights(folder, card)
@@ -55,7 +56,7 @@ def adopt_model(network: BlitzMask, labels: Sequence[Label], folder: Path, pixel
     for name in convolutions(network):
         weight, bias = (weights.get(f"{name}.conv.weight{part}") for part in ("", "_bias"))
         if weight is None or bias is None or weight.shape != own[f"{name}.conv.weight"].shape:
-            raise ValueError(
+            raise WeightsRefused(
                 f"{folder} is a {card.network}, whose {name} is not this network's: "
                 "choose its backbone, width and neck_channels in the recipe, or another --origin"
             )
@@ -65,12 +66,12 @@ def adopt_model(network: BlitzMask, labels: Sequence[Label], folder: Path, pixel
 
 
 def read_weights(folder: Path, card: Card) -> dict[str, Tensor]:
-    """The constants of a model's fp32 ONNX file by name; raises ValueError where it has no such file."""
+    """The constants of a model's fp32 ONNX file by name; raises WeightsRefused where it has none."""
     for file in card.files:
         if (file.runtime, file.precision) == ("onnx", "fp32"):
             graph = onnx.load_model_from_string(read_artifact(folder, file)).graph
             return {item.name: torch.tensor(numpy_helper.to_array(item)) for item in graph.initializer}
-    raise ValueError(f"{folder} has no ONNX file of fp32, whose weights a run could start from")
+    raise WeightsRefused(f"{folder} has no ONNX file of fp32, whose weights a run could start from")
 
 
 def _adopt(

@@ -3,15 +3,15 @@
 python -m training parity models/blitzmask-mobilenetv2 --data DATA
 """
 
-import contextlib
 import json
 import platform
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -19,45 +19,20 @@ from rich.console import Console
 from rich.progress import track
 
 from service.backends import Backend, BackendChoice
-from service.card import ArtifactFile, Card, Latency, read_card
+from service.card import Card, Latency, read_card
 from service.images import letterbox
 from service.segmenter import Segmenter, open_model
 from service.types import Heads, Pixels, Size
+from training.command import spell_command
 from training.data import read_image
-from training.evaluate import (
-    COLUMNS,
-    Verdict,
-    detect,
-    judge,
-    parse_ids,
-    read_content,
-    summarise,
-    tabulate,
-)
+from training.evaluate import Verdict, detect, judge, parse_ids, summarise
+from training.faults import read_content
 from training.federation import Record
 from training.folder import find_split
+from training.options import Categories, Data, Model
+from training.tables import Row, draw_categories, draw_rows, fill_marks
 
 TIMED = 50  # inferences
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One file; `differences` are the largest |difference| from the reference, by head."""
-
-    file: ArtifactFile
-    differences: Mapping[str, float]
-    milliseconds: float
-    verdict: Verdict
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "runtime": self.file.runtime,
-            "precision": self.file.precision,
-            "differences": dict(self.differences),
-            "milliseconds": self.milliseconds,
-            "bytes": self.file.bytes,
-            "verdict": self.verdict.to_json(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +51,15 @@ class Exam:
     pictures: int = 16
 
     def command(self) -> str:
-        command = f"python -m training parity {self.folder} --data {self.data} --split {self.split}"
-        return command + (f" --categories {self.categories}" if self.categories else "")
+        """What makes the same rows again, for the card."""
+        options = {
+            "--data": self.data,
+            "--split": self.split,
+            "--categories": self.categories,
+            "--threads": self.threads,
+            "--pictures": self.pictures,
+        }
+        return spell_command("parity", [self.folder], options=options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,39 +130,15 @@ def _judge(segmenter: Segmenter, trial: Trial) -> Verdict:
     return judge(trial.content, [item for detections in found for item in detections], trial.categories)
 
 
-def draw_rows(rows: Sequence[Row]) -> str:
-    """Markdown; APs in percent, and their difference from the first row's."""
-    heads = list(rows[0].differences)
-    titles = [
-        "runtime", "precision", *(f"{head}, max diff" for head in heads),
-        "mask AP", "mask AP50", "box AP", "ms", "MB",
-    ]  # fmt: skip
-    return _draw_table(titles, [_draw_row(row, rows[0]) for row in rows])
-
-
-def _draw_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _draw_row(row: Row, first: Row) -> list[str]:
-    figures = [(each.masks.ap, each.masks.ap50, each.boxes.ap) for each in (row.verdict, first.verdict)]
-    return [
-        row.file.runtime,
-        row.file.precision,
-        *(f"{difference:.2g}" for difference in row.differences.values()),
-        *(f"{100 * own:.2f} ({100 * (own - other):+.2f})" for own, other in zip(*figures, strict=True)),
-        f"{row.milliseconds:.1f}",
-        f"{row.file.bytes / 1e6:.2f}",
-    ]
-
-
-def name_processor() -> str:
-    """The processor as Linux calls it, else its architecture."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return platform.machine()
+def name_processor(source: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor as Linux calls it, with the numbers that tell its generation; else its architecture."""
+    try:
+        described = dict(re.findall(r"^(\w[\w ]*?)\s*: (.+)$", source.read_text(), re.MULTILINE))
+    except OSError:
+        return platform.machine()
+    name = described.get("model name") or described.get("Model") or platform.machine()
+    numbers = [described.get(key) for key in ("cpu family", "model")]
+    return f"{name} (family {numbers[0]} model {numbers[1]})" if all(numbers) else str(name)
 
 
 def record_rows(rows: Sequence[Row], exam: Exam) -> Card:
@@ -211,27 +169,6 @@ def record_rows(rows: Sequence[Row], exam: Exam) -> Card:
     return card
 
 
-def draw_categories(verdict: Verdict) -> str:
-    """Markdown: a row per category, one for the means, and one for each of COCO's sizes."""
-    categories, mean, sizes = tabulate(verdict)
-    return _draw_table(COLUMNS, [*categories, ["**mean**", *mean[1:]], *sizes])
-
-
-def fill_marks(text: str, tables: Mapping[str, str]) -> str:
-    """The text with each table between its marks; a table without marks is left out.
-
-    >>> fill_marks("<!-- files -->old<!-- /files -->", {"files": "new"})
-    '<!-- files -->\\nnew\\n<!-- /files -->'
-    """
-    for name, table in tables.items():
-        opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-        head, found, rest = text.partition(opening)
-        _, closed, tail = rest.partition(closing)
-        if found and closed:
-            text = f"{head}{opening}\n{table}\n{closing}{tail}"
-    return text
-
-
 def _replace(path: Path, text: str) -> None:
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text(text)
@@ -244,10 +181,10 @@ def read_canvases(paths: Sequence[Path], canvas: Size) -> Pixels:
 
 
 def parity(
-    folder: Annotated[Path, typer.Argument(help="A model folder.", exists=True)],
-    data: Annotated[Path, typer.Option(help="Folder of a COCO-format data set.", exists=True)],
+    folder: Model,
+    data: Data,
     split: Annotated[str, typer.Option(help="Which split of the data.")] = "val",
-    categories: Annotated[str, typer.Option(help="Ids the means are over, as 1-16,20; all if empty.")] = "",
+    categories: Categories = "",
     threads: Annotated[int, typer.Option(help="Threads of one inference.", min=1)] = 1,
     pictures: Annotated[int, typer.Option(help="How many to compare heads on.", min=1)] = 16,
     out: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,

@@ -14,8 +14,8 @@ from service.backends import BackendChoice, open_backend
 from service.card import ArtifactFile, Card, Runtime, read_card
 from service.golden import Golden, check_heads, draw_picture, read_golden
 from service.types import Floats, Heads, Pixels, Precision, Size
-from training.evaluate import read_content
 from training.export import ExportMismatch
+from training.faults import read_content
 from training.folder import Split
 from training.parity import read_canvases
 from training.quantize import halve_onnx, halve_tflite, quantise_onnx, quantise_tflite

@@ -11,34 +11,37 @@ from service.card import ArtifactFile, Card, Runtime, read_card
 from service.types import Precision, Size
 from training.export import Title, export_model
 from training.folder import find_split
-from training.parity import Exam, draw_rows, record_rows, run_exam
+from training.options import Categories, Checkpoint, Data, Destination, Side
+from training.parity import Exam, record_rows, run_exam
 from training.precisions import FLOAT_HEADS, WRITERS, Source, Writer, add_precisions, read_calibration
+from training.tables import draw_rows
 from training.train import load_network
 
 SHIPPED = "onnx int8,tflite fp16,tflite int8"  # fp16 in ONNX is for GPUs: `quantize` adds it
 
 
 def release(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.pt of a run.", exists=True)],
-    folder: Annotated[Path, typer.Argument(help="The model folder to write; its name is the model's.")],
-    data: Annotated[Path, typer.Option(help="Folder of a COCO-format data set.", exists=True)],
+    checkpoint: Checkpoint,
+    folder: Destination,
+    data: Data,
     version: Annotated[str, typer.Option(help="The model's version.")],
     description: Annotated[str, typer.Option(help="One sentence; that of the folder's card if empty.")] = "",
-    categories: Annotated[str, typer.Option(help="Ids the means are over, as 1-16,20; all if empty.")] = "",
+    categories: Categories = "",
     files: Annotated[str, typer.Option(help="What to add to fp32, with commas.")] = SHIPPED,
     pictures: Annotated[int, typer.Option(help="Training pictures to calibrate on.", min=1)] = 128,
-    side: Annotated[int, typer.Option(help="Side of the square canvas, a multiple of 32.")] = 320,
+    side: Side = 320,
 ) -> None:
     """Export, quantise, judge and time a checkpoint; the card gets every figure and the best threshold."""
     writers = choose_writers(files)
+    exam = Exam(folder, data, categories=categories)
+    lessons, _ = find_split(data, "train"), find_split(data, exam.split)  # before the export's minutes
     network, labels = load_network(checkpoint)
     canvas = Size(side, side)
     sentence = description or _known_description(folder) or "BlitzMask."
     before = _read_files(folder)
     export_model(network, Title(folder.name, version, sentence, labels, canvas), folder)
-    canvases = read_calibration(find_split(data, "train"), canvas, pictures)
+    canvases = read_calibration(lessons, canvas, pictures)
     _drop_unlisted(folder, add_precisions(Source(folder, canvases, FLOAT_HEADS), writers), before)
-    exam = Exam(folder, data, categories=categories)
     rows = run_exam(exam)
     typer.echo(draw_rows(rows))
     record_rows(rows, exam)

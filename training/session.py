@@ -122,6 +122,7 @@ def silenced() -> Iterator[None]:
 
 
 def draw_samples(examiner: Examiner) -> Pixels:
+    """A few of the exam's pictures, each with its truth and what was last found in it: uint8 [H, W, 3]."""
     entries: Sequence[Any] = examiner.exam.content["images"]
     chosen = entries[:: max(1, len(entries) // SAMPLES)][:SAMPLES]
     sure = [item for item in examiner.detections if item["score"] >= 0.3]

@@ -1,11 +1,14 @@
-"""A recipe with some of its fields set anew, as `--set losses.eps2=0` says it."""
+"""A recipe by its name, with some of its fields set anew, as `--set losses.eps2=0` says it."""
 
 import ast
-from collections.abc import Iterable, Mapping
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
+import typer
 from pydantic import TypeAdapter, ValidationError
 
 from training.course import Cosine, Found, Schedule, Steps
@@ -18,6 +21,31 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
 
 class SettingRefused(ValueError):
     """There is no such field, or it does not take that value."""
+
+
+def prepare_recipe(name: str, settings: Sequence[str], *, hours: float | None, origin: Path | None) -> Recipe:
+    """The named recipe with what the command line changes of it; raises BadParameter."""
+    recipe = read_recipe(name)
+    try:
+        recipe = set_fields(recipe, settings)
+    except SettingRefused as error:
+        raise typer.BadParameter(str(error)) from error
+    return replace(recipe, hours=hours or recipe.hours, origin=origin or recipe.origin)
+
+
+def read_recipe(name: str) -> Recipe:
+    """The recipe `RECIPE` of a module of training/recipes, or `module:NAME` for another of its constants.
+
+    Raises BadParameter when there is none of that name.
+    """
+    module, _, constant = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(f"training.recipes.{module}"), constant or "RECIPE")
+    except (ImportError, AttributeError) as error:
+        raise typer.BadParameter(f"there is no recipe {name}: {error}") from error
+    if not isinstance(found, Recipe):
+        raise typer.BadParameter(f"{name} is no recipe but a {type(found).__name__}")
+    return found
 
 
 def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:

@@ -12,9 +12,8 @@ from rich.progress import track
 
 from service.types import Pixels, Size
 from training.annotations import decode_counts, encode_segmentation
-from training.data import PictureFailed, read_image
-from training.evaluate import read_content
-from training.faults import DataRefused, clean_content, describe_faults
+from training.data import read_image
+from training.faults import DataRefused, clean_content, describe_faults, read_content
 from training.folder import Split, find_split
 from training.material import find_lessons
 
@@ -64,10 +63,7 @@ def _shrink_pictures(
 ) -> Iterator[dict[str, Any]]:
     for entry in track(content["images"], description="shrinking"):
         size, name = sizes[entry["id"]], f"{entry['file_name']}.jpg"
-        try:
-            pixels = resize(read_image(split.images / entry["file_name"]), size)
-        except ValueError as error:
-            raise PictureFailed(str(error)) from error
+        pixels = resize(read_image(split.images / entry["file_name"]), size)
         _, encoded = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         (images / name).parent.mkdir(parents=True, exist_ok=True)
         (images / name).write_bytes(encoded.tobytes())

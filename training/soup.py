@@ -14,27 +14,25 @@ from training.annotations import read_collection
 from training.checkpoint import read_checkpoint, write_checkpoint
 from training.folder import find_split
 from training.networks.blitzmask import BlitzMask
-from training.networks.pretrained import Folded, convolutions, fold, unfold
+from training.networks.pretrained import Folded, WeightsRefused, convolutions, fold, unfold
+from training.options import Checkpoint, Data
 from training.origin import start_network
 from training.train import calibration_pixels, load_network
 
 
 def soup(
-    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.pt of a run.", exists=True)],
+    checkpoint: Checkpoint,
     others: Annotated[
         list[Path], typer.Argument(help="Model folders, or checkpoints, of the same network.", exists=True)
     ],
-    data: Annotated[Path, typer.Option(help="Folder of the COCO-format set they learnt from.", exists=True)],
+    data: Data,
     out: Annotated[Path, typer.Option(help="The checkpoint.pt to write, for `export` and `release`.")],
 ) -> None:
     """Average networks that went on from one another: the mean may be better than each, at no cost."""
     network, labels = load_network(checkpoint)
     split = find_split(data, "train")
     pixels = calibration_pixels(read_collection(split.annotations, split.images))
-    try:
-        networks = [network, *(read_alike(network, labels, other, pixels) for other in others)]
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    networks = [network, *(read_alike(network, labels, origin=other, pixels=pixels) for other in others)]
     blend = average_networks(networks, pixels)
     content = {
         "architecture": asdict(blend.architecture),
@@ -45,21 +43,24 @@ def soup(
     typer.echo(f"{out}: the mean of {len(networks)} networks")
 
 
-def read_alike(network: BlitzMask, labels: Sequence[Label], origin: Path, pixels: Tensor) -> BlitzMask:
-    """The network of a model folder or a checkpoint; raises ValueError where it is not one like `network`."""
+def read_alike(network: BlitzMask, labels: Sequence[Label], *, origin: Path, pixels: Tensor) -> BlitzMask:
+    """The network of a model folder or a checkpoint.
+
+    Raises WeightsRefused where it is not one like `network`, InvalidCard, CheckpointRefused.
+    """
     if origin.is_dir():
         theirs = read_card(origin).labels
     else:
-        content = read_checkpoint(origin)
+        content = read_checkpoint(origin, parts=("labels", "average"))
         theirs = tuple(Label(**label) for label in content["labels"])
         if {name: value.shape for name, value in content["average"].items()} != {
             name: value.shape for name, value in network.state_dict().items()
         }:
-            raise ValueError(f"{origin} is a network of another shape: only those alike have a mean")
+            raise WeightsRefused(f"{origin} is a network of another shape: only those alike have a mean")
     if tuple(theirs) != tuple(labels):
-        raise ValueError(f"{origin} has other labels: only networks of the same ones have a mean")
+        raise WeightsRefused(f"{origin} has other labels: only networks of the same ones have a mean")
     other = BlitzMask(network.architecture)
-    start_network(other, labels, origin, pixels)
+    start_network(other, labels, origin=origin, pixels=pixels)
     return other
 
 

@@ -15,7 +15,7 @@ from training.federation import Kind
 from training.gallery import draw_pair
 from training.journal import read_log
 from training.material import Material
-from training.parity import draw_categories
+from training.tables import draw_categories
 from training.worst import Case, rank_pictures
 
 WORST = 8  # pictures

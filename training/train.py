@@ -42,7 +42,7 @@ def prepare_trainer(
     torch.manual_seed(recipe.seed)
     network = BlitzMask(recipe.architecture(len(collection.labels)))
     if origin is not None and not (folder / "checkpoint.pt").exists():
-        start_network(network, collection.labels, origin, calibration_pixels(collection))
+        start_network(network, collection.labels, origin=origin, pixels=calibration_pixels(collection))
     trainer = Trainer(network, collection, recipe, folder, judge=judge)
     trainer.resume()
     return trainer
@@ -61,9 +61,9 @@ def load_network(checkpoint: Path) -> tuple[BlitzMask, tuple[Label, ...]]:
     """The network that a run ended with, ready to be exported, and its labels.
 
     That is the average at the best examination where the recipe had the patience to look for it, else at the
-    end.
+    end. Raises CheckpointRefused.
     """
-    content = read_checkpoint(checkpoint)
+    content = read_checkpoint(checkpoint, parts=("architecture", "labels", "average"))
     network = BlitzMask(Architecture(**content["architecture"]))
     network.load_state_dict(content.get("best") or content["average"])
     return network.eval(), tuple(Label(**label) for label in content["labels"])

@@ -7,20 +7,27 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.cohort import agree_on, average_gradients, count_ranks, joined_cohort, own_rank
+from training.cohort import (
+    agree_on,
+    average_gradients,
+    count_ranks,
+    joined_cohort,
+    name_launcher,
+    own_rank,
+)
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 import torch
-from training.cohort import agree_on, average_gradients, count_ranks, joined_cohort, own_rank
+from training.cohort import agree_on, average_gradients, count_ranks, joined_cohort, name_launcher, own_rank
 
 with joined_cohort():
     weights = [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(3))]
     weights[0].grad = torch.full((2, 2), 1.0 + own_rank())
     average_gradients(weights)
     gradients = [weights[0].grad.tolist(), weights[1].grad]
-    line = f"{own_rank()}/{count_ranks()} {gradients} {agree_on(7.0 - own_rank())}"
+    line = f"{own_rank()}/{count_ranks()} {gradients} {agree_on(7.0 - own_rank())} {name_launcher()}"
     sys.stdout.write(line + chr(10))
 """
 
@@ -32,6 +39,7 @@ def test_alone_nothing_is_exchanged() -> None:
         average_gradients([weight])
         assert (own_rank(), count_ranks(), agree_on(3.5)) == (0, 1, 3.5)
     assert weight.grad.tolist() == [1, 1]
+    assert name_launcher() == "python"
 
 
 @pytest.mark.timeout(600)  # three Pythons import torch, on a busy machine slowly
@@ -48,6 +56,6 @@ def test_two_processes_share_gradients_and_the_clock(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.splitlines()) == [
-        "0/2 [[[1.5, 1.5], [1.5, 1.5]], None] 7.0",
-        "1/2 [[[1.5, 1.5], [1.5, 1.5]], None] 7.0",
+        "0/2 [[[1.5, 1.5], [1.5, 1.5]], None] 7.0 torchrun --nproc-per-node 2",
+        "1/2 [[[1.5, 1.5], [1.5, 1.5]], None] 7.0 torchrun --nproc-per-node 2",
     ]

@@ -10,7 +10,8 @@ from rich.console import Console
 from service.backends import BackendChoice, choose_file
 from service.backends.base import RuntimeChoice
 from service.card import Accuracy, read_card
-from training.evaluate import draw_table, judge, match_categories, read_content, record_accuracy
+from training.evaluate import draw_table, judge, match_categories, record_accuracy
+from training.faults import read_content
 
 pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from training.annotations import collect
-from training.faults import DataRefused, clean_content, describe_faults, refuse_faults
+from training.faults import DataRefused, clean_content, describe_faults, read_content, refuse_faults
 
 SIZE = [120, 160]  # of the first picture
 
@@ -17,6 +17,16 @@ def spoil(folder: Path, **changes: Any) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "instances_train.json").read_text())
     content["annotations"][0] |= changes
     return content
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("{", "not JSON"), ("[]", "not in COCO's format"), ('{"images": []}', "not in COCO's format")],
+)
+def test_what_is_no_coco_file_is_refused_by_name(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(DataRefused, match=rf"labels\.json is {reason}"):
+        read_content(tmp_path / "labels.json")
 
 
 @pytest.mark.parametrize(

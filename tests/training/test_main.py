@@ -1,15 +1,18 @@
 """The command line, as a user types it."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from service.card import read_card
 from training.__main__ import app
 from training.evaluate import parse_ids
+from training.session import Order
 
 pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
 
@@ -35,7 +38,7 @@ def test_a_run_leaves_a_checkpoint_and_goes_on_from_it(tiny_set: Path, tmp_path:
 
 
 def test_evaluation_prints_writes_and_records_its_figures(workshop: Path, tmp_path: Path) -> None:
-    model = shutil.copytree(workshop / "model", tmp_path / "tiny")
+    model = shutil.copytree(workshop / "model", tmp_path / "a model")
     figures = tmp_path / "figures.json"
     data = ("--data", workshop / "data", "--split", "train")
     result = invoke("evaluate", model, *data, "--runtime", "onnx", "--out", figures, "--record")
@@ -47,6 +50,43 @@ def test_evaluation_prints_writes_and_records_its_figures(workshop: Path, tmp_pa
     assert accuracy.mask_ap == pytest.approx(mean, abs=1e-3)
     assert accuracy.mask_ap > 0.9
     assert accuracy.data == "data train"
+    again = invoke(*shlex.split(accuracy.command)[3:], "--out", tmp_path / "again.json")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "again.json").read_text() == figures.read_text()
+
+
+def test_a_recorded_command_names_the_file_that_was_chosen(workshop: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(workshop / "model", tmp_path / "model")
+    data = ("--data", workshop / "data", "--split", "train")
+    assert invoke("evaluate", model, *data, "--record").exit_code == 0
+    (recorded,) = (file for file in read_card(model).files if file.accuracy is not None)
+    assert recorded.accuracy is not None
+    assert f"--runtime {recorded.runtime} --precision fp32" in recorded.accuracy.command
+
+
+def test_a_run_is_ordered_with_the_command_that_was_typed(
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[Order] = []
+    (tmp_path / "report.md").touch()
+    monkeypatch.setattr("training.__main__.learn", orders.append)
+    monkeypatch.setattr("training.__main__.finish", lambda order, console: tmp_path / "report.md")
+    typed = {
+        "--data": tiny_set,
+        "--recipe": "everyday",
+        "--out": tmp_path / "my run",
+        "--name": "shapes",
+        "--origin": tmp_path,
+        "--hours": 0.5,
+        "--set": 'stages=[{"until": 1, "side": 64}]',
+        "--bad-data": "refuse",
+        "--runtimes": "onnx",
+    }
+    words = [word for option, value in typed.items() for word in (option, str(value))]
+    assert invoke("train", *words).exit_code == 0
+    assert shlex.split(orders[0].command) == ["python", "-m", "training", "train", *words]
+    known = typer.main.get_command(app).commands["train"].params  # type: ignore[attr-defined]
+    assert {parameter.opts[0] for parameter in known} == set(typed)
 
 
 @pytest.mark.parametrize(("text", "ids"), [("", None), ("3", {3}), ("1-3,20", {1, 2, 3, 20}), ("5-5", {5})])

@@ -12,8 +12,9 @@ from service.card import read_card
 from service.golden import draw_picture
 from service.segmenter import Segmenter, open_model
 from service.types import Size
-from training.evaluate import detect, judge, read_content
+from training.evaluate import detect, judge
 from training.export import ExportMismatch, Title, check_file, export_model, run_network
+from training.faults import read_content
 from training.networks.blitzmask import BlitzMask
 from training.train import load_network
 

@@ -11,6 +11,7 @@ from service.golden import draw_picture
 from service.types import Size
 from training.checkpoint import write_checkpoint
 from training.networks.blitzmask import Architecture, BlitzMask
+from training.networks.pretrained import WeightsRefused
 from training.origin import adopt_model, adopt_weights, start_network
 from training.recipes import own
 
@@ -82,7 +83,7 @@ def test_a_served_model_is_taken_over_whole(workshop: Path) -> None:
     """Its normalisations are folded, yet the network computes the same, and in training mode nearly so."""
     card = read_card(workshop / "model")
     network = BlitzMask(Architecture(classes=2, width=0.35, neck_channels=24))
-    start_network(network, card.labels, workshop / "model", draw_pixels())
+    start_network(network, card.labels, origin=workshop / "model", pixels=draw_pixels())
     pixels = draw_pixels().numpy()
     backend = open_backend(workshop / "model", card, BackendChoice(runtime="onnx"))
     assert network.training
@@ -97,17 +98,19 @@ def test_a_served_model_is_taken_over_whole(workshop: Path) -> None:
 def test_a_served_models_labels_are_matched_by_name(workshop: Path) -> None:
     networks = [BlitzMask(Architecture(classes=classes, width=0.35, neck_channels=24)) for classes in (2, 3)]
     for network, labels in zip(networks, (("disc", "square"), ("square", "egg", "disc")), strict=True):
-        adopt_model(network, make_labels(*labels), workshop / "model", draw_pixels())
+        adopt_model(network, make_labels(*labels), folder=workshop / "model", pixels=draw_pixels())
     same, mixed = (network.state_dict()["heads.heatmap.1.weight"] for network in networks)
     assert mixed[[2, 0]].equal(same)
 
 
 def test_a_model_of_another_network_is_refused(workshop: Path) -> None:
-    with pytest.raises(ValueError, match=r"blitzmask mobilenet_v2 neck 24.*neck_channels"):
-        adopt_model(make_network(2), make_labels("disc", "square"), workshop / "model", draw_pixels())
+    with pytest.raises(WeightsRefused, match=r"blitzmask mobilenet_v2 neck 24.*neck_channels"):
+        adopt_model(
+            make_network(2), make_labels("disc", "square"), folder=workshop / "model", pixels=draw_pixels()
+        )
 
 
 def test_the_recipe_for_ones_own_pictures_fits_the_shipped_model() -> None:
     card = read_card(own.SHIPPED)
     network = BlitzMask(own.RECIPE.architecture(len(card.labels)))
-    adopt_model(network, card.labels, own.SHIPPED, draw_pixels()[:1])
+    adopt_model(network, card.labels, folder=own.SHIPPED, pixels=draw_pixels()[:1])

@@ -1,7 +1,7 @@
 """The parity table, its figures and its way into the card."""
 
 import json
-import math
+import platform
 import shutil
 import time
 from pathlib import Path
@@ -10,22 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from service.card import ArtifactFile, read_card
+from service.card import read_card
 from service.types import BackendInfo, Heads, Pixels, Size
 from training.__main__ import app
-from training.accuracy import ClassAccuracy, KindAccuracy
-from training.evaluate import Verdict
-from training.federation import Kind
-from training.parity import (
-    Row,
-    draw_categories,
-    draw_rows,
-    fill_marks,
-    largest_differences,
-    name_processor,
-    read_canvases,
-    time_frames,
-)
+from training.parity import Exam, largest_differences, name_processor, read_canvases, time_frames
 
 
 class SlowBackend:
@@ -46,42 +34,6 @@ class SlowBackend:
         raise NotImplementedError
 
 
-def make_kind(kind: Kind, ap: float) -> KindAccuracy:
-    return KindAccuracy(
-        kind, (ClassAccuracy("cat", category_id=1, objects=3, ap=ap, ap50=ap + 0.2, ap75=ap),)
-    )
-
-
-def make_row(precision: str, mask_ap: float) -> Row:
-    file = ArtifactFile.model_validate(
-        {"path": "a", "runtime": "onnx", "precision": precision, "sha256": "0" * 64, "bytes": 2_500_000}
-    )
-    verdict = Verdict(1, make_kind("segm", mask_ap), make_kind("bbox", 0.4), threshold=0.3, f1=0.5)
-    return Row(file, {"heatmap": 0.0123, "size": 1.5}, 7.125, verdict)
-
-
-def test_a_row_gives_percents_and_what_was_lost() -> None:
-    *_, fp32, int8 = draw_rows([make_row("fp32", 0.3), make_row("int8", 0.29)]).splitlines()
-    assert fp32 == (
-        "| onnx | fp32 | 0.012 | 1.5 | 30.00 (+0.00) | 50.00 (+0.00) | 40.00 (+0.00) | 7.1 | 2.50 |"
-    )
-    assert "| 29.00 (-1.00) |" in int8
-
-
-def test_categories_have_a_row_each_and_the_means_the_last() -> None:
-    verdict = Verdict(1, make_kind("segm", 0.25), make_kind("bbox", math.nan), threshold=0.3, f1=0.5)
-    *_, cat, mean = draw_categories(verdict).splitlines()
-    assert cat == "| cat | 3 | 0.250 | 0.450 | 0.250 | 3 | - | - |"
-    assert mean == "| **mean** | 3 | 0.250 | 0.450 | 0.250 | 3 | - | - |"
-
-
-def test_only_what_is_between_marks_is_replaced() -> None:
-    text = "a <!-- files -->old<!-- /files --> b <!-- categories --> unclosed"
-    filled = fill_marks(text, {"files": "| 1 |", "categories": "| 2 |", "other": "| 3 |"})
-    assert filled == "a <!-- files -->\n| 1 |\n<!-- /files --> b <!-- categories --> unclosed"
-    assert fill_marks(filled, {"files": "| 1 |"}) == filled
-
-
 def test_differences_are_the_largest_by_head() -> None:
     heads = {"size": np.array([1, 5, 2], np.float32), "heatmap": np.zeros(2, np.float32)}
     reference = {"size": np.array([1, 2, 4], np.float32), "heatmap": np.zeros(2, np.float32)}
@@ -96,8 +48,39 @@ def test_the_time_is_the_median_of_single_frames() -> None:
     assert all(frame.shape == (1, 4, 4, 3) for frame in backend.frames)
 
 
-def test_the_processor_has_a_name() -> None:
+CPUINFO = """processor	: 0
+vendor_id	: AuthenticAMD
+cpu family	: 25
+model		: 17
+model name	: AMD EPYC
+
+processor	: 1
+power management:
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (CPUINFO, "AMD EPYC (family 25 model 17)"),
+        ("processor\t: 0\nBogoMIPS\t: 108.00\nModel\t\t: Raspberry Pi 5\n", "Raspberry Pi 5"),
+        ("processor\t: 0\n", platform.machine()),
+    ],
+)
+def test_the_processor_is_named_as_precisely_as_linux_does(tmp_path: Path, content: str, name: str) -> None:
+    (tmp_path / "cpuinfo").write_text(content)
+    assert name_processor(tmp_path / "cpuinfo") == name
+
+
+def test_the_processor_has_a_name_everywhere(tmp_path: Path) -> None:
+    assert name_processor(tmp_path / "nowhere") == platform.machine()
     assert name_processor()
+
+
+def test_the_command_for_the_card_is_whole(tmp_path: Path) -> None:
+    exam = Exam(Path("my model"), Path("data"), categories="1-3", threads=2, pictures=4)
+    options = "--data data --split val --categories 1-3 --threads 2 --pictures 4"
+    assert exam.command() == f"python -m training parity 'my model' {options}"
 
 
 def test_canvases_are_letterboxed(workshop: Path) -> None:

@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 import typer
 
-from training.__main__ import read_recipe
 from training.course import Found
 from training.losses import LossWeights
 from training.recipe import Recipe
 from training.recipes import ablation, paper_b0
+from training.settings import read_recipe
 
+ROWS = ("PIECEWISE", "LRFINDER", "UPSAMPLING", "POLY", "UNIT_BOX", "DICE", "MASS_CENTRE")
 CHANGED = ("schedule", "stages", "losses", "losses", "losses", "rules")
 
 
 @pytest.mark.parametrize("number", range(len(CHANGED)))
 def test_a_row_of_the_ablation_changes_one_thing(number: int) -> None:
-    above, below = ablation.ROWS[number : number + 2]
+    above, below = (read_recipe(f"ablation:{name}") for name in ROWS[number : number + 2])
     changed = [item.name for item in fields(Recipe) if getattr(above, item.name) != getattr(below, item.name)]
     assert changed == [CHANGED[number]]
 

@@ -30,21 +30,20 @@ def test_schedules_go_by_name(name: str, kind: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "row"),
+    ("above", "settings", "row"),
     [
-        (["schedule=lrfinder"], ablation.LRFINDER),
-        (["stages=[{'until':1,'side':320},{'until':2,'side':320,'upsampling':3}]"], ablation.UPSAMPLING),
-        (["losses.eps2=-0.05"], ablation.POLY),
-        (["losses.l1=0.05", "losses.iou=1.5"], ablation.UNIT_BOX),
-        (["losses.cross_entropy=0.5", "losses.dice=2.5"], ablation.DICE),
-        (["rules.centre=mass"], ablation.MASS_CENTRE),
+        ("PIECEWISE", ["schedule=lrfinder"], "LRFINDER"),
+        ("LRFINDER", ["stages=[{'until':1,'side':320},{'until':2,'side':320,'upsampling':3}]"], "UPSAMPLING"),
+        ("UPSAMPLING", ["losses.eps2=-0.05"], "POLY"),
+        ("POLY", ["losses.l1=0.05", "losses.iou=1.5"], "UNIT_BOX"),
+        ("UNIT_BOX", ["losses.cross_entropy=0.5", "losses.dice=2.5"], "DICE"),
+        ("DICE", ["rules.centre=mass"], "MASS_CENTRE"),
     ],
 )
 def test_every_row_of_the_ablation_is_an_option_away_from_the_one_above(
-    settings: list[str], row: Recipe
+    above: str, settings: list[str], row: str
 ) -> None:
-    above = ablation.ROWS[ablation.ROWS.index(row) - 1]
-    assert set_fields(above, settings) == row
+    assert set_fields(getattr(ablation, above), settings) == getattr(ablation, row)
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,10 @@ def test_networks_of_other_labels_or_shapes_have_none(tmp_path: Path, pixels: to
     network = make_network(1)
     turned = write(make_network(2), tmp_path / "turned.pt", LABELS[::-1])
     with pytest.raises(ValueError, match=r"turned\.pt has other labels"):
-        read_alike(network, LABELS, turned, pixels)
+        read_alike(network, LABELS, origin=turned, pixels=pixels)
     wider = write(make_network(2, neck=16), tmp_path / "wider.pt")
     with pytest.raises(ValueError, match=r"wider\.pt is a network of another shape"):
-        read_alike(network, LABELS, wider, pixels)
+        read_alike(network, LABELS, origin=wider, pixels=pixels)
 
 
 def test_the_command_writes_a_checkpoint_that_can_be_exported(tmp_path: Path) -> None:

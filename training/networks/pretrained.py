@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -10,6 +11,10 @@ from torch import Tensor, nn
 
 from training.networks.backbone import Backbone
 from training.networks.layers import Convolution
+
+
+class WeightsRefused(ValueError):
+    """They are not those of the network that was to have them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,16 +29,29 @@ def load_folded(backbone: Backbone, path: Path, pixels: Tensor) -> None:
     """Gives the backbone the function of an archive's folded weights (.npz: stem, block01.depthwise, ...).
 
     pixels: uint8 [N, H, W, 3], real photos, a few dozen.
+    Raises WeightsRefused where they are those of another backbone.
     """
-    with np.load(path) as archive:
-        arrays = {key: torch.from_numpy(archive[key]) for key in archive.files}
-    layers = {
-        name: Folded(arrays[f"{place}.weight"], arrays[f"{place}.bias"])
-        for name in convolutions(backbone)
-        for place in [_archive_name(name)]
-    }
+    arrays = _read_archive(path)
+    layers = {}
+    for name, layer in convolutions(backbone).items():
+        place = _archive_name(name)
+        weight, bias = (arrays.get(f"{place}.{part}") for part in ("weight", "bias"))
+        if weight is None or bias is None or weight.shape != layer.conv.weight.shape:
+            raise WeightsRefused(
+                f"{path} has no {place}.weight of {list(layer.conv.weight.shape)} with its bias: "
+                "choose its backbone and width in the recipe, or another --origin"
+            )
+        layers[name] = Folded(weight, bias)
     image = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
     unfold(backbone, layers, lambda: backbone(image))
+
+
+def _read_archive(path: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(path) as archive:
+            return {key: torch.from_numpy(archive[key]) for key in archive.files}
+    except (TypeError, ValueError, BadZipFile) as error:
+        raise WeightsRefused(f"{path} is not an .npz archive of arrays: {error}") from error
 
 
 def convolutions(network: nn.Module) -> dict[str, Convolution]:

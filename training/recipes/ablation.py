@@ -32,5 +32,3 @@ POLY = replace(UPSAMPLING, losses=replace(CENTERNET, eps2=-0.05))  # 20.9
 UNIT_BOX = replace(POLY, losses=replace(POLY.losses, l1=0.05, iou=1.5))  # 21.2
 DICE = replace(UNIT_BOX, losses=replace(UNIT_BOX.losses, cross_entropy=0.5, dice=2.5))  # 21.6
 MASS_CENTRE = replace(DICE, rules=TargetRules(centre="mass"))  # 21.9
-
-ROWS = (PIECEWISE, LRFINDER, UPSAMPLING, POLY, UNIT_BOX, DICE, MASS_CENTRE)

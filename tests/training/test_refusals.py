@@ -1,0 +1,99 @@
+"""What the user can mend is said in a line, by every command, and ends it with status 2."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from training.__main__ import app
+from training.checkpoint import write_checkpoint
+from training.recipes.own import SHIPPED
+
+
+def invoke(arguments: str, desk: Path) -> Result:
+    """The command, its capitals being what lies on the desk."""
+    places = {
+        "MODEL": SHIPPED,
+        "SET": desk,
+        "EMPTY": desk / "empty",
+        "TEXT": desk / "text.pt",
+        "PART": desk / "part.pt",
+        "BROKEN": desk / "broken",
+        "FOREIGN": desk / "foreign.npz",
+        "NEW": desk / "new",
+    }
+    return CliRunner().invoke(app, [str(places.get(word, word)) for word in arguments.split()])
+
+
+@pytest.fixture
+def desk(tiny_set: Path) -> Path:
+    """The tiny set, and beside it what is no model, no checkpoint and no set."""
+    (tiny_set / "empty").mkdir()
+    (tiny_set / "text.pt").write_text("these are no weights\n")
+    write_checkpoint({"step": 1}, tiny_set / "part.pt")
+    (tiny_set / "broken").mkdir()
+    (tiny_set / "broken" / "images").mkdir()
+    (tiny_set / "broken" / "instances_train.json").write_text("{")
+    np.savez(tiny_set / "foreign.npz", stem=np.zeros(3))
+    return tiny_set
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("evaluate MODEL --data SET", "none of these exists"),
+        ("evaluate MODEL --data SET --split train", "share no category"),
+        ("evaluate EMPTY --data SET --split train", "cannot read"),
+        ("evaluate MODEL --data BROKEN --split train", "instances_train.json is not JSON"),
+        ("parity MODEL --data SET", "none of these exists"),
+        ("parity EMPTY --data SET --split train", "cannot read"),
+        ("quantize MODEL --data EMPTY", "none of these exists"),
+        ("quantize EMPTY --data SET", "cannot read"),
+        ("export TEXT NEW", "text.pt is not the checkpoint.pt of a run"),
+        ("export PART NEW", "it has no architecture, labels, average"),
+        ("export EMPTY NEW", "empty is not the checkpoint.pt of a run"),
+        ("release TEXT NEW --data SET --version 1", "none of these exists"),
+        ("soup TEXT MODEL --data SET --out NEW", "text.pt is not the checkpoint.pt of a run"),
+        ("train --data EMPTY --out NEW", "none of these exists"),
+        ("train --data SET --out NEW --origin TEXT", "text.pt is not the checkpoint.pt of a run"),
+        ("train --data SET --out NEW --origin EMPTY", "cannot read"),
+        ("train --data SET --out NEW --origin FOREIGN", "foreign.npz has no stem.weight of [32, 3, 3, 3]"),
+        ("train --data SET --out NEW --set width=0.5", "this network's: choose its backbone, width"),
+        ("throughput --data BROKEN", "instances_train.json is not JSON"),
+        ("shrink --data EMPTY NEW", "none of these exists"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_said_in_a_line(desk: Path, command: str, reason: str) -> None:
+    found = invoke(command, desk)
+    assert found.exit_code == 2, found.exception
+    (line,) = found.stderr.splitlines()
+    assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("evaluate MODEL --data SET --categories x", "ids are written as 1-16,20"),
+        ("parity MODEL --data SET --categories 9-1", "ids are written as 1-16,20"),
+        ("release TEXT NEW --data SET --version 1 --categories 1-", "ids are written as 1-16,20"),
+        ("complexity --necks wide", "numbers are written as 1,2,4"),
+        ("throughput --data SET --workers 1,,2", "numbers are written as 1,2,4"),
+        ("export TEXT NEW --side 100", "100 is no multiple of 32"),
+    ],
+)
+def test_an_option_that_means_nothing_is_a_usage_error(desk: Path, command: str, reason: str) -> None:
+    found = invoke(command, desk)
+    assert found.exit_code == 2, found.exception
+    assert reason in " ".join(found.stderr.replace("│", " ").split())
+
+
+def test_pictures_that_are_not_there_are_named(desk: Path) -> None:
+    content = json.loads((desk / "instances_train.json").read_text())
+    content["categories"][0]["name"] = "person"
+    (desk / "instances_train.json").write_text(json.dumps(content))
+    (desk / "images" / "1.png").unlink()
+    found = invoke("evaluate MODEL --data SET --split train", desk)
+    assert found.exit_code == 2, found.exception
+    assert "1.png" in found.stderr.splitlines()[-1]

@@ -93,7 +93,7 @@ def train(
     chosen = prepare_recipe(recipe, settings or [], hours=hours, origin=origin)
     title = name or re.sub(r"[^A-Za-z0-9._-]+", "-", data.resolve().name).strip("-._") or "model"
     console = Console(stderr=True)
-    material = read_material(data, bad_data)
+    material = read_material(data, bad_data, trust_absence=chosen.trust_absence)
     folder = out or Path("runs") / title
     folder.mkdir(parents=True, exist_ok=True)
     options = {
@@ -133,7 +133,7 @@ def throughput(
 ) -> None:
     """Measure whether loading and augmenting pictures keeps up with the network."""
     chosen = prepare_recipe(recipe, settings or [], hours=None, origin=None)
-    lessons = read_material(data, "skip").lessons
+    lessons = read_material(data, "skip", trust_absence=chosen.trust_absence).lessons
     speed = measure_speed(chosen, lessons, [int(text) for text in workers.split(",")], seconds=seconds)
     Console().print(draw_speed(speed))
 

@@ -31,9 +31,10 @@ class Material:
     faults: tuple[Fault, ...] = ()
 
 
-def read_material(data: Path, bad_data: BadData) -> Material:
+def read_material(data: Path, bad_data: BadData, *, trust_absence: bool = True) -> Material:
     """The train split of a folder and its val split, or else a fifth of its pictures held out.
 
+    trust_absence: see `annotations.read_collection`.
     Raises FileNotFoundError where the folder is not laid out as a COCO set, DataRefused where the data is bad
     and is not to be skipped, or where nothing is left of it.
     """
@@ -49,7 +50,7 @@ def read_material(data: Path, bad_data: BadData) -> Material:
         exam, faults = Exam(judged, judge.images, "val split"), faults + more
     if bad_data == "refuse":
         refuse_faults(faults)
-    lessons = collect(content, learn.images)
+    lessons = collect(content, learn.images, trust_absence=trust_absence)
     if not any(picture.annotations for picture in lessons.pictures) or not exam.content["images"]:
         raise DataRefused(f"{learn.annotations} has no objects to learn from, or no picture to judge by")
     return Material(lessons, exam, faults)

@@ -36,6 +36,7 @@ class Recipe:
     frozen_blocks: leading backbone blocks that keep their weights and statistics.
     repeat_threshold: pictures of a category that a smaller share of them holds are shown more often, see
         `balance.find_repeats`; 0: all are shown alike.
+    trust_absence: a picture's `assumed_absent_category_ids` are negatives, as completely labelled ones are.
     average_decay: of the running average of the weights, which is what is evaluated and exported.
     origin: what to start from, see `origin.start_network`; None: random weights.
     examination: when to judge the network by the val split; None: never.
@@ -58,6 +59,7 @@ class Recipe:
     gradient_limit: float = 10.0
     frozen_blocks: int = 0
     repeat_threshold: float = 0.0
+    trust_absence: bool = True
     average_decay: float = 0.998
     bfloat16: bool = True
     workers: int = 2

@@ -29,7 +29,7 @@ def train(
 
     origin: what the network starts from, see `origin.start_network`; None for random weights.
     """
-    collection = read_collection(split.annotations, split.images)
+    collection = read_collection(split.annotations, split.images, trust_absence=recipe.trust_absence)
     trainer = prepare_trainer(recipe, collection, folder, origin=origin)
     trainer.run(listener)
     return trainer.average.network.cpu()

@@ -89,6 +89,24 @@ def test_a_run_is_ordered_with_the_command_that_was_typed(
     assert {parameter.opts[0] for parameter in known} == set(typed)
 
 
+@pytest.mark.parametrize(("setting", "silent"), [("True", set()), ("False", {0})])
+def test_what_is_assumed_absent_need_not_be_trusted(
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, silent: set[int]
+) -> None:
+    file = tiny_set / "instances_train.json"
+    content = json.loads(file.read_text())
+    for entry in content["images"]:
+        entry |= {"exhaustive_category_ids": [3], "assumed_absent_category_ids": [7]}
+    file.write_text(json.dumps(content))
+    orders: list[Order] = []
+    (tmp_path / "report.md").touch()
+    monkeypatch.setattr("training.__main__.learn", orders.append)
+    monkeypatch.setattr("training.__main__.finish", lambda order, console: tmp_path / "report.md")
+    out = ("--out", tmp_path / "run")
+    assert invoke("train", "--data", tiny_set, *out, "--set", f"trust_absence={setting}").exit_code == 0
+    assert orders[0].material.lessons.pictures[0].silent == silent
+
+
 @pytest.mark.parametrize(("text", "ids"), [("", None), ("3", {3}), ("1-3,20", {1, 2, 3, 20}), ("5-5", {5})])
 def test_ids_are_read_from_spans(text: str, ids: set[int] | None) -> None:
     assert parse_ids(text) == ids

@@ -1,4 +1,4 @@
-"""What a training run is made of; `recipes/` holds the ones that were run."""
+"""What a training run is made of; `recipes/` holds some."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

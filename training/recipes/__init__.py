@@ -1,1 +1,1 @@
-"""Recipes that were run, each with its command, hardware, hours and result."""
+"""Recipes, each with its command, and with hardware, hours and result where it was run."""

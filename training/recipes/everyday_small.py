@@ -1,4 +1,4 @@
-"""The default model: most of it on small canvases, with objects of other pictures pasted in.
+"""A former default model: most of it on small canvases, with objects of other pictures pasted in.
 
 python -m training shrink everyday-320 --data ../shared/data/everyday --side 320
 torchrun --nproc-per-node 2 -m training train --data everyday-320 --recipe everyday_small \\

@@ -207,14 +207,14 @@ class Engine:
         """
         threshold = read_options(self.catalog.get(model, version).card, asked.segment).threshold
         tracking = plan_tracking(asked, threshold)
-        options = widen_options(self._complete(asked.segment), tracking)
+        options = widen_options(self._complete(asked.segment), tracking, threshold)
 
         def segment(picture: Picture) -> Segmentation:
             found = self.catalog.get(model, version)
             return segment_picture(found, picture, options, crowded=self.admission.crowded)
 
         with self.count_stream():
-            yield StreamSession(segment, self.admission, asked, tracking=tracking)
+            yield StreamSession(segment, self.admission, asked, tracking=tracking, threshold=threshold)
 
     @contextmanager
     def count_stream(self) -> Iterator[None]:

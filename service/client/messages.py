@@ -61,6 +61,7 @@ def stream_options_to_proto(
         track=options.track,
         track_overlap=OVERLAPS[options.track_overlap],
         track_memory_s=options.track_memory,
+        track_threshold=options.track_threshold,
     )
 
 

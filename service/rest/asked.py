@@ -146,6 +146,15 @@ class LiveOptions(AskedOptions):
             ge=0, allow_inf_nan=False, description="Seconds out of sight after which a `track_id` is lost."
         ),
     ] = 1.0
+    track_threshold: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="Instances of this score begin a `track_id`; those of half of it continue one, even "
+            "below the `score_threshold`. Default: the `score_threshold`.",
+        ),
+    ] = None
 
 
 class RawFrames(Schema):

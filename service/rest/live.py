@@ -203,6 +203,7 @@ def _read_stream_options(asked: LiveOptions) -> StreamOptions:
         track=asked.track,
         track_overlap=asked.track_overlap,
         track_memory=asked.track_memory_s,
+        track_threshold=asked.track_threshold,
     )
 
 

@@ -40,6 +40,7 @@ def stream_options_from_proto(asked: pb.StreamOptions) -> StreamOptions:
         track=asked.track,
         track_overlap=_look_up(OVERLAPS, asked.track_overlap, "track_overlap"),
         track_memory=asked.track_memory_s if asked.HasField("track_memory_s") else 1.0,
+        track_threshold=asked.track_threshold if asked.HasField("track_threshold") else None,
     )
 
 

@@ -45,8 +45,8 @@ class Work:
 class StreamSession:
     """Answers the frames of one stream; runs once.
 
-    `segment` is called on worker threads, several at a time. With `tracking`, doubtful instances are left out
-    unless they continue an identity.
+    `segment` is called on worker threads, several at a time. With `tracking`, instances that score below
+    `threshold` are left out unless they continue an identity.
     """
 
     def __init__(
@@ -56,12 +56,14 @@ class StreamSession:
         options: StreamOptions,
         *,
         tracking: TrackPolicy | None = None,
+        threshold: float = 0.0,
         clock: Clock = LOOP_CLOCK,
     ) -> None:
         self._segment = segment
         self._workers = workers
         self._clock = clock
         self._tracks = None if tracking is None else Tracks(tracking)
+        self._threshold = threshold
         self._inbox = Inbox(options.policy)
         self._pace = Pace(options.max_fps, clock)
         self._room = asyncio.Semaphore(AHEAD * workers.slots)
@@ -155,7 +157,7 @@ class StreamSession:
         time = frame.arrived if frame.captured_us is None else frame.captured_us / 1e6
         tracks, named = await asyncio.to_thread(follow_instances, self._tracks, found, time=time)
         self._tracks = tracks
-        return _hide_doubtful(named, tracks.policy.confident)
+        return _hide_doubtful(named, self._threshold)
 
     def _describe(self, work: Work, outcome: Outcome) -> FrameResult:
         frame = work.frame

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from tests.fuzz.pictures import images
 from tests.fuzz.requests import OPTIONS, json_values, words
 
-NAMES = (*OPTIONS, "policy", "max_fps", "track", "track_overlap", "track_memory_s", "frame_id", "raw", "end")
+TRACKING = ("track", "track_overlap", "track_memory_s", "track_threshold")
+NAMES = (*OPTIONS, *TRACKING, "policy", "max_fps", "frame_id", "raw", "end")
 documents = st.one_of(
     st.dictionaries(st.sampled_from(NAMES) | words, json_values, max_size=3),
     st.fixed_dictionaries(

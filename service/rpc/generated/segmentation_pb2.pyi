@@ -186,20 +186,22 @@ class Timings(_message.Message):
     def __init__(self, queue: _Optional[float] = ..., decode: _Optional[float] = ..., prepare: _Optional[float] = ..., infer: _Optional[float] = ..., postprocess: _Optional[float] = ..., masks: _Optional[float] = ..., total: _Optional[float] = ...) -> None: ...
 
 class StreamOptions(_message.Message):
-    __slots__ = ("segment", "policy", "max_fps", "track", "track_overlap", "track_memory_s")
+    __slots__ = ("segment", "policy", "max_fps", "track", "track_overlap", "track_memory_s", "track_threshold")
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     MAX_FPS_FIELD_NUMBER: _ClassVar[int]
     TRACK_FIELD_NUMBER: _ClassVar[int]
     TRACK_OVERLAP_FIELD_NUMBER: _ClassVar[int]
     TRACK_MEMORY_S_FIELD_NUMBER: _ClassVar[int]
+    TRACK_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     segment: SegmentOptions
     policy: FramePolicy
     max_fps: float
     track: bool
     track_overlap: TrackOverlap
     track_memory_s: float
-    def __init__(self, segment: _Optional[_Union[SegmentOptions, _Mapping]] = ..., policy: _Optional[_Union[FramePolicy, str]] = ..., max_fps: _Optional[float] = ..., track: _Optional[bool] = ..., track_overlap: _Optional[_Union[TrackOverlap, str]] = ..., track_memory_s: _Optional[float] = ...) -> None: ...
+    track_threshold: float
+    def __init__(self, segment: _Optional[_Union[SegmentOptions, _Mapping]] = ..., policy: _Optional[_Union[FramePolicy, str]] = ..., max_fps: _Optional[float] = ..., track: _Optional[bool] = ..., track_overlap: _Optional[_Union[TrackOverlap, str]] = ..., track_memory_s: _Optional[float] = ..., track_threshold: _Optional[float] = ...) -> None: ...
 
 class RawImage(_message.Message):
     __slots__ = ("format", "size", "data")

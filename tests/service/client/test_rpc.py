@@ -61,6 +61,9 @@ async def test_options_of_a_stream_reach_the_service(server: Addresses) -> None:
     assert all(isinstance(one, Segmentation) for one in found)
     assert [one.instances[0].track_id for one in found if isinstance(one, Segmentation)] == [None, 1, 1]
     assert {one.model for one in found if isinstance(one, Segmentation)} == {"other"}
+    doubting = StreamOptions(policy="all", track=True, track_threshold=1.0)
+    doubted = [result.outcome for result in await collect(server.rpc, map(frame, range(3)), doubting)]
+    assert [one.instances[0].track_id for one in doubted if isinstance(one, Segmentation)] == [None] * 3
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ async def test_a_bad_frame_is_answered_with_its_error_and_the_stream_goes_on(
         (pb.StreamOptions.FromString(b"\x28\x63"), "INVALID_ARGUMENT"),
         (pb.StreamOptions(max_fps=0), "INVALID_ARGUMENT"),
         (pb.StreamOptions(track=True, track_memory_s=-1), "INVALID_ARGUMENT"),
+        (pb.StreamOptions(track_threshold=2), "INVALID_ARGUMENT"),
         (pb.StreamOptions(segment=pb.SegmentOptions.FromString(b"\x30\x63")), "INVALID_ARGUMENT"),
     ],
 )

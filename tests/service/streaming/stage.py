@@ -100,6 +100,7 @@ class Stage:
     workers: FakeWorkers
     options: StreamOptions = LATEST
     tracking: TrackPolicy | None = None
+    threshold: float = 0.0
     clock: FakeClock = field(default_factory=FakeClock)
     results: list[FrameResult] = field(default_factory=list)
     read: int = 0
@@ -111,7 +112,12 @@ class Stage:
         self.captured_us: list[int] = []
         self._pictures: asyncio.Queue[Picture | ConnectionError | None] = asyncio.Queue()
         self.session = StreamSession(
-            segment, self.workers, self.options, tracking=self.tracking, clock=self.clock
+            segment,
+            self.workers,
+            self.options,
+            tracking=self.tracking,
+            threshold=self.threshold,
+            clock=self.clock,
         )
         self.task = asyncio.create_task(self.session.run(self._frames(), self._send))
 

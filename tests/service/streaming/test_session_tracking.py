@@ -17,14 +17,21 @@ async def test_instances_get_identities_in_the_order_of_the_frames() -> None:
 
 
 async def test_what_is_doubtful_and_continues_nothing_is_left_out() -> None:
-    stage = Stage(FakeWorkers(slots=1), ALL, TrackPolicy(confident=0.5, doubtful=0.2))
+    stage = Stage(FakeWorkers(slots=1), ALL, TrackPolicy(confident=0.5, doubtful=0.2), threshold=0.5)
     await stage.show(b"0.3", b"0.4", b"0.6")
     assert await stage.identities(3) == [[], [], [None]]
     await stage.stop()
 
 
+async def test_what_is_wanted_is_there_without_an_identity_where_the_tracker_doubts_it() -> None:
+    stage = Stage(FakeWorkers(slots=1), ALL, TrackPolicy(confident=0.5, doubtful=0.25), threshold=0.1)
+    await stage.show(b"0.3", b"0.9", b"0.9", b"0.3", b"0.2")
+    assert await stage.identities(5) == [[None], [None], [1], [1], [None]]
+    await stage.stop()
+
+
 async def test_tracking_goes_by_the_cameras_clock_where_it_has_one() -> None:
-    stage = Stage(FakeWorkers(slots=1), ALL, TrackPolicy(memory=1.0))
+    stage = Stage(FakeWorkers(slots=1), ALL, TrackPolicy(memory=1.0), threshold=0.5)
     stage.captured_us = [1_000_000, 1_100_000, 1_200_000, 9_000_000, 9_100_000]
     await stage.show(b"0.9", b"0.9", b"0.0", b"0.0", b"0.9", None)
     assert await stage.identities(5) == [[None], [1], [], [], [None]]

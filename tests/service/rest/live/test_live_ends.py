@@ -32,6 +32,7 @@ from tests.service.rest.live.browser import (
         ({"max_fps": 0}, "max_fps"),
         ({"classes": ["unicorn"]}, "unknown classes 'unicorn'; toy knows cat, dog"),
         ({"score_threshold": 2}, "score_threshold"),
+        ({"track_threshold": 2}, "track_threshold"),
         ({"threshold": 0.5}, "threshold: Extra inputs"),
         ({"masks": "none", "track": True, "track_overlap": "mask"}, 'ask for masks "rle"'),
         ("{", "Invalid JSON"),

@@ -63,7 +63,7 @@ def draw_scene() -> Pixels:
 
 
 class SceneModel:
-    """Finds the scene in every image of its size, one person in the camera's, and nothing in others."""
+    """Finds the scene in every image of its size, a person and a cup in the camera's, nothing in others."""
 
     limits = Limits()
 
@@ -76,7 +76,7 @@ class SceneModel:
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
         size = Size(*pixels.shape[:2])
-        found = {SIZE: SCENE, CAMERA: SCENE[:1]}.get(size, ())
+        found = {SIZE: SCENE, CAMERA: (SCENE[0], SCENE[3])}.get(size, ())
         least = (
             self.card.decoder.score_threshold if options.score_threshold is None else options.score_threshold
         )

@@ -5,6 +5,7 @@
  */
 
 import { askForKey, currentKey, keyHeaders } from "./key.js";
+import { Problem, sentence } from "./problem.js";
 
 /**
  * @typedef {Object} Ask
@@ -14,17 +15,6 @@ import { askForKey, currentKey, keyHeaders } from "./key.js";
  * @property {MaskFormat} [masks]
  * @property {string} [classes] comma-separated
  */
-
-/** An answer other than the one hoped for; `detail` says what to do about it. */
-export class Problem extends Error {
-  /** @param {string} title @param {string} detail @param {number} [status] of HTTP; 0: no answer at all */
-  constructor(title, detail, status = 0) {
-    super(`${title}: ${detail}`);
-    this.title = title;
-    this.detail = detail;
-    this.status = status;
-  }
-}
 
 /**
  * The instances in an encoded picture, and how long it took to get them, in milliseconds.
@@ -100,7 +90,13 @@ function send(path, init) {
 /** @param {Response} response @returns {Promise<Problem>} */
 async function readProblem(response) {
   const status = `${response.status} ${response.statusText}`.trim();
-  /** @type {{title?: string, detail?: string}} */
-  const body = await response.json().catch(() => ({}));
-  return new Problem(body.title ?? `The server answered ${status}`, body.detail ?? status, response.status);
+  /** @type {{type?: string, title?: string, detail?: string}} */
+  const { type, title, detail } = await response.json().catch(() => ({}));
+  const kind = type?.split(":").pop();
+  return new Problem(
+    title ?? `The server answered ${status}`,
+    sentence(detail ?? status),
+    response.status,
+    kind,
+  );
 }

@@ -7,8 +7,8 @@
  * @import { Answer, LiveFrame, Picture } from "./types.js"
  */
 
-import { Problem } from "./api.js";
 import { keyProtocols } from "./key.js";
+import { Problem, sentence } from "./problem.js";
 
 const WANTED = { video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "environment" } };
 const JPEG_QUALITY = 0.85;
@@ -16,24 +16,27 @@ const JPEG_QUALITY = 0.85;
 const IN_FLIGHT = 2;
 const RATE_WINDOW_MS = 3000;
 const REFUSED = 1008; // what the server closes with where asking again would not help
+export const LATER = 503; // as by HTTP: asking again may help
 
 /**
  * @typedef {{id: number, blob: Blob, bitmap: ImageBitmap, captured: number}} Frame
  *
  * @typedef {Object} Listener
+ * @property {() => object} options of a stream that is about to begin
  * @property {(frame: LiveFrame, answer: Answer) => void} answered
  * @property {(problem: Problem) => void} refused one frame; the stream goes on
- * @property {(problem: Problem) => void} lost the stream
+ * @property {(problem: Problem) => void} lost the camera or the stream; of status 503 where `connect` may help
  */
 
 export class Camera {
-  /** @param {Listener} listener */
+  /** @param {Listener} listener which hears nothing after `stop` */
   constructor(listener) {
     this.listener = listener;
     this.video = document.createElement("video");
     this.video.muted = true;
     this.video.playsInline = true;
     this.canvas = document.createElement("canvas");
+    this.stopped = false;
     /** @type {WebSocket | null} */
     this.socket = null;
     /** @type {Frame[]} sent and not answered, oldest first */
@@ -44,41 +47,41 @@ export class Camera {
     this.latest = null;
   }
 
-  /**
-   * Raises a Problem when there is no camera, no permission, or no connection.
-   *
-   * @param {object} options of the stream
-   */
-  async start(options) {
+  /** Films, once the visitor allows it, and begins a stream. */
+  async start() {
     try {
-      this.video.srcObject = await navigator.mediaDevices.getUserMedia(WANTED);
-      await this.video.play();
+      await this.film();
     } catch (error) {
-      throw new Problem("The camera cannot be used", describe(/** @type {Error} */ (error)));
+      this.lose(new Problem("The camera cannot be used", describe(/** @type {Error} */ (error))));
+      return;
     }
-    await this.connect(options);
+    this.connect();
   }
 
-  /**
-   * Begins a stream, in place of the one before; raises a Problem where the server does not want one.
-   *
-   * @param {object} options of the stream
-   */
-  async connect(options) {
+  /** Lets go of a camera that nobody wants any more by the time that the visitor allows it. */
+  async film() {
+    const stream = await navigator.mediaDevices.getUserMedia(WANTED);
+    if (this.stopped) return release(stream);
+    this.video.srcObject = stream;
+    await this.video.play();
+  }
+
+  /** Begins a stream, in place of the one before. */
+  connect() {
     this.disconnect();
+    if (!this.video.srcObject) return; // not yet, or not any more
     const socket = (this.socket = new WebSocket(liveUrl(), keyProtocols()));
+    socket.addEventListener("open", () => socket === this.socket && this.begin(socket));
     socket.addEventListener(
       "message",
       ({ data }) => socket === this.socket && this.receive(JSON.parse(data)),
     );
-    try {
-      await opened(socket);
-    } catch (error) {
-      if (socket === this.socket) throw error;
-    }
-    if (socket !== this.socket) return; // another stream, or none, is wanted by now
-    socket.addEventListener("close", (event) => socket === this.socket && this.lose(event));
-    socket.send(JSON.stringify(options));
+    socket.addEventListener("close", (event) => socket === this.socket && this.lose(whyClosed(event)));
+  }
+
+  /** @param {WebSocket} socket that is open by now */
+  begin(socket) {
+    socket.send(JSON.stringify(this.listener.options()));
     this.watchFrames(socket);
   }
 
@@ -92,9 +95,9 @@ export class Camera {
 
   /** @returns {Picture | null} the last frame answered */
   stop() {
+    this.stopped = true;
     this.disconnect();
-    const stream = /** @type {MediaStream | null} */ (this.video.srcObject);
-    for (const track of stream?.getTracks() ?? []) track.stop();
+    release(/** @type {MediaStream | null} */ (this.video.srcObject));
     this.video.srcObject = null;
     return this.latest && { blob: this.latest, name: "webcam.jpg" };
   }
@@ -127,7 +130,7 @@ export class Camera {
     if (!frame) return;
     if (!message.instances) {
       frame.bitmap.close();
-      this.listener.refused(new Problem(message.title ?? "A frame was refused", message.detail ?? ""));
+      this.listener.refused(new Problem("A frame was refused", sentence(message.detail ?? "")));
       return;
     }
     const now = performance.now();
@@ -145,11 +148,10 @@ export class Camera {
     return this.pending.shift();
   }
 
-  /** @param {CloseEvent} event */
-  lose({ code, reason }) {
+  /** @param {Problem} problem */
+  lose(problem) {
     this.disconnect();
-    const detail = reason || "The server closed the connection.";
-    this.listener.lost(new Problem("The live stream ended", detail, code === REFUSED ? 400 : 503));
+    if (!this.stopped) this.listener.lost(problem);
   }
 }
 
@@ -175,13 +177,21 @@ export function liveUrl() {
   return url;
 }
 
-/** @param {WebSocket} socket @returns {Promise<void>} when it can be used; a Problem when it cannot */
-export function opened(socket) {
-  return new Promise((resolve, reject) => {
-    socket.addEventListener("open", () => resolve(), { once: true });
-    const refused = new Problem("The live stream cannot be opened", "The server refused it.", 503);
-    socket.addEventListener("close", () => reject(refused), { once: true });
-  });
+/** @param {MediaStream | null} stream of a camera, whose light then goes out */
+function release(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
+/**
+ * Why a stream ended; a browser does not tell a server that is gone from one that turns it away.
+ *
+ * @param {CloseEvent} event
+ * @returns {Problem}
+ */
+function whyClosed({ code, reason }) {
+  if (code === REFUSED) return new Problem("The live stream ended", sentence(reason), 400);
+  const detail = reason || "there is no connection to the server";
+  return new Problem("The live stream is interrupted", sentence(detail), LATER);
 }
 
 /** @param {HTMLCanvasElement} canvas @returns {Promise<Blob>} */

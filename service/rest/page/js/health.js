@@ -1,7 +1,8 @@
 /** The word in the page's corner: whether the server is ready. */
 
-import { Problem, checkReady } from "./api.js";
+import { checkReady } from "./api.js";
 import { byId } from "./dom.js";
+import { Problem } from "./problem.js";
 
 const EVERY_MS = 5000;
 

@@ -4,8 +4,8 @@
  * @import { Session } from "./session.js"
  */
 
-import { Problem } from "./api.js";
 import { actionButtons, byId } from "./dom.js";
+import { Problem } from "./problem.js";
 
 const SAMPLE = { path: "page/samples/astronaut.jpg", name: "astronaut.jpg" };
 

@@ -1,85 +1,98 @@
 /**
  * The webcam's button; it stays away where there is no camera to be had.
  *
- * @import { Problem } from "./api.js"
- * @import { State } from "./types.js"
+ * @import { Picture, State } from "./types.js"
  * @import { Session } from "./session.js"
  * @import { Store } from "./store.js"
  */
 
-import { Camera, liveUrl, opened } from "./camera.js";
+import { Camera, LATER, liveUrl } from "./camera.js";
 import { actionButtons, byId, part } from "./dom.js";
 import { keyProtocols } from "./key.js";
+import { Problem } from "./problem.js";
 
-const QUIET_MS = 300; // without a move of the slider, before the stream is begun anew
-const LATER = 503; // as by HTTP: asking again may help
 // Waits before a lost stream is begun anew: about a minute in all, which a server takes to start again at most.
 const AGAIN_MS = [500, 1000, 2000, 4000, 8000, 15000, 30000];
 
 /** @param {Store<State>} store @param {Session} session */
 export async function mountLive(store, session) {
   if (!(await available())) return;
-  /** @type {Camera | null} */
-  let camera = null;
-  let losses = 0; // since the last answer
-
-  const halt = () => {
-    const last = camera?.stop() ?? null;
-    camera = null;
-    name("Webcam");
-    return last;
-  };
-  /** @param {unknown} error */
-  const give = (error) => {
-    session.endLive(halt());
-    session.fail(error);
-  };
-  /** @param {Problem} problem of the stream, which is begun anew if that can help */
-  const recover = (problem) => {
-    if (problem.status !== LATER || losses >= AGAIN_MS.length) return give(problem);
-    const lost = camera;
-    session.fail(problem);
-    setTimeout(() => {
-      if (camera && camera === lost) camera.connect(session.liveOptions()).catch(recover);
-    }, AGAIN_MS[losses++]);
-  };
-  const start = () => {
-    losses = 0;
-    session.beginLive();
-    camera = new Camera({
-      answered: (frame, answer) => {
-        losses = 0;
-        session.showFrame(frame, answer);
-      },
-      refused: (problem) => session.fail(problem),
-      lost: recover,
-    });
-    name("Stop");
-    camera.start(session.liveOptions()).catch(give);
-  };
-  const reconnect = debounce(() => camera?.connect(session.liveOptions()).catch(give));
-
+  const webcam = new Webcam(session);
   for (const button of actionButtons("camera")) {
     button.hidden = false;
-    button.addEventListener("click", () => (camera ? session.endLive(halt()) : start()));
+    button.addEventListener("click", () => webcam.toggle());
   }
   store.watch(
     ({ picture }) => [picture],
-    ({ picture }) => picture && halt(),
+    ({ picture }) => picture && webcam.stop(),
   );
   store.watch(
-    ({ model, masks, threshold }) => [model, masks, threshold],
-    () => camera && reconnect(),
+    ({ model, masks }) => [model, masks],
+    () => webcam.connect(),
   );
 }
 
-/** @param {() => void} act @returns {() => void} acts once, when it has not been called for a moment */
-function debounce(act) {
-  let timer = 0;
-  return () => {
-    clearTimeout(timer);
-    timer = setTimeout(act, QUIET_MS);
-  };
+/** The camera from the click that starts it to the one that stops it, whatever becomes of its streams. */
+class Webcam {
+  /** @param {Session} session */
+  constructor(session) {
+    this.session = session;
+    /** @type {Camera | null} while it films, or waits to be allowed to */
+    this.camera = null;
+    this.losses = 0; // since the last answer
+    this.timer = 0; // of the next attempt
+  }
+
+  toggle() {
+    if (this.camera) this.session.endLive(this.stop());
+    else this.start();
+  }
+
+  start() {
+    const { session } = this;
+    session.beginLive();
+    this.losses = 0;
+    this.camera = new Camera({
+      options: () => session.liveOptions(),
+      answered: (frame, answer) => {
+        this.losses = 0;
+        session.showFrame(frame, answer);
+      },
+      refused: (problem) => session.fail(problem),
+      lost: (problem) => this.recover(problem),
+    });
+    this.camera.start();
+    name("Stop");
+  }
+
+  /** Begins a stream of what the camera films, with the options of now. */
+  connect() {
+    clearTimeout(this.timer);
+    this.losses = 0;
+    this.camera?.connect();
+  }
+
+  /** @param {Problem} problem after which another stream is begun, where that can help */
+  recover(problem) {
+    const wait = AGAIN_MS[this.losses++];
+    if (problem.status !== LATER || !wait) {
+      this.session.endLive(this.stop());
+      this.session.fail(problem);
+      return;
+    }
+    const { title, detail, status } = problem;
+    this.timer = setTimeout(() => this.camera?.connect(), wait);
+    this.session.fail(new Problem(title, `${detail} This page tries again by itself.`, status), () => this.connect());
+  }
+
+  /** @returns {Picture | null} the last frame answered */
+  stop() {
+    clearTimeout(this.timer);
+    const last = this.camera?.stop() ?? null;
+    this.camera = null;
+    name("Webcam");
+    return last;
+  }
 }
 
 /** @param {string} text on the button above the picture */
@@ -91,12 +104,10 @@ function name(text) {
 async function available() {
   if (!navigator.mediaDevices) return false; // neither HTTPS nor localhost
   const socket = new WebSocket(liveUrl(), keyProtocols());
-  try {
-    await opened(socket);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.close();
-  }
+  const opened = await new Promise((resolve) => {
+    socket.addEventListener("open", () => resolve(true));
+    socket.addEventListener("close", () => resolve(false));
+  });
+  socket.close();
+  return opened;
 }

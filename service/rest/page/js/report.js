@@ -1,7 +1,7 @@
 /**
  * Below the picture: what went wrong, a line of summary, the time by stage.
  *
- * @import { State } from "./types.js"
+ * @import { LiveFrame, State } from "./types.js"
  * @import { Store } from "./store.js"
  */
 
@@ -27,6 +27,7 @@ function mountFailure(store) {
       notice.hidden = !failure;
       part(notice, "title").textContent = failure?.title ?? "";
       part(notice, "detail").textContent = failure?.detail ?? "";
+      byId("retry", HTMLButtonElement).hidden = !failure?.again;
     },
   );
 }
@@ -42,14 +43,18 @@ function mountSummary(store) {
 
 /** @param {State} state */
 function summaryText({ answer, picture, phase, live }) {
-  if (phase === "busy") return "Segmenting…";
+  if (phase === "busy") return picture ? "Segmenting…" : "Waiting for the camera…";
   if (!answer) return "";
   const { width, height } = answer.image;
   const backend = [answer.backend.runtime, answer.backend.precision].filter(Boolean).join(" ");
-  const source = live
-    ? `Webcam, ${live.fps.toFixed(0)} frames/s, ${live.age.toFixed(0)} ms old`
-    : picture?.name;
+  const source = live ? liveText(live, phase) : picture?.name;
   return [source, `${width} × ${height}`, `${answer.model} ${answer.version}`, backend].join(" · ");
+}
+
+/** @param {LiveFrame} frame @param {State["phase"]} phase */
+function liveText({ fps, age }, phase) {
+  if (phase === "failed") return "Webcam, waiting for the server";
+  return `Webcam, ${fps.toFixed(0)} frames/s, ${age.toFixed(0)} ms old`;
 }
 
 /** @param {Store<State>} store */

@@ -5,9 +5,16 @@
  * @import { Store } from "./store.js"
  */
 
-import { Problem, fetchFile, listModels, segment } from "./api.js";
+import { fetchFile, listModels, segment } from "./api.js";
 import { forgetRefusal } from "./key.js";
-import { NOTHING_HIGHLIGHTED, SCORE_FLOOR, defaultThreshold, keepHighlight } from "./state.js";
+import { Problem, blamePicture } from "./problem.js";
+import {
+  NOTHING_HIGHLIGHTED,
+  NOTHING_SHOWN,
+  SCORE_FLOOR,
+  defaultThreshold,
+  keepHighlight,
+} from "./state.js";
 
 export class Session {
   /** @param {Store<State>} store */
@@ -22,20 +29,13 @@ export class Session {
       const model = models[0] ?? null;
       this.store.set({ models, model, threshold: defaultThreshold(model) });
     } catch (error) {
-      this.fail(error);
+      this.fail(error, () => this.ask());
     }
   }
 
   /** @param {Picture} picture */
   async open(picture) {
-    this.store.set({
-      picture,
-      visible: false,
-      answer: null,
-      live: null,
-      hidden: new Set(),
-      ...NOTHING_HIGHLIGHTED,
-    });
+    this.store.set({ ...NOTHING_SHOWN, picture });
     await this.ask();
   }
 
@@ -44,7 +44,7 @@ export class Session {
     try {
       await this.open({ blob: await fetchFile(path), name });
     } catch (error) {
-      this.fail(error);
+      this.fail(error, () => this.openFile(path, name));
     }
   }
 
@@ -60,17 +60,18 @@ export class Session {
       const outcome = await segment(picture.blob, this.options(), signal);
       this.store.set({ ...outcome, phase: "ready", ...NOTHING_HIGHLIGHTED });
     } catch (error) {
-      if (!signal.aborted) this.fail(error);
+      if (!signal.aborted) this.fail(blamePicture(error, picture), () => this.ask());
     }
   }
 
-  /** After a failure: whatever has not been done yet. */
+  /** After a failure: what has not been done yet, where doing it again can help. */
   async retry() {
     forgetRefusal();
-    const { picture, phase } = this.store.get();
-    this.store.set({ failure: null, phase: picture ? phase : "empty" });
-    if (!this.store.get().model) await this.loadModels();
-    await this.ask();
+    const { failure, model, picture, live, phase } = this.store.get();
+    if (model && !failure?.again) return;
+    this.store.set({ failure: null, phase: picture || live ? phase : "empty" });
+    if (!model) await this.loadModels();
+    await failure?.again?.();
   }
 
   /** What every request asks for: all down to the floor, since the slider filters here. */
@@ -79,9 +80,9 @@ export class Session {
     return { model: model?.name, version: model?.version, score_threshold: SCORE_FLOOR, masks };
   }
 
-  /** What a stream asks for: identities, and for the sake of speed only what is shown. */
+  /** What a stream asks for: the same, and identities for what the model is sure of wherever the slider is. */
   liveOptions() {
-    return { ...this.options(), score_threshold: this.store.get().threshold, track: true };
+    return { ...this.options(), track: true, track_threshold: defaultThreshold(this.store.get().model) };
   }
 
   /** @param {Partial<State>} choice of model or mask format */
@@ -109,14 +110,7 @@ export class Session {
   /** Makes room for the webcam's frames. */
   beginLive() {
     this.request.abort();
-    this.store.set({
-      picture: null,
-      visible: false,
-      answer: null,
-      phase: "busy",
-      failure: null,
-      ...NOTHING_HIGHLIGHTED,
-    });
+    this.store.set({ ...NOTHING_SHOWN, phase: "busy", failure: null });
   }
 
   /** @param {LiveFrame} live @param {Answer} answer */
@@ -134,12 +128,11 @@ export class Session {
     live?.bitmap.close();
   }
 
-  /** @param {unknown} error */
-  fail(error) {
-    const failure =
-      error instanceof Problem
-        ? { title: error.title, detail: error.detail }
-        : { title: "Something went wrong in this page", detail: String(error) };
-    this.store.set({ phase: "failed", failure });
+  /** @param {unknown} error @param {() => unknown} [again] does what failed once more */
+  fail(error, again) {
+    const problem =
+      error instanceof Problem ? error : new Problem("Something went wrong in this page", String(error));
+    const { title, detail, passing } = problem;
+    this.store.set({ phase: "failed", failure: { title, detail, again: (passing && again) || null } });
   }
 }

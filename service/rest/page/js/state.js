@@ -10,6 +10,15 @@ const DEFAULT_THRESHOLD = 0.3;
 
 export const NOTHING_HIGHLIGHTED = { hovered: null, pinned: null, followed: null };
 
+export const NOTHING_SHOWN = {
+  picture: null,
+  visible: false,
+  answer: null,
+  live: null,
+  hidden: new Set(),
+  ...NOTHING_HIGHLIGHTED,
+};
+
 /** @returns {State} */
 export function initialState() {
   return {
@@ -18,15 +27,10 @@ export function initialState() {
     masks: "rle",
     phase: "empty",
     failure: null,
-    picture: null,
-    visible: false,
-    answer: null,
     roundTrip: 0,
     threshold: DEFAULT_THRESHOLD,
-    hidden: new Set(),
     layers: { masks: true, boxes: true, labels: true },
-    ...NOTHING_HIGHLIGHTED,
-    live: null,
+    ...NOTHING_SHOWN,
   };
 }
 

@@ -59,6 +59,7 @@
  * @typedef {Object} Failure
  * @property {string} title
  * @property {string} detail
+ * @property {(() => unknown) | null} again does what failed once more; null where that would not help
  *
  * @typedef {Object} State
  * @property {readonly Model[]} models the default first

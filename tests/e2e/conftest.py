@@ -18,6 +18,7 @@ from service.rest.server import RestServer
 from service.rules import ANYBODY, Rules
 from tests.e2e.chromium import EXECUTABLE, Chromium, Tab
 from tests.e2e.scene import SceneCatalog, draw_scene
+from tests.e2e.visit import READY, SETTLED
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +76,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("pictures") / "it's a scene.png"
     assert cv2.imwrite(str(file), cv2.cvtColor(draw_scene(), cv2.COLOR_RGB2BGR))
     return file
+
+
+@pytest.fixture
+def page(tab: Tab, address: str, scene: Path) -> Tab:
+    """The page with the scene segmented."""
+    tab.open(address)
+    tab.choose_file("#file", scene)
+    tab.wait(READY)
+    tab.run(SETTLED)
+    return tab

@@ -9,45 +9,24 @@ from pathlib import Path
 import cv2
 import httpx
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from service.masks.rle import decode_rle
 from service.types import Rle
 from tests.e2e.chromium import Tab
 from tests.e2e.scene import SCENE, SIZE
-from tests.e2e.visit import FAILED, READY, SETTLED, click, overlay_pixels, rows, slide, text
-
-BLUE = (240, 155, 31)  # BGR of the palette's first colour
-
-
-@pytest.fixture
-def page(tab: Tab, address: str, scene: Path) -> Tab:
-    """The page with the scene segmented."""
-    tab.open(address)
-    tab.choose_file("#file", scene)
-    tab.wait(READY)
-    tab.run(SETTLED)
-    return tab
-
-
-def expected_shares(size: tuple[int, int], at: int) -> npt.NDArray[np.float32]:
-    """How much of every screen pixel a shape of the scene covers: float32 [H, W]."""
-    height, width = size
-    mask = SCENE[at].mask().astype(np.float32)
-    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def requests(tab: Tab, path: str) -> int:
-    """How many requests to a path the page has made."""
-    entries = "performance.getEntriesByType('resource')"
-    return int(tab.run(f"{entries}.filter(({{ name }}) => name.includes('{path}')).length"))
-
-
-def place_of(tab: Tab, x: float, y: float) -> tuple[float, float]:
-    """Where an image pixel lies in the viewport, in CSS pixels."""
-    box = tab.run("document.querySelector('#overlay').getBoundingClientRect().toJSON()")
-    return box["x"] + x / SIZE.width * box["width"], box["y"] + y / SIZE.height * box["height"]
+from tests.e2e.visit import (
+    READY,
+    SETTLED,
+    click,
+    overlay_pixels,
+    place_of,
+    requests,
+    rows,
+    shape_shares,
+    slide,
+    text,
+)
 
 
 def test_a_chosen_picture_gets_a_list_of_what_scores_above_the_default_threshold(page: Tab) -> None:
@@ -63,7 +42,7 @@ def test_the_masks_drawn_are_the_masks_of_the_answer(page: Tab) -> None:
     assert drawn.shape[0] > SIZE.height  # enlarged, so that a shift by one pixel would show
     covered = np.zeros(drawn.shape[:2], np.float32)
     for at in range(3):
-        covered = np.maximum(covered, expected_shares((drawn.shape[0], drawn.shape[1]), at))
+        covered = np.maximum(covered, shape_shares((drawn.shape[0], drawn.shape[1]), at))
     line = cv2.dilate(cv2.morphologyEx(covered, cv2.MORPH_GRADIENT, np.ones((3, 3))), np.ones((3, 3))) > 0
     assert (drawn[(covered == 1) & ~line, 3] > 0).all()
     assert (drawn[(covered == 0) & ~line, 3] == 0).all()
@@ -81,16 +60,6 @@ def test_the_page_and_the_servers_own_drawing_agree(page: Tab, address: str, sce
         inside = np.s_[rows_.min() + 25 : rows_.max() - 3, columns.min() + 4 : columns.max() - 3]
         assert 0.3 < changed[inside].mean() < 0.9
         assert (changed[inside] == ours[inside]).mean() > 0.97
-
-
-def test_a_mask_is_translucent_in_its_instances_colour_and_has_a_full_outline(page: Tab) -> None:
-    click(page, "[data-layer=labels]")
-    drawn = overlay_pixels(page)
-    first = expected_shares((drawn.shape[0], drawn.shape[1]), 0)
-    inside = drawn[cv2.erode(first, np.ones((9, 9))) == 1]
-    assert np.allclose(np.median(inside[:, :3], axis=0), BLUE, atol=3)
-    assert 80 < np.median(inside[:, 3]) < 140
-    assert (drawn[(first > 0) & (first < 1), 3] > 200).mean() > 0.5
 
 
 def test_the_slider_filters_without_asking_the_server_again(page: Tab) -> None:
@@ -125,6 +94,17 @@ def test_the_curl_line_gives_what_the_page_shows(page: Tab, scene: Path) -> None
     click(page, "#tab-json")
     shown = json.loads(text(page, "#code"))["instances"]
     assert [one["bbox"] for one in shown] == [one["bbox"] for one in found]
+
+
+def test_with_all_classes_switched_off_all_says_so(page: Tab) -> None:
+    for label in ("person", "cat"):
+        click(page, f"[data-label={label}]")
+    assert text(page, "#objects-hint") == "All classes found here are switched off."
+    assert page.run("document.querySelector('#overlay').ariaLabel") == text(page, "#objects-hint")
+    line = text(page, "#code")
+    assert subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout == b""
+    click(page, "#tab-json")
+    assert json.loads(text(page, "#code"))["instances"] == []
 
 
 def test_pointing_at_an_object_highlights_it_and_its_row(page: Tab) -> None:
@@ -231,34 +211,6 @@ def test_the_sample_is_there_and_a_picture_without_objects_says_so(tab: Tab, add
     assert tab.run("document.querySelector('#picture').naturalWidth") == 512
 
 
-def test_a_refused_picture_shows_the_servers_reason_and_the_page_goes_on(
-    tab: Tab, address: str, scene: Path, tmp_path: Path
-) -> None:
-    torn = tmp_path / "torn.png"
-    torn.write_bytes(scene.read_bytes()[:200])
-    tab.open(address)
-    tab.choose_file("#file", torn)
-    tab.wait(FAILED)
-    title, *detail = text(tab, "#failure").split("\n")
-    assert title
-    assert any(detail)
-    tab.choose_file("#file", scene)
-    tab.wait(READY)
-    assert tab.run("document.querySelector('#failure').hidden")
-    assert len(rows(tab)) == 3
-
-
-def test_a_file_that_is_no_picture_is_not_sent(tab: Tab, address: str, tmp_path: Path) -> None:
-    letter = tmp_path / "letter.txt"
-    letter.write_text("Dear Sir")
-    tab.open(address)
-    tab.choose_file("#file", letter)
-    tab.wait(FAILED)
-    assert text(tab, "#failure").startswith("letter.txt is not a picture")
-    assert text(tab, "#empty h1") == "Drop a picture here"
-    assert requests(tab, "v1/segment") == 0
-
-
 def test_what_is_copied_is_whole(page: Tab) -> None:
     page.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
     click(page, "#tab-json")
@@ -269,15 +221,6 @@ def test_what_is_copied_is_whole(page: Tab) -> None:
         mask = decode_rle(Rle(SIZE, instance["segmentation"]["counts"]))
         assert np.array_equal(mask, shape.mask())
     assert len(answer["instances"]) == 3
-
-
-def test_a_server_that_is_gone_is_told_apart(page: Tab) -> None:
-    page.call("Network.enable")
-    offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    page.call("Network.emulateNetworkConditions", **offline)
-    click(page, "#bar [data-action=sample]")
-    page.wait(FAILED)
-    assert text(page, "#failure").startswith("The server cannot be reached")
 
 
 def test_the_status_view_shows_models_and_figures(page: Tab) -> None:
@@ -297,20 +240,3 @@ def test_the_page_needs_no_other_host_and_breaks_none_of_its_own_rules(page: Tab
     )
     assert {origin for origin in origins if origin.startswith("http")} == {address}
     assert page.faults() == []
-
-
-@pytest.mark.parametrize("view", ["segment", "status"])
-def test_a_phone_shows_all_without_scrolling_sideways(page: Tab, view: str) -> None:
-    page.resize(375, 812, scale=2)
-    page.run(f"location.hash = '#{view}'")
-    page.run(SETTLED)
-    assert page.run("document.documentElement.scrollWidth") == 375
-
-
-def test_the_visitors_colour_scheme_is_followed(page: Tab) -> None:
-    shades = []
-    for scheme in ("light", "dark"):
-        page.prefer(color_scheme=scheme)
-        background: str = page.run("getComputedStyle(document.body).backgroundColor")
-        shades.append(int(background.removeprefix("rgb(").split(",")[0]))
-    assert shades[0] > 200 > 60 > shades[1]

@@ -221,3 +221,36 @@ def test_a_streams_list_goes_by_identity_and_a_pictures_by_score(use: Use) -> No
       it.listedInstances({ answer, live, threshold: 0, hidden: new Set() }).map(({ index }) => index)"""
     assert use("state", function, as_frame(9, None, 4), True) == [2, 0, 1]
     assert use("state", function, as_frame(9, None, 4), None) == [0, 1, 2]
+
+
+HIGHLIGHT = """async (it, corners) => {
+  const canvas = document.body.appendChild(document.createElement("canvas"));
+  canvas.width = canvas.height = 100;
+  const instances = corners.map(([low, high]) => ({
+    label: "cat",
+    score: 0.9,
+    bbox: [low, low, high - low, high - low],
+    segmentation: { rings: [[low, low, high, low, high, high, low, high]] },
+  }));
+  const layers = { masks: true, boxes: true, labels: false };
+  const answer = { image: { width: 100, height: 100 }, instances };
+  new it.Overlay(canvas).draw({ answer, layers, threshold: 0, hidden: new Set(), hovered: 1, pinned: null });
+  canvas.remove();
+  return [...canvas.getContext("2d").getImageData(50, 50, 1, 1).data];
+}"""
+
+
+def test_what_is_highlighted_has_its_own_colour_and_no_others(use: Use) -> None:
+    overlapped = use("overlay", HIGHLIGHT, [[20, 80], [10, 90], [5, 95]])
+    alone = use("overlay", HIGHLIGHT, [[0, 2], [10, 90], [98, 100]])
+    assert overlapped == alone
+    assert np.abs(np.array(alone) - (245, 165, 36, 107)).max() <= 2  # the palette's second colour
+
+
+def test_an_identitys_colour_is_nobody_elses_in_a_stream(use: Use) -> None:
+    function = "(it, answer) => answer.instances.map((_, index) => it.colourOf(answer, index).line)"
+    instances = [{"track_id": 1}, {}, {"track_id": 2}, {}]
+    first, none, second, none_either = use("palette", function, {"frame_id": 0, "instances": instances})
+    assert none == none_either
+    assert len({first, none, second}) == 3
+    assert len(set(use("palette", function, {"instances": [{}] * 10}))) == 10

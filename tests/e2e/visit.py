@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.e2e.chromium import Tab
+from tests.e2e.scene import SCENE, SIZE
 
 READY = "document.querySelector('#stage').dataset.phase === 'ready'"
 FAILED = "document.querySelector('#stage').dataset.phase === 'failed'"
@@ -44,3 +45,22 @@ def slide(tab: Tab, threshold: float) -> None:
         f" slider.value = {threshold}; slider.dispatchEvent(new Event('input')); }}"
     )
     tab.run(SETTLED)
+
+
+def place_of(tab: Tab, x: float, y: float) -> tuple[float, float]:
+    """Where an image pixel lies in the viewport, in CSS pixels."""
+    box = tab.run("document.querySelector('#overlay').getBoundingClientRect().toJSON()")
+    return box["x"] + x / SIZE.width * box["width"], box["y"] + y / SIZE.height * box["height"]
+
+
+def requests(tab: Tab, path: str) -> int:
+    """How many requests to a path the page has made."""
+    entries = "performance.getEntriesByType('resource')"
+    return int(tab.run(f"{entries}.filter(({{ name }}) => name.includes('{path}')).length"))
+
+
+def shape_shares(size: tuple[int, int], at: int) -> npt.NDArray[np.float32]:
+    """How much of every screen pixel a shape of the scene covers: float32 [H, W]."""
+    height, width = size
+    mask = SCENE[at].mask().astype(np.float32)
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

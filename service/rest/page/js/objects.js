@@ -1,14 +1,14 @@
 /**
  * The list of what was found; one stop for the keyboard, arrows within.
  *
- * @import { State } from "./types.js"
+ * @import { Instance, State } from "./types.js"
  * @import { Session } from "./session.js"
  * @import { Store } from "./store.js"
  */
 
 import { byId, part, renderList } from "./dom.js";
 import { colourOf } from "./palette.js";
-import { NOTHING_HIGHLIGHTED, highlighted, instanceName, listedInstances } from "./state.js";
+import { NOTHING_HIGHLIGHTED, absence, highlighted, instanceName, listedInstances } from "./state.js";
 
 /** @param {Store<State>} store @param {Session} session */
 export function mountObjects(store, session) {
@@ -20,9 +20,9 @@ export function mountObjects(store, session) {
     ({ answer, threshold, hidden }) => [answer, threshold, hidden],
     (state) => {
       const shown = listedInstances(state);
-      renderList(list, template, shown, fillRow);
+      renderList(list, template, shown, (row, one) => fillRow(row, one, state));
       count.textContent = state.answer ? countText(shown.length, state.answer.instances.length) : "";
-      hint.textContent = hintText(state, shown.length);
+      hint.textContent = shown.length ? "" : absence(state);
       hint.hidden = !hint.textContent;
       keepOneStop(list);
     },
@@ -34,12 +34,12 @@ export function mountObjects(store, session) {
   listenTo(list, store, session);
 }
 
-/** @param {HTMLElement} row @param {ReturnType<typeof listedInstances>[number]} shown */
-function fillRow(row, { index, instance }) {
+/** @param {HTMLElement} row @param {{index: number, instance: Instance}} shown @param {State} state */
+function fillRow(row, { index, instance }, { answer }) {
   const button = rowButton(row);
   button.dataset.index = String(index);
   const [, , width, height] = instance.bbox;
-  part(row, "swatch").style.backgroundColor = colourOf(index, instance).line;
+  part(row, "swatch").style.backgroundColor = answer ? colourOf(answer, index).line : "";
   part(row, "label").textContent = instanceName(instance);
   part(row, "extent").textContent = `${Math.round(width)} × ${Math.round(height)}`;
   part(row, "score").textContent = instance.score.toFixed(2);
@@ -48,15 +48,6 @@ function fillRow(row, { index, instance }) {
 /** @param {number} shown @param {number} all */
 function countText(shown, all) {
   return shown === all ? String(all) : `${shown} of ${all}`;
-}
-
-/** @param {State} state @param {number} shown */
-function hintText({ phase, answer }, shown) {
-  if (shown) return "";
-  if (phase === "busy") return "Looking…";
-  if (!answer) return "What is found in the picture is listed here.";
-  if (!answer.instances.length) return "Nothing found in this picture.";
-  return "Nothing scores this high. Lower the threshold to see more.";
 }
 
 /** @param {HTMLElement} list @param {State} state */

@@ -44,7 +44,7 @@ export class Overlay {
     const order = shown.filter((one) => one !== focus).reverse();
     if (state.layers.masks) for (const one of order) this.drawMask(one, state.answer, !focus);
     if (focus) {
-      this.drawFocus(focus, state.answer);
+      this.drawFocus(focus, state.answer, state.layers);
       this.drawLabels([focus], state.answer);
       return;
     }
@@ -93,7 +93,7 @@ export class Overlay {
     if (!instance.segmentation) return;
     const { context } = this;
     const path = this.enterImage(instance, answer);
-    context.fillStyle = context.strokeStyle = colourOf(index, instance).line;
+    context.fillStyle = context.strokeStyle = colourOf(answer, index).line;
     context.globalAlpha = loud ? MASK_ALPHA : QUIET_ALPHA;
     context.fill(path, "evenodd");
     context.globalAlpha = loud ? 1 : QUIET_ALPHA;
@@ -101,8 +101,8 @@ export class Overlay {
     context.restore();
   }
 
-  /** @param {Shown} shown @param {Answer} answer */
-  drawFocus({ index, instance }, answer) {
+  /** @param {Shown} shown @param {Answer} answer @param {State["layers"]} layers */
+  drawFocus({ index, instance }, answer, { masks }) {
     const { context } = this;
     const path = this.enterImage(instance, answer);
     const outside = new Path2D();
@@ -110,8 +110,16 @@ export class Overlay {
     outside.addPath(path);
     context.fillStyle = VEIL;
     context.fill(outside, "evenodd");
+    // What the others have left inside would tint it.
+    context.globalCompositeOperation = "destination-out";
+    context.fillStyle = "#000";
+    context.fill(path, "evenodd");
+    context.globalCompositeOperation = "source-over";
+    context.fillStyle = context.strokeStyle = colourOf(answer, index).line;
+    context.globalAlpha = MASK_ALPHA;
+    if (masks && instance.segmentation) context.fill(path, "evenodd");
+    context.globalAlpha = 1;
     context.lineWidth *= 1.5;
-    context.strokeStyle = colourOf(index, instance).line;
     context.stroke(path);
     context.restore();
   }
@@ -133,7 +141,7 @@ export class Overlay {
     const line = Math.max(1, Math.round(this.density));
     context.save();
     context.globalAlpha = BOX_ALPHA;
-    context.strokeStyle = colourOf(index, instance).line;
+    context.strokeStyle = colourOf(answer, index).line;
     context.lineWidth = line;
     // A line of whole pixels between whole pixels is a sharp one; it lies inside the box.
     context.strokeRect(x + line / 2, y + line / 2, Math.max(0, width - line), Math.max(0, height - line));
@@ -175,7 +183,7 @@ export class Overlay {
     const text = `${instanceName(instance)}  ${instance.score.toFixed(2)}`;
     return {
       text,
-      colour: colourOf(index, instance),
+      colour: colourOf(answer, index),
       box: this.boxOnScreen(instance, answer),
       width: Math.ceil(this.context.measureText(text).width + 12 * unit),
       height: Math.round(19 * unit),

@@ -1,7 +1,7 @@
 /**
  * Colours that stay apart from each other and from most photos; neighbours in the list differ most.
  *
- * @import { Instance } from "./types.js"
+ * @import { Answer } from "./types.js"
  *
  * @typedef {{line: string, text: string}} Colour `text` is readable on `line`
  */
@@ -23,13 +23,17 @@ const COLOURS = [
   { line: "#e6d21f", text: INK },
 ];
 
+/** @type {Colour} */
+const NOBODYS = { line: "#a9b4be", text: INK };
+
 /**
- * An instance keeps its identity's colour where it has one, else that of its place in the answer.
+ * The colour of an instance's place in the answer, in a stream that of its identity, so that no other has it.
  *
+ * @param {Answer} answer
  * @param {number} index
- * @param {Instance} instance
  * @returns {Colour}
  */
-export function colourOf(index, { track_id }) {
-  return COLOURS[(track_id ?? index) % COLOURS.length];
+export function colourOf({ frame_id, instances }, index) {
+  const number = frame_id === undefined ? index : instances[index].track_id;
+  return number === undefined ? NOBODYS : COLOURS[number % COLOURS.length];
 }

@@ -19,11 +19,14 @@ const SHOWN_CORNERS = 12; // numbers of a ring's corners
  */
 export function curlLine(state) {
   const { model, models, masks, threshold, hidden, picture } = state;
+  const labels = classCounts(state).map(([label]) => label);
+  const kept = labels.filter((label) => !hidden.has(label));
+  if (labels.length && !kept.length) return "# Every class is switched off: there is nothing to ask for.";
   const url = segmentUrl({
     ...(model !== models[0] && { model: model?.name, version: model?.version }),
     ...(threshold !== defaultThreshold(model) && { score_threshold: threshold }),
     ...(masks !== "rle" && { masks }),
-    ...(hidden.size && { classes: keptClasses(state).join(",") }),
+    ...(kept.length < labels.length && { classes: kept.join(",") }),
   });
   return [
     `curl ${quote(url.href)}`,
@@ -31,12 +34,6 @@ export function curlLine(state) {
     `-H ${quote(`Content-Type: ${picture?.blob.type || "application/octet-stream"}`)}`,
     `--data-binary ${quote(`@${picture?.name}`)}`,
   ].join(" \\\n  ");
-}
-
-/** @param {State} state @returns {string[]} */
-function keptClasses(state) {
-  const labels = classCounts(state).map(([label]) => label);
-  return labels.filter((label) => !state.hidden.has(label));
 }
 
 /** @param {string} text @returns {string} as one word of a POSIX shell */

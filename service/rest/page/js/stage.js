@@ -8,7 +8,7 @@
 
 import { byId } from "./dom.js";
 import { Overlay } from "./overlay.js";
-import { classCounts } from "./state.js";
+import { absence, classCounts } from "./state.js";
 
 /** @param {Store<State>} store @param {Session} session */
 export function mountStage(store, session) {
@@ -141,6 +141,6 @@ function followPointer(canvas, overlay, store, session) {
 /** @param {State} state @returns {string} */
 function describe(state) {
   const counts = classCounts(state).filter(([label]) => !state.hidden.has(label));
-  if (!counts.length) return state.answer ? "No objects above the threshold" : "No objects yet";
+  if (!counts.length) return absence(state);
   return `Objects: ${counts.map(([label, count]) => `${count} ${label}`).join(", ")}`;
 }

@@ -116,6 +116,16 @@ export function classCounts(state) {
   return [...counts].sort(([, first], [, second]) => second - first);
 }
 
+/** @param {State} state @returns {string} why no object is shown */
+export function absence(state) {
+  const { phase, answer } = state;
+  if (phase === "busy") return "Looking…";
+  if (!answer) return "What is found in the picture is listed here.";
+  if (!answer.instances.length) return "Nothing found in this picture.";
+  if (scoringInstances(state).length) return "All classes found here are switched off.";
+  return "Nothing scores this high. Lower the threshold to see more.";
+}
+
 /** @param {Instance} instance @returns {string} its label, and its identity where it has one */
 export function instanceName({ label, track_id }) {
   return track_id === undefined ? label : `${label} #${track_id}`;

@@ -39,6 +39,7 @@
  * @property {string} version
  * @property {BackendInfo} backend
  * @property {Record<string, number>} timings_ms by stage, and their total
+ * @property {number} [frame_id] of a stream
  *
  * @typedef {Object} Model one entry of GET /v1/models
  * @property {string} name
@@ -53,6 +54,7 @@
  * @typedef {Object} Picture what was segmented
  * @property {Blob} blob
  * @property {string} name
+ * @property {boolean} [made] whether the visitor has no such file: from the webcam, the clipboard or this page
  *
  * @typedef {[x: number, y: number][]} Ring a closed outline, image frame
  *

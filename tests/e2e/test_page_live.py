@@ -1,9 +1,15 @@
 """The page and Chromium's fake camera, through the live endpoint."""
 
+import json
 import re
+import shutil
+import subprocess
+import time
 from pathlib import Path
 
-from tests.e2e.chromium import Tab
+import pytest
+
+from tests.e2e.chromium import PATIENCE_S, Tab
 from tests.e2e.visit import FAILED, READY, SETTLED, click, overlay_pixels, rows, slide, text
 
 CAMERA_BUTTON = "document.querySelector('#empty [data-action=camera]')"
@@ -149,6 +155,25 @@ def test_the_webcam_stops_with_its_last_frame_as_a_still(tab: Tab, address: str)
     assert len(rows(tab)) == 1
     slide(tab, 0.05)
     assert [row.split()[0] for row in rows(tab)] == ["person", "cup"]
+
+
+def test_the_curl_line_of_a_still_works_with_the_file_that_the_page_saves(
+    tab: Tab, address: str, tmp_path: Path
+) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    start_webcam(tab, address)
+    click(tab, "#bar [data-action=camera]")
+    tab.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    assert text(tab, "#save") == "Save webcam.jpg"
+    click(tab, "#save")
+    deadline = time.monotonic() + PATIENCE_S
+    while not (tmp_path / "webcam.jpg").exists():
+        assert time.monotonic() < deadline
+        tab.run(SETTLED)
+    line = text(tab, "#code")
+    answer = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert [one["label"] for one in json.loads(answer)["instances"]] == ["person"]
 
 
 def test_a_camera_that_is_allowed_after_stop_does_not_film(tab: Tab, address: str) -> None:

@@ -99,7 +99,7 @@ export class Camera {
     this.disconnect();
     release(/** @type {MediaStream | null} */ (this.video.srcObject));
     this.video.srcObject = null;
-    return this.latest && { blob: this.latest, name: "webcam.jpg" };
+    return this.latest && { blob: this.latest, name: "webcam.jpg", made: true };
   }
 
   /** @param {WebSocket} socket */

@@ -22,7 +22,7 @@ export function mountIntake(session) {
     openFirst(file.files, session);
     file.value = ""; // so that the same file can be chosen again
   });
-  document.addEventListener("paste", (event) => openFirst(event.clipboardData?.files, session));
+  document.addEventListener("paste", (event) => openFirst(event.clipboardData?.files, session, { made: true }));
   acceptDrops(session);
   byId("retry", HTMLButtonElement).addEventListener("click", () => session.retry());
 }
@@ -48,8 +48,12 @@ function acceptDrops(session) {
   });
 }
 
-/** @param {FileList | null | undefined} files @param {Session} session */
-function openFirst(files, session) {
+/**
+ * @param {FileList | null | undefined} files
+ * @param {Session} session
+ * @param {{made?: boolean}} [origin] made: whether the visitor has no such file
+ */
+function openFirst(files, session, { made = false } = {}) {
   const file = files?.[0];
   if (!file) return;
   location.hash = "#segment";
@@ -57,6 +61,6 @@ function openFirst(files, session) {
   if (file.type && !file.type.startsWith("image/")) {
     session.fail(new Problem(`${file.name} is not a picture`, `It is of type ${file.type}.`));
   } else {
-    session.open({ blob: file, name: file.name || "pasted.png" });
+    session.open({ blob: file, name: file.name || "pasted.png", made });
   }
 }

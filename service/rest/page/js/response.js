@@ -1,7 +1,7 @@
 /**
  * The request and the answer, to read and to copy.
  *
- * @import { State } from "./types.js"
+ * @import { Picture, State } from "./types.js"
  * @import { Store } from "./store.js"
  */
 
@@ -14,11 +14,14 @@ export function mountResponse(store) {
   const card = byId("response", HTMLElement);
   const code = byId("code", HTMLElement);
   const copy = byId("copy", HTMLButtonElement);
+  const save = byId("save", HTMLButtonElement);
   let chosen = "tab-curl";
   const refresh = () => {
     const state = store.get();
     // Of a still only: nobody reads JSON that changes with every frame.
     card.hidden = !state.picture || !state.answer;
+    save.hidden = !state.picture?.made;
+    save.textContent = `Save ${state.picture?.name}`;
     code.textContent = card.hidden ? "" : textFor(chosen, state, { short: true });
   };
   mountTabs((tab) => {
@@ -30,6 +33,10 @@ export function mountResponse(store) {
     const copied = await copyText(textFor(chosen, store.get(), { short: false }));
     copy.textContent = copied ? "Copied" : "Copy by hand";
     setTimeout(() => (copy.textContent = "Copy"), 1600);
+  });
+  save.addEventListener("click", () => {
+    const { picture } = store.get();
+    if (picture) saveFile(picture);
   });
   store.watch(
     ({ answer, picture, threshold, hidden, model }) => [answer, picture, threshold, hidden, model],
@@ -63,6 +70,15 @@ function textFor(tab, state, options) {
   const answer = visibleAnswer(state);
   if (!answer) return "";
   return tab === "tab-curl" ? curlLine(state) : answerJson(answer, options);
+}
+
+/** @param {Picture} picture which the command then finds as a file */
+function saveFile({ blob, name }) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 /** @param {string} text @returns {Promise<boolean>} whether it is in the clipboard */

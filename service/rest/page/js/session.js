@@ -42,7 +42,7 @@ export class Session {
   /** @param {string} path of one of the page's own files @param {string} name */
   async openFile(path, name) {
     try {
-      await this.open({ blob: await fetchFile(path), name });
+      await this.open({ blob: await fetchFile(path), name, made: true });
     } catch (error) {
       this.fail(error, () => this.openFile(path, name));
     }

@@ -26,6 +26,7 @@ export function mountStatus() {
       lead(refusalText(refused));
     } catch (error) {
       recorder = new Recorder(); // counters may start anew with the server
+      clearFigures();
       lead(/** @type {Error} */ (error).message);
     }
   };
@@ -65,6 +66,17 @@ function showFigures(history) {
     part(tile, "area").setAttribute("d", area);
   });
   showStages(now.stages);
+}
+
+/** Leaves the tiles standing, without figures that nobody vouches for. */
+function clearFigures() {
+  for (const tile of byId("tiles", HTMLElement).children) {
+    part(tile, "value").textContent = formatFigure(NaN);
+    part(tile, "note").textContent = "";
+    for (const name of ["line", "area"]) part(tile, name).setAttribute("d", "");
+  }
+  byId("stages", HTMLElement).replaceChildren();
+  byId("models", HTMLElement).replaceChildren();
 }
 
 /** @param {[name: string, milliseconds: number][]} stages */

@@ -1,11 +1,13 @@
 """The picture with what was found drawn on it, for people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from service.masks.forms import form_to_runs
+from service.masks.labels import Corner, place_labels
 from service.masks.runs import Runs
 from service.types import Instance, Pixels, Segmentation, Size
 
@@ -24,9 +26,11 @@ PALETTE: tuple[Colour, ...] = (
     (214, 226, 70),
     (255, 170, 92),
 )
+NOBODYS: Colour = (178, 186, 194)
 INK: Colour = (20, 22, 28)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 MASK_OPACITY = 0.45
+CROWD = 8  # from more on, a label may not hide more than the object it names
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +53,24 @@ def draw_overlay(pixels: Pixels, segmentation: Segmentation) -> Pixels:
         raise ValueError(f"the picture has shape {pixels.shape}, the segmentation is of {size}")
     canvas = pixels.copy()
     pen = choose_pen(size)
-    coloured = [(each, _choose_colour(each, at)) for at, each in enumerate(segmentation.instances)][::-1]
+    instances = segmentation.instances
+    colours = _choose_colours(instances)
+    coloured = list(zip(instances, colours, strict=True))[::-1]
     for instance, colour in coloured:
         if instance.segmentation is not None:
             _draw_mask(canvas, form_to_runs(instance.segmentation, size), colour, pen)
     for instance, colour in coloured:
         _draw_box(canvas, instance, colour, pen)
-    for instance, colour in coloured:
-        _draw_label(canvas, instance, colour, pen)
+    _draw_labels(canvas, instances, colours, pen)
     return canvas
 
 
-def _choose_colour(instance: Instance, index: int) -> Colour:
-    """That of its identity, which stays through the frames of a stream, or of its place in the answer."""
-    number = index if instance.track_id is None else instance.track_id
-    return PALETTE[number % len(PALETTE)]
+def _choose_colours(instances: Sequence[Instance]) -> list[Colour]:
+    """By place in the answer, or where there are identities by those: no other instance has theirs."""
+    identities = [instance.track_id for instance in instances]
+    if all(identity is None for identity in identities):
+        return [PALETTE[index % len(PALETTE)] for index in range(len(instances))]
+    return [NOBODYS if number is None else PALETTE[number % len(PALETTE)] for number in identities]
 
 
 def choose_pen(size: Size) -> Pen:
@@ -107,21 +114,41 @@ def _tint(colour: Colour) -> Pixels:
 
 
 def _draw_box(canvas: Pixels, instance: Instance, colour: Colour, pen: Pen) -> None:
+    left, top, right, bottom = _box_corners(instance)
+    cv2.rectangle(canvas, (left, top), (max(right - 1, left), max(bottom - 1, top)), colour, pen.line)
+
+
+def _box_corners(instance: Instance) -> tuple[int, int, int, int]:
+    """xyxy in whole pixels."""
     x, y, width, height = instance.bbox
-    corner = (round(x), round(y))
-    opposite = (max(round(x + width) - 1, corner[0]), max(round(y + height) - 1, corner[1]))
-    cv2.rectangle(canvas, corner, opposite, colour, pen.line)
+    return round(x), round(y), round(x + width), round(y + height)
 
 
-def _draw_label(canvas: Pixels, instance: Instance, colour: Colour, pen: Pen) -> None:
-    text = _name(instance)
+def _draw_labels(canvas: Pixels, instances: Sequence[Instance], colours: Sequence[Colour], pen: Pen) -> None:
+    """Names the instances, the best first where there is no place for all."""
+    plates = np.array([_measure_plate(_name(one), pen) for one in instances], np.int64).reshape(-1, 2)
+    boxes_xyxy = np.array([_box_corners(one) for one in instances], np.int64).reshape(-1, 4)
+    named = np.arange(len(instances))
+    if len(instances) > CROWD:
+        extents = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+        named = np.flatnonzero(extents.prod(axis=1) > plates.prod(axis=1))
+    corners = place_labels(boxes_xyxy[named], plates[named], Size(*canvas.shape[:2]))
+    for at, corner in zip(named.tolist(), corners, strict=True):
+        if corner is not None:
+            _draw_label(canvas, _name(instances[at]), corner, colours[at], pen)
+
+
+def _measure_plate(text: str, pen: Pen) -> tuple[int, int]:
+    """Width and height of a label."""
     (width, height), baseline = cv2.getTextSize(text, FONT, pen.font, pen.stroke)
-    plate_width, plate_height = width + 2 * pen.pad, height + baseline + 2 * pen.pad
-    left = min(round(instance.bbox[0]), canvas.shape[1] - plate_width)
-    above = round(instance.bbox[1]) - plate_height
-    left, top = max(left, 0), max(above, 0)
-    cv2.rectangle(canvas, (left, top), (left + plate_width, top + plate_height), colour, cv2.FILLED)
-    origin = (left + pen.pad, top + pen.pad + height)
+    return width + 2 * pen.pad, height + baseline + 2 * pen.pad
+
+
+def _draw_label(canvas: Pixels, text: str, corner: Corner, colour: Colour, pen: Pen) -> None:
+    (x, y), (width, height) = corner, _measure_plate(text, pen)
+    cv2.rectangle(canvas, corner, (x + width - 1, y + height - 1), colour, cv2.FILLED)
+    baseline = cv2.getTextSize(text, FONT, pen.font, pen.stroke)[1]
+    origin = (x + pen.pad, y + height - pen.pad - baseline)
     cv2.putText(canvas, text, origin, FONT, pen.font, INK, pen.stroke, cv2.LINE_AA)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.masks.forms import CONVERTERS
-from service.masks.overlay import INK, PALETTE, choose_pen, draw_overlay
+from service.masks.overlay import INK, NOBODYS, PALETTE, choose_pen, draw_overlay
 from service.masks.rle import runs_to_rles
 from service.masks.runs import Runs
 from service.types import BackendInfo, Instance, MaskFormat, Pixels, Segmentation, Size
@@ -103,6 +103,29 @@ def test_an_identity_keeps_its_colour_whatever_its_place() -> None:
     car = replace(rectangle(100, 100, 80, 60), track_id=3)
     for drawn in (draw(car), draw(rectangle(250, 100, 80, 60), car)):
         assert (drawn[130, 100] == PALETTE[3]).all()
+
+
+def test_what_has_no_identity_has_nobodys_colour() -> None:
+    car, stranger = replace(rectangle(100, 100, 80, 60), track_id=1), rectangle(250, 100, 80, 60)
+    assert (draw(car, stranger)[130, 250] == NOBODYS).all()
+    assert NOBODYS not in PALETTE
+
+
+def test_labels_never_cover_each_other() -> None:
+    apart = draw(rectangle(100, 100, 150, 120))
+    plate = (apart[70:100] == PALETTE[0]).all(axis=2).sum()
+    ink = (np.abs(apart[70:100].astype(int) - INK).max(axis=2) < 30).sum()
+    together = draw(*[rectangle(100 + at, 100 + at, 150, 120, masked=False) for at in range(5)])
+    for colour in PALETTE[:5]:
+        assert (together == colour).all(axis=2).sum() > 0.9 * plate
+    assert (np.abs(together.astype(int) - INK).max(axis=2) < 30).sum() > 4 * ink
+
+
+def test_in_a_crowd_no_label_is_larger_than_what_it_names() -> None:
+    few = draw(*[rectangle(30 * at, 100, 20, 20, masked=False) for at in range(2)])
+    many = draw(*[rectangle(30 * at, 100, 20, 20, masked=False) for at in range(9)])
+    assert (np.abs(few.astype(int) - INK).max(axis=2) < 30).any()
+    assert not (np.abs(many.astype(int) - INK).max(axis=2) < 30).any()
 
 
 def test_a_label_tells_the_identity() -> None:

@@ -22,7 +22,9 @@ export function mountIntake(session) {
     openFirst(file.files, session);
     file.value = ""; // so that the same file can be chosen again
   });
-  document.addEventListener("paste", (event) => openFirst(event.clipboardData?.files, session, { made: true }));
+  document.addEventListener("paste", (event) =>
+    openFirst(event.clipboardData?.files, session, { made: true }),
+  );
   acceptDrops(session);
   byId("retry", HTMLButtonElement).addEventListener("click", () => session.retry());
 }

@@ -81,8 +81,9 @@ class Webcam {
       return;
     }
     const { title, detail, status } = problem;
+    const told = new Problem(title, `${detail} This page tries again by itself.`, status);
     this.timer = setTimeout(() => this.camera?.connect(), wait);
-    this.session.fail(new Problem(title, `${detail} This page tries again by itself.`, status), () => this.connect());
+    this.session.fail(told, () => this.connect());
   }
 
   /** @returns {Picture | null} the last frame answered */

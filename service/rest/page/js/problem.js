@@ -46,7 +46,8 @@ export function blamePicture(error, { blob, name }) {
     }
     case "InvalidImage":
     case "UnsupportedMedia": {
-      const detail = "It is empty, damaged, or of a kind that this server does not know. JPEG and PNG will do.";
+      const detail =
+        "It is empty, damaged, or of a kind that this server does not know. JPEG and PNG will do.";
       return new Problem(`${name} cannot be read`, detail, status, kind);
     }
     default:

@@ -8,13 +8,7 @@
 import { fetchFile, listModels, segment } from "./api.js";
 import { forgetRefusal } from "./key.js";
 import { Problem, blamePicture } from "./problem.js";
-import {
-  NOTHING_HIGHLIGHTED,
-  NOTHING_SHOWN,
-  SCORE_FLOOR,
-  defaultThreshold,
-  keepHighlight,
-} from "./state.js";
+import { NOTHING_HIGHLIGHTED, NOTHING_SHOWN, SCORE_FLOOR, defaultThreshold, keepHighlight } from "./state.js";
 
 export class Session {
   /** @param {Store<State>} store */

@@ -206,6 +206,17 @@ def test_a_webcam_that_is_stopped_while_it_starts_is_no_failure(tab: Tab, addres
     assert text(tab, "#bar [data-action=camera]") == "Webcam"
 
 
+def test_a_camera_that_is_unplugged_leaves_its_last_frame(tab: Tab, address: str) -> None:
+    ask_for_camera(tab, address)
+    tab.run("allow()")
+    tab.wait(READY)
+    tab.run("tracks[0].dispatchEvent(new Event('ended'))")
+    tab.wait(FAILED)
+    assert text(tab, "#failure strong") == "The camera is gone"
+    assert text(tab, "#bar [data-action=camera]") == "Webcam"
+    tab.wait("document.querySelector('#picture').naturalWidth === 640")
+
+
 def test_a_picture_takes_over_from_the_webcam(tab: Tab, address: str, scene: Path) -> None:
     start_webcam(tab, address)
     tab.choose_file("#file", scene)

@@ -62,6 +62,7 @@ export class Camera {
   async film() {
     const stream = await navigator.mediaDevices.getUserMedia(WANTED);
     if (this.stopped) return release(stream);
+    for (const track of stream.getTracks()) track.addEventListener("ended", () => this.lose(unplugged()));
     this.video.srcObject = stream;
     await this.video.play();
   }
@@ -180,6 +181,12 @@ export function liveUrl() {
 /** @param {MediaStream | null} stream of a camera, whose light then goes out */
 function release(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
+/** @returns {Problem} of a camera that was filming */
+function unplugged() {
+  const detail = "It was unplugged, or this page is no longer allowed to use it.";
+  return new Problem("The camera is gone", detail);
 }
 
 /**

@@ -8,6 +8,7 @@ turns, so that whatever else the machine does meets both.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import median
 
 import cv2
@@ -45,10 +46,8 @@ class MaskCost:
         return self.straightforward / self.ours
 
 
-def measure_masks(image: Size, instances: int, *, rounds: int = 5, repeats: int = 5) -> MaskCost:
-    """Both ways in turns on drawn instances, ours `repeats` times a round as it is over so soon."""
-    placement = fit_canvas(image)
-    drawn = draw_instances(instances, placement)
+def measure_masks(drawn: Instances, placement: Placement, *, rounds: int = 5, repeats: int = 5) -> MaskCost:
+    """Both ways in turns, ours `repeats` times a round as it is over so soon."""
     expected = encode_straightforwardly(drawn, placement)
     found = encode_masks(drawn, placement).rles
     slow, fast = [], []
@@ -56,7 +55,7 @@ def measure_masks(image: Size, instances: int, *, rounds: int = 5, repeats: int 
         slow.append(_time(lambda: encode_straightforwardly(drawn, placement)))
         fast += [_time(lambda: encode_masks(drawn, placement)) for _ in range(repeats)]
     same = sum(rle.counts == text for rle, text in zip(found, expected, strict=True))
-    return MaskCost(image, instances, median(slow), median(fast), same)
+    return MaskCost(placement.image, len(expected), median(slow), median(fast), same)
 
 
 def encode_straightforwardly(instances: Instances, placement: Placement) -> list[str]:
@@ -104,8 +103,10 @@ def main() -> None:
     """Measures every size with every count and prints the table."""
     cv2.setNumThreads(1)
     console = Console()
-    cases = [(size, count) for size in SIZES for count in COUNTS]
-    costs = [measure_masks(*case) for case in track(cases, "measuring", console=console, transient=True)]
+    costs = []
+    for size, count in track([*product(SIZES, COUNTS)], "measuring", console=console, transient=True):
+        placement = fit_canvas(size)
+        costs.append(measure_masks(draw_instances(count, placement), placement))
     console.print(to_table(costs))
 
 

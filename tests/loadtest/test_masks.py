@@ -37,7 +37,9 @@ def test_drawn_objects_nearly_fill_their_boxes() -> None:
 
 
 def test_costs_are_measured_and_tabled() -> None:
-    cost = measure_masks(Size(48, 64), 3, rounds=1, repeats=1)
+    placement = fit_canvas(Size(48, 64))
+    cost = measure_masks(draw_instances(3, placement), placement, rounds=1, repeats=1)
+    assert (cost.image, cost.instances) == (Size(48, 64), 3)
     assert cost.straightforward > 0
     assert cost.ours > 0
     assert cost.same == 3

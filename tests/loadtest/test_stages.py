@@ -12,6 +12,11 @@ from service.images import Limits, decode_image
 from service.types import Size
 
 
+def cost(image: Size, instances: int, *, masks: float, straightforward: float = 0.0) -> StageCosts:
+    stages = {"decode": 2.0, "infer": 12.0, "masks": masks}
+    return StageCosts(image, instances, stages, MaskCost(image, instances, straightforward, masks, instances))
+
+
 def test_every_stage_is_timed(models: Path) -> None:
     card = read_card(models / "fake")
     backend = open_backend(models / "fake", card, BackendChoice())
@@ -19,6 +24,8 @@ def test_every_stage_is_timed(models: Path) -> None:
     backend.close()
     assert list(costs.stages) == ["decode", "prepare", "infer", "postprocess", "masks"]
     assert all(cost > 0 for cost in costs.stages.values())
+    assert (costs.masks.image, costs.masks.instances) == (Size(96, 128), 5)
+    assert costs.masks.straightforward > 0
     assert costs.beside_inference == pytest.approx(sum(costs.stages.values()) - costs.stages["infer"])
 
 
@@ -28,25 +35,33 @@ def test_who_stops_it_gets_no_promise(models: Path) -> None:
 
 
 def test_the_promises_are_judged_by_their_figures() -> None:
-    stages = {"decode": 2.0, "infer": 12.0, "masks": 0.9}
-    costs = [StageCosts(Size(720, 1280), count, stages) for count in (0, 10)]
-
-    kept = judge(costs, MaskCost(Size(1, 1), 100, 100, 2.5, 100), MaskCost(Size(1, 1), 100, 900, 5.0, 100))
+    kept = judge(
+        [
+            cost(Size(720, 1280), 0, masks=9.0),
+            cost(Size(720, 1280), 10, masks=0.9),
+            cost(Size(1080, 1920), 100, masks=2.5, straightforward=100),
+        ],
+        MaskCost(Size(3000, 4000), 100, 900, 5.0, 100),
+    )
     assert [finding.value for finding in kept] == pytest.approx([2.9 / 12, 40, 2])
     assert [finding.met for finding in kept] == [True, True, True]
 
     missed = judge(
-        [StageCosts(Size(720, 1280), 10, {"decode": 4.0, "infer": 12.0})],
-        MaskCost(Size(1, 1), 100, 100, 2.6, 100),
-        MaskCost(Size(1, 1), 100, 900, 5.3, 100),
+        [cost(Size(720, 1280), 10, masks=2.0), cost(Size(1080, 1920), 100, masks=2.6, straightforward=100)],
+        MaskCost(Size(3000, 4000), 100, 900, 5.3, 100),
     )
     assert [finding.met for finding in missed] == [False, False, False]
 
 
 def test_the_table_has_a_line_per_measurement() -> None:
-    sheet = to_sheet([StageCosts(Size(720, 1280), 10, {"decode": 2.0, "infer": 12.345})])
-    assert sheet.columns == ("image", "instances", "decode", "infer", "all but infer")
-    assert sheet.lines == (("1280 x 720", "10", "2.00", "12.35", "2.00"),)
+    image = Size(720, 1280)
+    sheet = to_sheet([cost(image, 0, masks=0.01), cost(image, 10, masks=0.5, straightforward=30)])
+    columns = ("decode", "infer", "masks", "all but infer", "straightforward masks", "over ours")
+    assert sheet.columns == ("image", "instances", *columns)
+    assert sheet.lines == (
+        ("1280 x 720", "0", "2.00", "12.00", "0.01", "2.01", "0.00", "-"),
+        ("1280 x 720", "10", "2.00", "12.00", "0.50", "2.50", "30.00", "60"),
+    )
 
 
 def test_samples_are_photos_of_the_size_asked_for() -> None:

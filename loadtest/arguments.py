@@ -153,7 +153,7 @@ def _add_soak(parser: Parser) -> None:
     parser.add_argument(
         "--mixed",
         action="store_true",
-        help="photos of many sizes, broken ones, and models that are not there",
+        help="photos of many sizes for all models of the server, broken ones, and a model that is not there",
     )
     parser.set_defaults(duration=3600.0)
 
@@ -203,7 +203,11 @@ def _add_accuracy(parser: Parser) -> None:
 
 
 def _add_suite(parser: Parser) -> None:
-    parser.add_argument("--quick", action="store_true", help="in under 5 minutes")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="in under 5 minutes: shorter loads, and of the soak's 20,000 requests as many as go in 20 s",
+    )
     parser.add_argument("--models", type=Path, default=models_folder(), help="folder of models")
 
 

@@ -36,10 +36,10 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds of each load, of the watch on memory, and of each line of stages."""
+    """Seconds of each load, of the soak at most, and of each line of stages."""
 
     load: float
-    memory: float
+    soak: float
     stage: float
 
 
@@ -90,11 +90,14 @@ async def check_streams(session: Session, unloaded: Row, pace: Pace) -> Outcome:
 
 
 async def check_memory(session: Session, pace: Pace) -> Outcome:
-    """A full house, and the server's resident memory in it."""
-    soaked = await run_soak(session, max(CLIENTS), seconds=pace.memory)
+    """A full house of all sizes, models and errors, and the server's resident memory in it."""
+    soaked = await run_soak(session, max(CLIENTS), seconds=pace.soak, mixed=True)
     memory = next((series.values for series in soaked.series if series.name == "memory"), ())
     imports = await asyncio.to_thread(measure_imports_mb)
-    return replace(soaked, findings=tuple(claim_memory(max(memory, default=None), imports, memory)))
+    (row,) = soaked.rows
+    named = replace(row, name=f"{row.answered + sum(row.errors.values())} mixed requests")
+    claims = claim_memory(max(memory, default=None), imports, memory)
+    return replace(soaked, rows=(named,), findings=tuple(claims))
 
 
 async def _measure_clients(session: Session, count: int, seconds: float) -> Row:

@@ -1,22 +1,22 @@
 """The server's own counters over a run, from its Prometheus page."""
 
-import asyncio
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadtest.pages import fetch
 from service.client.credentials import NOTHING, Credentials
 
-_PATIENCE = 2.0  # seconds
 _COUNTED = ("_total", "_sum", "_count")
 _OF_PYTHON = ("python_", "process_")
 
 
 async def scrape(url: str, credentials: Credentials = NOTHING) -> dict[str, float]:
     """Every counter by its name and labels; empty when there is no such page."""
-    return await asyncio.to_thread(_fetch, url, credentials)
+    try:
+        return read_counters((await fetch(url, credentials)).decode())
+    except (OSError, ValueError):
+        return {}
 
 
 def read_counters(page: str) -> dict[str, float]:
@@ -41,16 +41,6 @@ def subtract(before: Mapping[str, float], after: Mapping[str, float]) -> dict[st
     """
     grown = {name: value - before.get(name, 0) for name, value in after.items()}
     return {name: growth for name, growth in grown.items() if growth}
-
-
-def _fetch(url: str, credentials: Credentials) -> dict[str, float]:
-    context = credentials.open_context() if url.startswith("https:") else None
-    try:
-        request = urllib.request.Request(url, headers=credentials.headers())
-        with urllib.request.urlopen(request, timeout=_PATIENCE, context=context) as page:
-            return read_counters(page.read().decode())
-    except (OSError, ValueError):
-        return {}
 
 
 def _name(name: str, labels: Mapping[str, str]) -> str:

@@ -1,9 +1,12 @@
-"""What a service meets in a year: pictures of many sizes, and what is no picture or asks for no model."""
+"""What a service meets in a year: pictures of many sizes for all its models, and what is wrong."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import cycle
 
+from loadtest.catalog import list_models
 from loadtest.clients import Answer, Client, Photo, open_client
 from loadtest.samples import draw_sample
 from loadtest.targets import Target
@@ -35,28 +38,32 @@ def with_broken(photos: tuple[Photo, ...]) -> tuple[Photo, ...]:
 
 
 class Stray:
-    """A client of whose requests one in ten asks for a model that does not exist."""
+    """A client that asks all of these models in turn, and in every tenth request one that does not exist."""
 
-    def __init__(self, target: Target) -> None:
-        self._usual = open_client(target)
-        self._lost = open_client(replace(target, ask=replace(target.ask, model=_NO_MODEL)))
+    def __init__(self, target: Target, models: Sequence[str]) -> None:
+        self._clients = [open_client(_aim(target, model)) for model in (_NO_MODEL, *models)]
+        self._known = cycle(self._clients[1:])
         self._sent = 0
 
     async def send(self, photo: Photo) -> Answer:
         self._sent += 1
-        return await (self._lost if self._sent % 10 == 0 else self._usual).send(photo)
+        client = self._clients[0] if self._sent % 10 == 0 else next(self._known)
+        return await client.send(photo)
 
     async def close(self) -> None:
-        await self._usual.close()
-        await self._lost.close()
+        await asyncio.gather(*(client.close() for client in self._clients))
 
 
 @asynccontextmanager
 async def stray_clients(target: Target, count: int) -> AsyncIterator[Sequence[Client]]:
-    """So many of them."""
-    clients = [Stray(target) for _ in range(count)]
+    """So many of them, for the model that is asked for, or else all that are listed; raises CannotRun."""
+    models = (target.ask.model,) if target.ask.model else await list_models(target)
+    clients = [Stray(target, models) for _ in range(count)]
     try:
         yield clients
     finally:
-        for client in clients:
-            await client.close()
+        await asyncio.gather(*(client.close() for client in clients))
+
+
+def _aim(target: Target, model: str) -> Target:
+    return replace(target, ask=replace(target.ask, model=model))

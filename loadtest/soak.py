@@ -17,6 +17,7 @@ from loadtest.session import Session
 from loadtest.window import Window
 
 _LOOKS = 200  # at the server's processes in a run
+_GLANCE = 0.1  # seconds between two at least
 _MOST_GROWTH = 0.02
 
 
@@ -78,7 +79,9 @@ def _judge(name: str, values: Sequence[float]) -> Finding:
 
 async def _look(pids: tuple[int, ...], window: Window, looks: list[tuple[float, ProcessUse]]) -> None:
     while True:
-        use = measure_use(pids)
+        use, seen = measure_use(pids), window.spent
         if use is not None:
             looks.append((time.perf_counter() - window.opened, use))
-        await asyncio.sleep(max(0.1, window.seconds / _LOOKS))
+        await asyncio.sleep(_GLANCE)
+        while window.spent < seen + 1 / _LOOKS:
+            await asyncio.sleep(_GLANCE)

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loadtest.baseline import FloorKind, find_model
+from loadtest.baseline import find_model
 from loadtest.checks import (
     Pace,
     Stopped,
@@ -18,27 +18,34 @@ from loadtest.checks import (
 )
 from loadtest.claims import claim_cold_start
 from loadtest.coldstart import measure_cold_start
+from loadtest.mixture import mixed_photos
 from loadtest.outcome import Outcome
 from loadtest.samples import sample_photos
 from loadtest.scene import Scene
 from loadtest.serving import serving
 from loadtest.session import Session, Setup, open_session
 from loadtest.stages import run_stages
-from loadtest.targets import Target, Transport
+from loadtest.targets import Target
 from service.backends import BackendChoice
 
-QUICK, THOROUGH = Pace(load=6, memory=20, stage=0.4), Pace(load=30, memory=300, stage=3)
+QUICK, THOROUGH = Pace(load=6, soak=20, stage=0.4), Pace(load=30, soak=3600, stage=3)
+_SOAKED = 20_000  # requests, or as many as go in the time
+_SETTLED = 10.0  # seconds of warm-up, until every size, model and error was met by every thread
 _COLD_STARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """One server by both transports beside the floor, and by REST beside one image at a time, and alone."""
+    """One server by both transports beside the floor; by REST also beside one image at a time and by itself.
+
+    soaked: with photos of all sizes, and an end to its requests.
+    """
 
     rest: Session
     grpc: Session
     alone: Session
     plain: Session
+    soaked: Session
 
 
 async def run_suite(scene: Scene, models: Path, pace: Pace) -> tuple[Outcome, tuple[Session, ...]]:
@@ -51,7 +58,7 @@ async def run_suite(scene: Scene, models: Path, pace: Pace) -> tuple[Outcome, tu
             parts.append(lone := await check_alone(sides.alone, pace))
             parts.append(await check_overload(sides.plain, sides.alone, lone.rows[0], pace))
             parts.append(await check_streams(sides.grpc, over_grpc.rows[0], pace))
-            parts.append(await check_memory(sides.plain, pace))
+            parts.append(await check_memory(sides.soaked, pace))
         parts.append(await check_stages(find_model(models, sides.rest.served), scene, pace))
         parts.append(await check_cold_start(models, scene))
     return join(parts), (sides.rest, sides.grpc)
@@ -87,22 +94,26 @@ def join(outcomes: Sequence[Outcome]) -> Outcome:
 @contextlib.asynccontextmanager
 async def _serving_sides(scene: Scene, models: Path) -> AsyncIterator[Sides]:
     """A server while the block runs, and the sessions with it."""
-    photos = sample_photos()
     async with contextlib.AsyncExitStack() as stack:
         server = stack.enter_context(serving(models))
         metrics = f"http://127.0.0.1:{server.http_port}/metrics"
-        ports: dict[Transport, int] = {"rest": server.http_port, "grpc": server.grpc_port}
+        over_rest = Setup(
+            Target("rest", "127.0.0.1", server.http_port), sample_photos(), models, metrics=metrics
+        )
+        over_grpc = replace(over_rest, target=Target("grpc", "127.0.0.1", server.grpc_port))
+        floorless = replace(over_rest, floor="none")
 
-        async def open_side(transport: Transport, floor: FloorKind) -> Session:
-            target = Target(transport, "127.0.0.1", ports[transport])
-            setup = Setup(target, photos, models, floor=floor, metrics=metrics)
+        async def open_side(setup: Setup) -> Session:
             return await stack.enter_async_context(
                 open_session(setup, progress=scene.progress, stop=scene.stop)
             )
 
         yield Sides(
-            await open_side("rest", "processes"),
-            await open_side("grpc", "processes"),
-            await open_side("rest", "alone"),
-            await open_side("rest", "none"),
+            rest=await open_side(over_rest),
+            grpc=await open_side(over_grpc),
+            alone=await open_side(replace(over_rest, floor="alone")),
+            plain=await open_side(floorless),
+            soaked=await open_side(
+                replace(floorless, photos=mixed_photos(), warmup=_SETTLED, requests=_SOAKED)
+            ),
         )

@@ -38,6 +38,13 @@ class Window:
     def is_open(self) -> bool:
         return self.sent < self._requests and time.perf_counter() < self.closes and not self._stop.is_set()
 
+    @property
+    def spent(self) -> float:
+        """How much of its time or of its requests is gone, whichever is more; 1 where it is closed."""
+        if not self.is_open:
+            return 1.0
+        return max((time.perf_counter() - self.opened) / self.seconds, self.sent / self._requests)
+
     def take(self) -> bool:
         """Leave to send one more request."""
         if not self.is_open:

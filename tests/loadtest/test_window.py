@@ -17,6 +17,14 @@ def test_a_window_closes_after_its_time() -> None:
     assert not window.take()
 
 
+def test_what_is_spent_is_of_the_time_or_of_the_requests_whichever_ends_sooner() -> None:
+    window = Window(1e9, requests=4, stop=asyncio.Event())
+    window.take()
+    assert window.spent == 0.25
+    assert 0 <= Window(1e9, stop=asyncio.Event()).spent < 0.5
+    assert Window(0, stop=asyncio.Event()).spent == 1
+
+
 def test_a_stop_closes_a_window_at_once() -> None:
     stop = asyncio.Event()
     window = Window(60, stop=stop)

@@ -1,7 +1,10 @@
-"""python -m tests.fuzz: thousands of bodies, headers, options and protobuf frames that nobody should send."""
+"""python -m tests.fuzz: thousands of bodies, headers, options and protobuf frames that nobody should send.
+
+The service may refuse them, or say "not now" (503). That a deadline has passed (504, DEADLINE_EXCEEDED) is
+taken from it only where the request itself set one; any other 5xx is a fault.
+"""
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -10,14 +13,10 @@ from pathlib import Path
 
 from tests.e2e.serving.conftest import Service
 from tests.fuzz.campaign import fuzzed_service, list_faults, measure, run_round
+from tests.fuzz.description import follow_description
 
 ROUNDS = 4
-EXPECTED = Path(__file__).with_name("schemathesis.toml")
-MOST_GROWTH = 0.15  # of resident memory from the second round to the last: what was large last stays a while
-CHECKS = (
-    "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
-    "response_schema_conformance,negative_data_rejection"
-)
+MOST_GROWTH = 0.08  # of resident memory from the second round to the last; 0.03 to 0.05 is what is found
 
 
 def main() -> int:
@@ -50,14 +49,6 @@ def fuzz(service: Service, count: int, *, first: int) -> bool:
     growth = uses[-1].resident_mb / uses[1].resident_mb - 1
     print(f"{said.total()} cases; memory grew by {100 * growth:.1f} % after the second round")
     return growth < MOST_GROWTH and uses[-1].descriptors <= uses[1].descriptors + 5
-
-
-def follow_description(service: Service, count: int) -> bool:
-    """Whether schemathesis finds the service as its OpenAPI description has it."""
-    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(EXPECTED)]
-    command += ["run", f"{service.url}/openapi.json"]
-    command += ["--checks", CHECKS, "--max-examples", str(count), "--seed", "1", "--no-color"]
-    return subprocess.run(command).returncode == 0
 
 
 def judge(service: Service) -> bool:

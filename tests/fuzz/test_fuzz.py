@@ -1,11 +1,17 @@
-"""A few of the cases of `python -m tests.fuzz`, always the same ones."""
+"""A few of the cases of `python -m tests.fuzz`, always the same ones, and a little of schemathesis."""
+
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.serving.conftest import Service
 from tests.fuzz.campaign import fuzzed_service, list_faults, measure, run_round
+from tests.fuzz.description import follow_description
+from tests.fuzz.verdicts import check_status
 
 CASES = 160
+DESCRIBED = 2  # of each operation at random, beside the corners that its description names
 
 
 @pytest.mark.timeout(120)
@@ -16,6 +22,21 @@ def test_whatever_is_sent_is_answered_refused_or_hung_up_on(tmp_path_factory: py
         assert {kind.split()[0] for kind in said} == {"http", "grpc", "noise", "live"}
         assert list_faults(service) == []
         check_calm(service)
+
+
+def test_the_service_is_as_its_description_has_it(tmp_path: Path) -> None:
+    with fuzzed_service(tmp_path / "log") as service:
+        assert follow_description(service, DESCRIBED)
+        assert list_faults(service) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "hurried", "sound"),
+    [(422, False, True), (503, False, True), (504, True, True), (504, False, False), (500, True, False)],
+)
+def test_only_a_deadline_that_the_request_set_may_pass(status: int, hurried: bool, sound: bool) -> None:
+    with nullcontext() if sound else pytest.raises(AssertionError, match=f"status {status}"):
+        check_status(status, hurried=hurried)
 
 
 def check_calm(service: Service) -> None:

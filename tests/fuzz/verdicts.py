@@ -100,7 +100,7 @@ class Prober:
 
 
 def check_status(status: int, *, hurried: bool) -> None:
-    """Raises AssertionError for a fault of the server: 5xx but "not now" and the deadline that was asked."""
+    """Raises AssertionError for a fault of the server: 5xx but "not now", and 504 to who set no deadline."""
     assert status < 500 or status == 503 or (status == 504 and hurried), f"status {status}"
 
 

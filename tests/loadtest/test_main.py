@@ -121,6 +121,17 @@ def test_no_command_an_unknown_one_and_an_incomplete_one_are_one_line_and_2(
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("package", ["psutil", "skimage", "matplotlib"])
+def test_a_missing_package_is_one_line_and_2(package: str) -> None:
+    program = (
+        f"import sys; sys.modules['{package}'] = None; import loadtest.__main__ as it; sys.exit(it.main([]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"loadtest: {package} missing: `make install-dev`")
+    assert done.stderr.count("\n") == 1
+
+
 def test_an_absent_server_is_one_line_and_2(photo_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["closed", "--url", "http://127.0.0.1:1", "--image", str(photo_file)]) == 2
     assert "is the server running?" in capsys.readouterr().err

@@ -70,11 +70,12 @@ async def ramp(words: argparse.Namespace, scene: Scene) -> Found:
 
 
 async def soak(words: argparse.Namespace, scene: Scene) -> Found:
+    """Mixed, it brings its own photos, and there is no floor, which would have no faults to show."""
     photos = None
     if words.mixed:
         from loadtest.mixture import mixed_photos
 
-        photos, words.floor = mixed_photos(), "none"  # the floor has no faults to show
+        photos, words.floor = mixed_photos(), "none"
     return await _with_server(
         words,
         scene,
@@ -84,6 +85,7 @@ async def soak(words: argparse.Namespace, scene: Scene) -> Found:
 
 
 async def streams(words: argparse.Namespace, scene: Scene) -> Found:
+    """Raises CannotRun where no gRPC server is named, or the protocol does not know the policy."""
     if not words.grpc:
         raise CannotRun("streams go over gRPC: give --grpc HOST:PORT")
     cast = Cast(words.streams, words.fps or None, words.policy)
@@ -94,6 +96,7 @@ async def streams(words: argparse.Namespace, scene: Scene) -> Found:
 
 
 async def accuracy(words: argparse.Namespace, scene: Scene) -> Found:
+    """The first images of the set are those of the probe and of the floor."""
     from loadtest.accuracy import read_set, run_accuracy
 
     labelled = replace(
@@ -107,6 +110,7 @@ async def accuracy(words: argparse.Namespace, scene: Scene) -> Found:
 
 
 async def compare(words: argparse.Namespace, scene: Scene) -> Found:
+    """Without a floor: each server is what the other is measured by."""
     credentials = read_credentials(words)
     targets = [
         parse_target(address, timeout=words.timeout, credentials=credentials)
@@ -130,6 +134,7 @@ async def compare(words: argparse.Namespace, scene: Scene) -> Found:
 
 
 async def stages(words: argparse.Namespace, scene: Scene) -> Found:
+    """In fp32, which the promises are about; raises CannotRun where the model is not there."""
     from loadtest.stages import run_stages
 
     folders = sorted(card.parent for card in words.models.glob("*/card.json"))

@@ -5,13 +5,13 @@ The tests run against it, and so does whoever wants to know what the load test i
 listens; 0 means a free one.
 """
 
+import argparse
 import asyncio
 import json
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, MutableSequence
+from collections.abc import AsyncIterator, Callable, Iterator, MutableSequence, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -40,15 +40,6 @@ GOOD_JSON = json.dumps(
         "model": "fake",
         "version": "1",
         "backend": {"runtime": "onnx", "precision": "fp32"},
-    }
-).encode()
-GOOD_OIP_JSON = json.dumps(
-    {
-        "model_name": "fake",
-        "model_version": "1",
-        "outputs": [
-            {"name": name, "data": []} for name in ("image_size", "boxes", "scores", "labels", "rles")
-        ],
     }
 ).encode()
 GOOD_REPLY = oip.ModelInferResponse(
@@ -199,6 +190,15 @@ def _write_response(reply: Reply) -> bytes:
     return head.encode() + reply.body
 
 
+def read_ports(words: Sequence[str] | None = None) -> tuple[int, int]:
+    """HTTP's and gRPC's, of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m loadtest.fake", description=__doc__)
+    parser.add_argument("http_port", type=int, nargs="?", default=0, help="(default: a free one)")
+    parser.add_argument("grpc_port", type=int, nargs="?", default=0, help="(default: a free one)")
+    asked = parser.parse_args(words)
+    return asked.http_port, asked.grpc_port
+
+
 async def _serve_forever(http_port: int, grpc_port: int) -> None:
     last = (deque[bytes](maxlen=1), deque[bytes](maxlen=1))  # a load is more than a memory holds
     server = FakeServer(port=http_port, grpc_port=grpc_port, heads=last[0], bodies=last[1])
@@ -206,4 +206,4 @@ async def _serve_forever(http_port: int, grpc_port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve_forever(*map(int, sys.argv[1:3])))
+    asyncio.run(_serve_forever(*read_ports()))

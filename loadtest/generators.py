@@ -4,6 +4,7 @@ CPU milliseconds per request over one connection, for the clients of this load t
 place, against a server that computes nothing, in a process of its own.
 """
 
+import argparse
 import contextlib
 import subprocess
 import sys
@@ -125,4 +126,5 @@ async def _opened(client: Client) -> AsyncIterator[Send]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m loadtest.generators", description=__doc__).parse_args()
     uvloop.run(main())

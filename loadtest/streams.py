@@ -41,7 +41,7 @@ async def run_streams(session: Session, cast: Cast, *, seconds: float) -> Outcom
 class CameraLoop:
     """Drives cameras; every window is a stream of its own, and the figures are those of all that counted."""
 
-    def __init__(self, target: Target, photos: Sequence[Photo], cast: Cast, count: int) -> None:
+    def __init__(self, target: Target, photos: Sequence[Photo], *, cast: Cast, count: int) -> None:
         self.figures: tuple[StreamFigures, ...] = ()
         self._recorder: Recorder | None = None
         self._target = target
@@ -78,7 +78,7 @@ def sum_up_cameras(figures: Sequence[StreamFigures]) -> Cameras:
 
 
 async def _measure_cameras(session: Session, cast: Cast, count: int, *, seconds: float) -> Row:
-    loop = CameraLoop(session.setup.target, session.setup.photos, cast, count)
+    loop = CameraLoop(session.setup.target, session.setup.photos, cast=cast, count=count)
     rate = "full speed" if cast.fps is None else f"{cast.fps:.3g}/s"
     load = Load(f"{count} x {rate}", clients=count, offered=cast.fps and cast.fps * count)
     row = await session.measure(load, loop, seconds=seconds, sliced=True)

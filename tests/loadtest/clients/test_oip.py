@@ -1,6 +1,7 @@
 """The Open Inference Protocol, by itself and against the service."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from loadtest.clients import OK, Photo, open_client
 from loadtest.clients.oip import pack_document, pack_message, read_document, to_parameters
 from loadtest.errors import CannotRun
-from loadtest.fake import GOOD_OIP_JSON, FakeServer, Reply
+from loadtest.fake import FakeServer, Reply
 from loadtest.probe import probe
 from loadtest.results import read_detections
 from loadtest.serving import Serving, serving
@@ -23,6 +24,15 @@ from tests.service.conftest import WriteToy, toy_files, write_toy
 
 __all__ = ["toy_files", "write_toy"]  # fixtures
 
+REPLY = json.dumps(
+    {
+        "model_name": "fake",
+        "model_version": "1",
+        "outputs": [
+            {"name": name, "data": []} for name in ("image_size", "boxes", "scores", "labels", "rles")
+        ],
+    }
+).encode()
 FORMS: tuple[Form, ...] = (("native", "rest"), ("native", "grpc"), ("oip", "rest"), ("oip", "grpc"))
 ASK = Ask("m", Options(score_threshold=0.25, max_instances=7, classes=("person", "cat"), masks="none"))
 
@@ -55,7 +65,7 @@ def test_a_body_that_is_no_reply_is_named(body: bytes) -> None:
 
 
 async def test_a_server_of_that_protocol_is_known_by_its_boxes(fake: FakeServer, photo: Photo) -> None:
-    fake.script = lambda _: Reply(body=GOOD_OIP_JSON)
+    fake.script = lambda _: Reply(body=REPLY)
     rest = Target("rest", "127.0.0.1", fake.port, Ask("fake"), protocol="oip")
     grpc = Target("grpc", "127.0.0.1", fake.grpc_port, Ask("fake"), protocol="oip")
     found = await probe(rest, [photo])

@@ -40,7 +40,7 @@ proto: install-dev  ## write service/rpc/generated anew from proto/
 	$(BIN)/python proto/generate.py
 
 .PHONY: test
-test: install-dev  ## run all tests
+test: install-dev  ## run the tests; those left out, minutes each: make test ARGS="-m every_backbone"
 	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: fuzz

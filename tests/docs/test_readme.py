@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,13 @@ def test_python_blocks_run(server: RunningServer, folder: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert "person" in done.stdout
+
+
+def test_extras_that_are_named_are_there_to_install() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    _, _, section = (ROOT / "README.md").read_text().partition("### Extras\n")
+    named = re.findall(r"`(\w+)`", section.partition("\n## ")[0])
+    assert set(named) == {"client", "mqtt", "otel"} <= set(extras)
 
 
 def test_every_relative_link_leads_somewhere() -> None:

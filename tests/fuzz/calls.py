@@ -67,9 +67,6 @@ def segment(draw: st.DrawFn) -> Message:
     return pb.SegmentRequest(image=draw(images), options=draw(options()))
 
 
-sides = st.integers(0, 9) | st.integers(0, 2**31 - 1)
-
-
 @st.composite
 def frame(draw: st.DrawFn) -> Message:
     made: Any = pb.Frame(frame_id=draw(st.integers(-(2**63), 2**63 - 1)))

@@ -34,9 +34,6 @@ GOOD = tuple(
 )
 
 
-SIZED = tuple(data for data in GOOD if data.startswith((b"\x89PNG", b"BM")))
-
-
 @st.composite
 def broken(draw: st.DrawFn) -> bytes:
     """A good image with some bytes changed, cut out, put in or repeated."""

@@ -60,8 +60,8 @@ class Painted:
         self.backend.run(pixels, crowded=crowded)
         return self.heads
 
-    def describe(self) -> BackendInfo:
-        return self.backend.describe()
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
+        return self.backend.describe(crowded=crowded)
 
     def close(self) -> None:
         self.backend.close()

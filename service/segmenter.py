@@ -98,7 +98,7 @@ class Segmenter:
             instances=described,
             model=self.card.name,
             version=self.card.version,
-            backend=self.backend.describe(),
+            backend=self.backend.describe(crowded=crowded),
             timings=watch.timings(),
         )
 

@@ -186,7 +186,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """What computes: `asked` and `in_effect` name ONNX Runtime providers or TFLite delegates."""
+    """What computes: `asked` and `in_effect` name ONNX Runtime providers or TFLite delegates.
+
+    In effect is what takes part, best first, the CPU too where something is left to it; threads: of an
+    inference, at most (one of TFLite's does with fewer where another has those meant for who is alone).
+    """
 
     runtime: str
     runtime_version: str

@@ -62,7 +62,7 @@ class FakeBackend:
             for name, count in HEADS.items()
         }
 
-    def describe(self) -> BackendInfo:
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
         return BackendInfo("fake", "1.0", "fp32", 1, ("CPU",), ("CPU",))
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ class NetworkBackend:
         heads = self.network(torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device))
         return {name: head.cpu().numpy() for name, head in heads.items()}
 
-    def describe(self) -> BackendInfo:
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
         device = str(self.device)
         return BackendInfo("torch", torch.__version__, "fp32", torch.get_num_threads(), (device,), (device,))
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from service.backends.base import Backend, BackendChoice
 from service.backends.batches import BatchingBackend
-from service.backends.onnx import import_onnxruntime, open_onnx
+from service.backends.onnx import find_devices, import_onnxruntime, open_onnx
 from service.backends.tflite import import_tflite, open_tflite
 from service.card import ArtifactFile, Card, Runtime, read_artifact
 from service.errors import BackendUnavailable, InvalidCard
@@ -29,6 +30,7 @@ _OPENERS: Mapping[Runtime, _Open] = {"onnx": open_onnx, "tflite": open_tflite}
 _GAINING = frozenset(  # providers of devices to which a batch is cheaper than its pictures one by one
     f"{name}ExecutionProvider" for name in ("CUDA", "Tensorrt", "NvTensorRTRTX", "MIGraphX", "ROCM", "Dml")
 )
+_ON_CPU = frozenset({"CPU", "CPUExecutionProvider"})
 _PREFERENCE: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 _SLOW_AT_INT8 = frozenset({"tflite_runtime.interpreter"})  # 172 ms a frame where ai-edge-litert takes 8
 ALLOWED_LOSS = 0.009  # of AP against fp32: what INT8 costs at most in the paper's table 2
@@ -41,9 +43,12 @@ def open_backend(folder: Path, card: Card, choice: BackendChoice) -> Backend:
     is not the one the card describes.
     """
     file = choose_file(card, choice)
-    backend = _OPENERS[file.runtime](
-        read_artifact(folder, file), card, precision=file.precision, choice=choice
-    )
+    backend = _open_file(folder, card, file, choice)
+    if _ON_CPU.issuperset(backend.describe().in_effect):  # whatever was asked for
+        fastest = choose_file(card, replace(choice, runtime=file.runtime, providers=(), delegates=()))
+        if fastest != file:
+            backend.close()
+            backend = _open_file(folder, card, fastest, choice)
     _check_heads(backend, card)
     if choice.batch == 1 or not _GAINING.intersection(backend.describe().in_effect[:1]):
         return backend
@@ -66,7 +71,8 @@ def choose_file(card: Card, choice: BackendChoice) -> ArtifactFile:
         except BackendUnavailable as error:
             reasons.append(str(error))
         else:
-            if choice.precision != "auto" or _is_elsewhere(choice) or module.__name__ in _SLOW_AT_INT8:
+            elsewhere = choice.delegates or (file.runtime == "onnx" and find_devices(module, choice))
+            if choice.precision != "auto" or elsewhere or module.__name__ in _SLOW_AT_INT8:
                 return file
             return _find_fastest(card, [each for each in fitting if each.runtime == file.runtime])
     if reasons:
@@ -78,13 +84,13 @@ def choose_file(card: Card, choice: BackendChoice) -> ArtifactFile:
     )
 
 
+def _open_file(folder: Path, card: Card, file: ArtifactFile, choice: BackendChoice) -> Backend:
+    model = read_artifact(folder, file)
+    return _OPENERS[file.runtime](model, card, precision=file.precision, choice=choice)
+
+
 def _rank(file: ArtifactFile) -> int:
     return _PREFERENCE.index(file.precision)
-
-
-def _is_elsewhere(choice: BackendChoice) -> bool:
-    """The figures of the card are a CPU's: they say nothing about another device."""
-    return bool(choice.providers or choice.delegates)
 
 
 def _find_fastest(card: Card, files: Sequence[ArtifactFile]) -> ArtifactFile:

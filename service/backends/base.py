@@ -26,6 +26,7 @@ class BackendChoice:
     slots: inferences side by side; threads: of one inference while the slots are full.
     threads_alone: of one inference while there is room for more threads; None: no more than `threads`.
     batch: pictures that a GPU computes together, at most; batch_wait_ms: how long the first waits for others.
+    Raises InvalidSetting where these contradict each other, or options are malformed.
     """
 
     runtime: RuntimeChoice = "auto"
@@ -46,6 +47,8 @@ class BackendChoice:
             raise InvalidSetting("providers are ONNX Runtime's: ask for none, or for the runtime onnx")
         if self.delegates and self.runtime == "onnx":
             raise InvalidSetting("delegates are TFLite's: ask for none, or for the runtime tflite")
+        for text in self.providers + self.delegates:
+            split_options(text)
 
     @property
     def widest(self) -> int:
@@ -63,8 +66,8 @@ class Backend(Protocol):
         """
         ...
 
-    def describe(self) -> BackendInfo:
-        """What computes, as asked for and as it is in effect."""
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
+        """What computes such a run, as asked for and as it is in effect."""
         ...
 
     def close(self) -> None:
@@ -80,7 +83,7 @@ def split_options(text: str) -> tuple[str, dict[str, str]]:
     """
     name, *pairs = text.split(";")
     options = dict(pair.partition("=")[::2] for pair in pairs)
-    if not name or "" in options:
+    if not name or "" in options or not all("=" in pair for pair in pairs):
         raise InvalidSetting(f"{text!r} is not of the form NAME;OPTION=VALUE;OPTION=VALUE")
     return name, options
 

@@ -42,8 +42,8 @@ class BatchingBackend:
             self._compute(batch)
         return {name: head[index : index + 1] for name, head in batch.heads.result().items()}
 
-    def describe(self) -> BackendInfo:
-        return self._backend.describe()
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
+        return self._backend.describe(crowded=crowded)
 
     def close(self) -> None:
         self._backend.close()

@@ -9,6 +9,8 @@ model. Sharing what can be, through a file in ONNX Runtime's own format, would s
 """
 
 import importlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,11 +38,14 @@ def import_onnxruntime() -> Any:
 class OnnxBackend:
     """Sessions for a full house and for a few, possibly one; the graph's batch may be free or 1."""
 
-    def __init__(self, narrow: Any, wide: Any, *, outputs: tuple[str, ...], info: BackendInfo) -> None:
+    def __init__(
+        self, narrow: Any, wide: Any, *, outputs: tuple[str, ...], info: BackendInfo, threads_alone: int
+    ) -> None:
         self._narrow = narrow
         self._wide = wide
         self._outputs = outputs
         self._info = info
+        self._info_alone = info if wide is narrow else replace(info, threads=threads_alone)
         graph_input = narrow.get_inputs()[0]
         self._input: str = graph_input.name
         self._one_by_one = graph_input.shape[0] == 1
@@ -52,8 +57,8 @@ class OnnxBackend:
         heads = [self._compute(session, pixels[index : index + 1]) for index in range(len(pixels))]
         return {name: np.concatenate([each[name] for each in heads]) for name in self._outputs}
 
-    def describe(self) -> BackendInfo:
-        return self._info
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
+        return self._info if crowded else self._info_alone
 
     def close(self) -> None:
         self._narrow = self._wide = None
@@ -75,9 +80,9 @@ def open_onnx(model: bytes, card: Card, *, precision: Precision, choice: Backend
     runtime = import_onnxruntime()
     asked = _resolve_providers(choice, runtime.get_available_providers())
     session = _create_session(runtime, model, asked, choice, threads=choice.threads, sharers=choice.slots)
-    in_effect = tuple(session.get_providers())
+    in_effect = _find_in_effect(session)
     if choice.fallback == "strict":
-        _refuse_loss(asked, in_effect)
+        _refuse_loss(asked, session.get_providers(), in_effect)
     check_graph(
         card,
         inputs=[(each.type.removeprefix("tensor(").rstrip(")"), each.shape) for each in session.get_inputs()],
@@ -97,7 +102,7 @@ def open_onnx(model: bytes, card: Card, *, precision: Precision, choice: Backend
     if spread:
         sharers = count_few(choice.slots)
         wide = _create_session(runtime, model, {}, choice, threads=choice.widest, sharers=sharers)
-    return OnnxBackend(session, wide, outputs=tuple(card.outputs), info=info)
+    return OnnxBackend(session, wide, outputs=tuple(card.outputs), info=info, threads_alone=choice.widest)
 
 
 def _resolve_providers(choice: BackendChoice, available: list[str]) -> Providers:
@@ -115,13 +120,35 @@ def _resolve_providers(choice: BackendChoice, available: list[str]) -> Providers
     return asked
 
 
-def _refuse_loss(asked: Providers, in_effect: tuple[str, ...]) -> None:
-    """Raises BackendUnavailable when a provider that was asked for does not compute."""
-    if lost := [name for name in asked if name not in in_effect]:
+def _find_in_effect(session: Any) -> tuple[str, ...]:
+    """The providers that compute something, best first; before ONNX Runtime 1.24 all that it has started."""
+    started = tuple(session.get_providers())
+    tell = getattr(session, "get_provider_graph_assignment_info", None)
+    busy = {part.ep_name for part in tell()} if tell else set()
+    return tuple(name for name in started if name in busy) or started
+
+
+def _refuse_loss(asked: Providers, started: Sequence[str], in_effect: tuple[str, ...]) -> None:
+    """Raises BackendUnavailable when a provider that was asked for does not start, or leaves all to others.
+
+    What a better one leaves nothing to is not lost.
+    """
+    if lost := [name for name in asked if name not in started]:
         raise BackendUnavailable(
             f"ONNX Runtime could not start {', '.join(lost)}, in effect are {', '.join(in_effect)}: "
             "check its drivers and libraries, or allow the fallback with `prefer`"
         )
+    if idle := [name for name in started[: started.index(in_effect[0])] if name in asked]:
+        raise BackendUnavailable(
+            f"{', '.join(idle)} can compute nothing of this model, in effect are {', '.join(in_effect)}: "
+            "do not ask for it, or allow the fallback with `prefer`"
+        )
+
+
+def find_devices(runtime: Any, choice: BackendChoice) -> set[str]:
+    """The providers asked for that this build of the runtime has, other than the CPU, by short name."""
+    asked = {_shorten(split_options(text)[0]) for text in choice.providers}
+    return asked.intersection(map(_shorten, runtime.get_available_providers())) - {_shorten(_CPU)}
 
 
 def _shorten(provider: str) -> str:
@@ -138,6 +165,7 @@ def _create_session(
     settings.intra_op_num_threads = threads
     settings.add_session_config_entry("session.intra_op.allow_spinning", "1" if sharers == 1 else "0")
     settings.add_session_config_entry("session.force_spinning_stop", "1")
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     settings.inter_op_num_threads = 1
     settings.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
     settings.log_severity_level = 3  # `describe` tells what the warnings below would

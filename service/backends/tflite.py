@@ -5,20 +5,23 @@ One more, of many threads, is for an inference that has room. XNNPACK packs the 
 """
 
 import importlib
-import importlib.metadata
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from service.backends.base import BackendChoice, check_graph, split_options
+from service.backends.base import BackendChoice, check_graph
+from service.backends.delegates import count_left, find_idle, load_delegate
 from service.card import Card
 from service.errors import BackendUnavailable, InvalidCard
 from service.types import BackendInfo, Floats, Heads, Pixels, Precision
 
 _PACKAGES = ("ai_edge_litert", "tflite_runtime")  # Google's successor first
+_CPU = ("CPU",)
 
 
 def import_tflite() -> Any:
@@ -63,9 +66,11 @@ class TfliteBackend:
         *,
         outputs: tuple[str, ...],
         info: BackendInfo,
+        threads_alone: int,
     ) -> None:
         self._outputs = outputs
         self._info = info
+        self._info_alone = replace(info, threads=threads_alone if wide else info.threads)
         self._count = len(narrow), len(wide)
         self._narrow, self._wide = _queue_up(narrow), _queue_up(wide)
 
@@ -77,8 +82,8 @@ class TfliteBackend:
             idle.put(interpreter)
         return {name: _stack([each[name] for each in heads]) for name in self._outputs}
 
-    def describe(self) -> BackendInfo:
-        return self._info
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
+        return self._info if crowded else self._info_alone
 
     def close(self) -> None:
         for idle, count in zip((self._narrow, self._wide), self._count, strict=True):
@@ -96,14 +101,14 @@ class TfliteBackend:
 def open_tflite(model: bytes, card: Card, *, precision: Precision, choice: BackendChoice) -> TfliteBackend:
     """The interpreters over the model's bytes.
 
-    Raises BackendUnavailable when a delegate cannot be loaded and the choice is strict, InvalidCard when the
-    bytes are not the graph that the card describes.
+    Raises BackendUnavailable when a delegate cannot be loaded, or takes no operator, and the choice is
+    strict, InvalidCard when the bytes are not the graph that the card describes.
     """
     runtime = import_tflite()
     natives, in_effect = _create_natives(runtime, model, choice, choice.delegates)
     narrow = [Interpreter(native) for native in natives]
     wide = []
-    if not in_effect and choice.widest > choice.threads:  # a delegate has no use for our threads
+    if in_effect == _CPU and choice.widest > choice.threads:  # a delegate has no use for our threads
         wide = [Interpreter(_create_native(runtime, model, threads=choice.widest))]
     first = narrow[0]
     check_graph(
@@ -118,20 +123,19 @@ def open_tflite(model: bytes, card: Card, *, precision: Precision, choice: Backe
         precision=precision,
         threads=choice.threads,
         asked=choice.delegates,
-        in_effect=in_effect or ("CPU",),
+        in_effect=in_effect,
     )
-    return TfliteBackend(narrow, wide, outputs=tuple(card.outputs), info=info)
+    return TfliteBackend(narrow, wide, outputs=tuple(card.outputs), info=info, threads_alone=choice.widest)
 
 
 def _create_natives(
     runtime: Any, model: bytes, choice: BackendChoice, delegates: tuple[str, ...]
 ) -> tuple[list[Any], tuple[str, ...]]:
-    """An interpreter per slot, and the delegates in effect: all of them, or none."""
+    """An interpreter per slot, and what computes: the delegates that do, and the CPU what they leave."""
+    create = partial(_create_native, runtime, model, threads=choice.threads)
     try:
-        return [
-            _create_native(runtime, model, threads=choice.threads, delegates=delegates)
-            for _ in range(choice.slots)
-        ], delegates
+        natives = [create(delegates) for _ in range(choice.slots)]
+        idle = find_idle(delegates, natives[0], create) if delegates else ()
     except (OSError, RuntimeError, ValueError) as error:
         if not delegates:
             raise InvalidCard(f"{runtime.__name__} cannot load the model: {error}") from error
@@ -141,13 +145,21 @@ def _create_natives(
                 "library and device, or allow the fallback with `prefer`"
             ) from error
         return _create_natives(runtime, model, choice, ())
+    if not idle:
+        return natives, delegates + (_CPU if not delegates or count_left(natives[0]) else ())
+    if choice.fallback == "strict":
+        raise BackendUnavailable(
+            f"the TFLite delegates {', '.join(idle)} take none of the model's operators: take a file that "
+            "they can compute, do not ask for them, or allow the fallback with `prefer`"
+        )
+    return _create_natives(runtime, model, choice, tuple(each for each in delegates if each not in idle))
 
 
-def _create_native(runtime: Any, model: bytes, *, threads: int, delegates: tuple[str, ...] = ()) -> Any:
+def _create_native(runtime: Any, model: bytes, delegates: tuple[str, ...] = (), *, threads: int) -> Any:
     return runtime.Interpreter(
         model_content=model,
         num_threads=threads,
-        experimental_delegates=[runtime.load_delegate(*split_options(text)) for text in delegates],
+        experimental_delegates=[load_delegate(runtime, text) for text in delegates],
     )
 
 

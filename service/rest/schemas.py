@@ -68,9 +68,12 @@ class BackendInEffect(Schema):
     runtime: str = Field(examples=["onnxruntime"])
     runtime_version: str = Field(examples=["1.31.1"])
     precision: Literal["fp32", "fp16", "int8"]
-    threads: int = Field(description="Threads of one inference.", examples=[1])
+    threads: int = Field(description="Threads of this inference, at most.", examples=[1])
     asked: list[str] = Field(examples=[["CPUExecutionProvider"]])
-    in_effect: list[str] = Field(examples=[["CPUExecutionProvider"]])
+    in_effect: list[str] = Field(
+        description="What computes, best first: the CPU too where something is left to it.",
+        examples=[["CPUExecutionProvider"]],
+    )
 
 
 class StageTimings(Schema):

@@ -88,7 +88,7 @@ class SceneModel:
         timings = Timings(decode=2.1, prepare=0.4, infer=14.2, postprocess=0.6, masks=1.1)
         return Segmentation(size, instances, self.card.name, self.card.version, self.describe(), timings)
 
-    def describe(self) -> BackendInfo:
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
         return BackendInfo(
             "onnxruntime", "1.31.1", "fp32", 1, ("CPUExecutionProvider",), ("CPUExecutionProvider",)
         )

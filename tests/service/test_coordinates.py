@@ -42,7 +42,7 @@ class PaintedBackend:
         assert pixels.shape == (1, 64, 96, 3)
         return self.heads
 
-    def describe(self) -> BackendInfo:
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
         return INFO
 
     def close(self) -> None: ...

@@ -27,7 +27,7 @@ class SlowBackend:
         time.sleep(0.01 if len(self.frames) % 3 == 0 else 0.002)
         return {}
 
-    def describe(self) -> BackendInfo:
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
         raise NotImplementedError
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ class Counting:
             raise MemoryError("out of the device's memory")
         return {"head": pixels[:, :1, :1, :1].astype(np.float32)}
 
-    def describe(self) -> BackendInfo:
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
         return BackendInfo("fake", "1", "fp32", 1, (), ("CUDAExecutionProvider",))
 
     def close(self) -> None:

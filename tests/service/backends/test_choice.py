@@ -70,6 +70,32 @@ def test_a_free_precision_is_the_fastest_that_is_good_enough(
     assert choose_file(known, BackendChoice(runtime="tflite", delegates=("a.so",))).path == "fp32.tflite"
 
 
+@pytest.mark.parametrize(
+    ("choice", "path"),
+    [
+        pytest.param(BackendChoice(providers=("cpu",)), "int8.onnx", id="the CPU itself"),
+        pytest.param(BackendChoice(providers=("quantum", "cpu")), "int8.onnx", id="what is not there"),
+        pytest.param(BackendChoice(providers=("azure",)), "fp32.onnx", id="another device"),
+    ],
+)
+def test_what_is_asked_for_decides_a_free_precision_only_where_it_is_no_cpu(
+    card: Card, choice: BackendChoice, path: str
+) -> None:
+    full, *others = card.files
+    quick = full.model_copy(update={"path": "int8.onnx", "precision": "int8"})
+    both = card.model_copy(update={"files": (full, quick, *others)})
+    known = judged(both, {"fp32.onnx": (0.3, 20), "int8.onnx": (0.3, 8)})
+    assert choose_file(known, choice).path == path
+
+
+def test_where_a_delegate_is_missing_the_cpu_gets_what_suits_it(toy_folder: Path, card: Card) -> None:
+    known = judged(card, {"fp32.tflite": (0.3, 20), "int8.tflite": (0.3, 8)})
+    info = open_backend(
+        toy_folder, known, BackendChoice(delegates=("libmissing.so",), fallback="prefer")
+    ).describe()
+    assert (info.precision, info.asked, info.in_effect) == ("int8", ("libmissing.so",), ("CPU",))
+
+
 def test_a_free_precision_leaves_the_runtime_alone(card: Card) -> None:
     known = judged(card, {"fp32.onnx": (0.3, 20), "fp32.tflite": (0.3, 20), "int8.tflite": (0.3, 8)})
     assert choose_file(known, BackendChoice()).path == "fp32.onnx"
@@ -163,17 +189,19 @@ def test_a_graph_that_takes_something_else_is_refused(card: Card, inputs: Any) -
         ("cuda", "cuda", {}),
         ("a.so;device=usb;threads=2", "a.so", {"device": "usb", "threads": "2"}),
         ("a.so;url=x=y", "a.so", {"url": "x=y"}),
-        ("a.so;flag", "a.so", {"flag": ""}),
+        ("a.so;flag=", "a.so", {"flag": ""}),
     ],
 )
 def test_options_are_split_from_the_name(text: str, name: str, options: Mapping[str, str]) -> None:
     assert split_options(text) == (name, options)
 
 
-@pytest.mark.parametrize("text", ["", ";device=usb", "a.so;", "a.so;=usb"])
+@pytest.mark.parametrize("text", ["", ";device=usb", "a.so;", "a.so;=usb", "cpu;flag"])
 def test_malformed_options_are_refused(text: str) -> None:
     with pytest.raises(InvalidSetting, match="NAME;OPTION=VALUE"):
         split_options(text)
+    with pytest.raises(InvalidSetting, match="NAME;OPTION=VALUE"):
+        BackendChoice(providers=(text,))
 
 
 @pytest.mark.parametrize(

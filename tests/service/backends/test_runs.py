@@ -162,14 +162,15 @@ def read_name(heads: Heads) -> str:
 
 def test_a_crowd_runs_in_the_narrow_session_and_who_has_room_in_the_wide_one() -> None:
     narrow, wide = Named("n"), Named("w")
-    backend = OnnxBackend(narrow, wide, outputs=("head",), info=INFO)
+    backend = OnnxBackend(narrow, wide, outputs=("head",), info=INFO, threads_alone=2)
     assert read_name(backend.run(draw(1))) == "w"
     assert read_name(backend.run(draw(1), crowded=True)) == "n"
+    assert (backend.describe().threads, backend.describe(crowded=True).threads) == (2, 1)
 
 
 def test_who_finds_the_wide_interpreter_taken_does_with_a_narrow_one() -> None:
     wide: Any = Named("w")
-    backend = TfliteBackend([cast("Any", Named("n"))], [wide], outputs=("head",), info=INFO)
+    backend = TfliteBackend([cast("Any", Named("n"))], [wide], outputs=("head",), info=INFO, threads_alone=2)
     seen = []
     run = wide.run
 
@@ -182,6 +183,15 @@ def test_who_finds_the_wide_interpreter_taken_does_with_a_narrow_one() -> None:
     assert seen == ["n"]
     assert read_name(backend.run(draw(1), crowded=True)) == "n"
     backend.close()
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "tflite"])
+@pytest.mark.parametrize(("threads_alone", "threads"), [(3, (3, 2)), (None, (2, 2)), (1, (2, 2))])
+def test_the_threads_told_are_those_that_compute(
+    toy_folder: Path, runtime: Any, threads_alone: int | None, threads: tuple[int, int]
+) -> None:
+    backend = open_toy(toy_folder, BackendChoice(runtime=runtime, threads=2, threads_alone=threads_alone))
+    assert (backend.describe().threads, backend.describe(crowded=True).threads) == threads
 
 
 def test_closing_waits_for_nothing_when_nothing_runs(backend: Backend) -> None:
@@ -214,6 +224,16 @@ def test_preferring_a_missing_provider_falls_back_and_tells(toy_folder: Path) ->
     info = backend.describe()
     assert (info.asked, info.in_effect) == (("quantum",), ("CPUExecutionProvider",))
     np.testing.assert_allclose(backend.run(draw(1))["heatmap"], cell_means(draw(1))[..., :2], atol=1e-5)
+
+
+def test_a_provider_that_computes_nothing_is_refused_or_left_out(toy_folder: Path) -> None:
+    """Of the one for Azure, which comes with every package, no model makes use."""
+    with pytest.raises(BackendUnavailable, match="AzureExecutionProvider can compute nothing of this model"):
+        open_toy(toy_folder, BackendChoice(providers=("azure", "cpu")))
+    info = open_toy(toy_folder, BackendChoice(providers=("azure",), fallback="prefer")).describe()
+    assert (info.asked, info.in_effect) == (("AzureExecutionProvider",), ("CPUExecutionProvider",))
+    info = open_toy(toy_folder, BackendChoice(providers=("cpu", "azure"))).describe()
+    assert info.in_effect == ("CPUExecutionProvider",)
 
 
 class BrokenProvider:
@@ -258,6 +278,9 @@ class GpuSession:
 
     def get_providers(self) -> list[str]:
         return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    def get_provider_graph_assignment_info(self) -> list[Any]:
+        return [SimpleNamespace(ep_name=name) for name in self.get_providers()]
 
     def run(self, outputs: Any, inputs: dict[str, Pixels]) -> Any:
         self.seen.append(len(inputs["pixels"]))
@@ -309,16 +332,6 @@ def test_where_litert_is_missing_tflite_runtime_computes(
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", module)
     info = open_toy(toy_folder, BackendChoice(runtime="tflite")).describe()
     assert (info.runtime, info.runtime_version) == ("tflite-runtime", "2.14.0")
-
-
-# The runtime's Delegate trips over its own destructor when its library is missing.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_missing_delegate_is_refused_or_reported(toy_folder: Path) -> None:
-    delegates = ("libmissing.so;device=usb",)
-    with pytest.raises(BackendUnavailable, match=r"libmissing\.so.*cannot start"):
-        open_toy(toy_folder, BackendChoice(delegates=delegates))
-    info = open_toy(toy_folder, BackendChoice(delegates=delegates, fallback="prefer")).describe()
-    assert (info.asked, info.in_effect) == (delegates, ("CPU",))
 
 
 def test_a_file_that_is_cut_while_it_serves_changes_nothing(toy_folder: Path, tmp_path: Path) -> None:

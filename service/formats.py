@@ -5,7 +5,7 @@ TIFF is left out on purpose: its tiles may be larger than the picture, so its he
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import repeat
 
 from service.errors import InvalidImage
@@ -19,6 +19,7 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_SCANS = 40  # a progressive file has about ten
 _JPEG_END = b"\xff\xd9"
 _JPEG_MARKS = re.compile(rb"\xff[\xd9\xda]")  # end or scan; in compressed data a zero follows each 255
+_PNG_START = b"\x89PNG"
 _PNG_CHUNKS = 100_000  # 4 KB each at the default limit of bytes
 
 
@@ -42,6 +43,25 @@ def read_size(data: bytes) -> Size:
 def is_jpeg(data: bytes) -> bool:
     """Whether an image whose size could be read is a JPEG."""
     return data.startswith(_JPEG_START)
+
+
+def is_png(data: bytes) -> bool:
+    """Whether an image whose size could be read is a PNG."""
+    return data.startswith(_PNG_START)
+
+
+def strip_png(data: bytes) -> bytes:
+    """A PNG whose size could be read, without texts, profiles, more frames, and what should be there once.
+
+    libpng prints a line on stderr for each such chunk that it finds fault with, and there may be thousands.
+    """
+    kept, seen = [memoryview(data)[:8]], set()
+    for kind, chunk in _walk_png(data):
+        needed = kind == b"eXIf" or kind[:1].isupper()  # so begin those that a decoder has to understand
+        if kind == b"IDAT" or (needed and kind not in seen):
+            kept.append(chunk)
+            seen.add(kind)
+    return b"".join(kept)
 
 
 def _measure(data: bytes, measure: Callable[[bytes], Size]) -> Size:
@@ -84,14 +104,23 @@ def _check_scans(data: bytes, at: int) -> None:
 
 def _measure_png(data: bytes) -> Size:
     width, height = struct.unpack_from(">II", data, 16)
-    at = 8
+    for _ in _walk_png(data):
+        pass
+    return Size(height, width)
+
+
+def _walk_png(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and bytes of every chunk up to the last, IEND."""
+    view, at = memoryview(data), 8
     for _ in repeat(None, _PNG_CHUNKS):
         length, kind = struct.unpack_from(">I4s", data, at)
-        at += 12 + length
-        if at > len(data):  # OpenCV would allocate whatever length a chunk claims, up to 4 GB
+        end = at + 12 + length
+        if end > len(data):  # OpenCV would allocate whatever length a chunk claims, up to 4 GB
             raise _truncated()
+        yield kind, view[at:end]
         if kind == b"IEND":
-            return Size(height, width)
+            return
+        at = end
     raise InvalidImage("the PNG has too many chunks")
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from service.errors import ImageTooLarge, InvalidImage
-from service.formats import is_jpeg, read_size
+from service.formats import is_jpeg, is_png, read_size, strip_png
 from service.types import Pixels, Placement, Size
 
 PADDING = 127  # mid grey, what the networks see around an image in training
@@ -21,7 +21,8 @@ _FLAGS = {
 
 # Images are worked on side by side, each on its own core.
 cv2.setNumThreads(1)
-# Whatever a decoder has to say reaches the caller as InvalidImage; OpenCV would print it on stderr as well.
+# Whatever OpenCV has to say reaches the caller as InvalidImage. What libjpeg and libpng have to say of an
+# image that is damaged they print on stderr, a line or two, and cannot be kept from it.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -49,7 +50,7 @@ def decode_image(data: bytes, limits: Limits) -> Pixels:
     """The picture as it is meant to be seen: uint8 [H, W, 3] RGB, EXIF orientation applied.
 
     Grey, palette, CMYK and 16-bit images become 8-bit RGB; alpha is dropped, the colours stay as they are
-    stored; of an animation the first frame is taken.
+    stored; of an animation the first frame is taken, of a PNG the picture for those who show no animations.
 
     Raises InvalidImage, ImageTooLarge.
     """
@@ -124,6 +125,8 @@ def _read_size(data: bytes, limits: Limits) -> Size:
 
 
 def _decode(data: bytes, *, reduction: int) -> Pixels:
+    if is_png(data):
+        data = strip_png(data)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction])
     except cv2.error as error:

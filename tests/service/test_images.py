@@ -139,6 +139,13 @@ def test_of_an_animation_the_first_frame_is_taken(kind: str) -> None:
     assert (decode_image(stream.getvalue(), LIMITS) == [250, 0, 0]).all()
 
 
+def test_a_png_may_have_a_picture_for_those_who_show_no_animations() -> None:
+    still, *frames = (Image.fromarray(draw(20, 30) // divisor) for divisor in (1, 2, 3))
+    stream = io.BytesIO()
+    still.save(stream, "PNG", save_all=True, append_images=frames, default_image=True)
+    assert (decode_image(stream.getvalue(), LIMITS) == draw(20, 30)).all()
+
+
 def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     bomb = one_colour_png(20_000, 20_000)
     assert len(bomb) < 100_000
@@ -174,6 +181,18 @@ def test_a_corrupt_picture_is_refused() -> None:
 
 
 SEEDS = [encode(Image.fromarray(draw(20, 30)), kind) for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF")]
+
+
+@pytest.mark.parametrize("before_the_picture", [True, False])
+@pytest.mark.parametrize("kind", [b"tEXt", b"iCCP", b"gAMA", b"tRNS", b"PLTE", b"eXIf", b"fcTL", b"IDAT"])
+def test_nobody_fills_the_log_with_what_libpng_thinks_of_a_picture(
+    kind: bytes, before_the_picture: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    png = encode(Image.fromarray(draw(8, 8)), "PNG")
+    at = 33 if before_the_picture else len(png) - 12
+    with contextlib.suppress(InvalidImage):
+        assert decode_image(png[:at] + chunk(kind, b"") * 1000 + png[at:], LIMITS).shape == (8, 8, 3)
+    assert len(capfd.readouterr().err.splitlines()) <= 2
 
 
 @settings(max_examples=300, deadline=None)

@@ -16,11 +16,10 @@ from service.segmenter import Segmenter
 from service.shelf import Entries, Entry, Source, open_entries, take_fingerprint
 
 GONE = "its folder is gone; what was loaded from it goes on serving"
-UNLOADED = "it was unloaded"
 
 
 class Catalog:
-    """The models that serve, and of the folders that do not the reason (`failures`, by folder)."""
+    """The models that serve, why other folders do not (`failures`), and the folders that were `unloaded`."""
 
     def __init__(self, entries: Entries, source: Source) -> None:
         """Raises InvalidCard when the default model does not serve."""
@@ -28,6 +27,7 @@ class Catalog:
         self._source = source
         self._default = source.read_default()
         self.failures = {place: entry.reason for place, entry in entries.items() if entry.reason}
+        self.unloaded = tuple(place for place, entry in entries.items() if entry.is_unloaded)
         self._segmenters = _sort(
             [each.segmenter for each in entries.values() if each.segmenter], self._default
         )
@@ -85,7 +85,7 @@ class Catalog:
             kept = {
                 place: replace(self._entries[place], reason=GONE)
                 for place in self._entries
-                if place not in folders
+                if place not in folders and place not in self.unloaded
             }
             return Catalog(entries | kept, self._source)
 
@@ -115,7 +115,7 @@ class Catalog:
         entries = dict(self._entries)
         for place, entry in self._entries.items():
             if _is_of(entry, name, version):
-                entries[place] = replace(entry, segmenter=None, reason=UNLOADED)
+                entries[place] = replace(entry, segmenter=None, reason=None)
         default = self._segmenters[0].card.name
         if not any(_is_of(entry, default, None) for entry in entries.values()):
             raise ModelRefused(f"{name} is the default model, which has to stay")

@@ -43,12 +43,17 @@ class Source:
 class Entry:
     """One place: the model that serves from it, if any, and why its present content does not, if it does not.
 
-    Both are there where new content was refused and the model that had been loaded before goes on.
+    Both are there where new content was refused and the model that had been loaded before goes on, neither
+    where it was unloaded.
     """
 
     fingerprint: Fingerprint
     segmenter: Segmenter | None = None
     reason: str | None = None
+
+    @property
+    def is_unloaded(self) -> bool:
+        return self.segmenter is None and self.reason is None
 
 
 Entries: TypeAlias = Mapping[str, Entry]

@@ -32,8 +32,9 @@ async def watch_models(engine: Engine, every_s: float) -> None:
 
 
 def log_changes(before: Models, after: Models) -> None:
-    """Say what serves now, and what has been refused since."""
-    log.info("models changed", models=[f"{model.card.name} {model.card.version}" for model in after.models()])
+    """Say what serves now, what somebody has unloaded, and what has been refused since."""
+    models = [f"{model.card.name} {model.card.version}" for model in after.models()]
+    log.info("models changed", models=models, unloaded=after.unloaded)
     for folder, reason in after.failures.items():
         if before.failures.get(folder) != reason:
             log.warning("model refused", folder=folder, reason=reason)

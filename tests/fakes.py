@@ -139,9 +139,15 @@ class Gate:
 
 
 class FakeCatalog:
-    def __init__(self, *models: FakeModel, failures: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        *models: FakeModel,
+        failures: Mapping[str, str] = MappingProxyType({}),
+        unloaded: tuple[str, ...] = (),
+    ) -> None:
         self._models = models or (FakeModel(),)
         self.failures = failures
+        self.unloaded = unloaded
 
     def get(self, name: str | None = None, version: str | None = None) -> FakeModel:
         for model in self._models:

@@ -58,7 +58,8 @@ def segmentation_from_json(content: Json) -> Segmentation:
 
 def models_from_json(content: Json) -> ModelList:
     """Every model that answers."""
-    return ModelList(tuple(_model_from_json(model) for model in content["models"]), content["refused"])
+    models = tuple(_model_from_json(model) for model in content["models"])
+    return ModelList(models, content["refused"], tuple(content["unloaded"]))
 
 
 def _model_from_json(content: Json) -> ModelInfo:

@@ -109,7 +109,8 @@ def segmentation_from_proto(message: pb.SegmentResponse) -> Segmentation:
 
 def models_from_proto(message: pb.ListModelsResponse) -> ModelList:
     """Every model that answers."""
-    return ModelList(tuple(_model_from_proto(model) for model in message.models), dict(message.refused))
+    models = tuple(_model_from_proto(model) for model in message.models)
+    return ModelList(models, dict(message.refused), tuple(message.unloaded))
 
 
 def _model_from_proto(message: pb.Model) -> ModelInfo:

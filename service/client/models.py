@@ -30,7 +30,8 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """What answers, the default first; `refused`: folder to why its model does not."""
+    """What answers, the default first; `refused`: folder to why its model does not; `unloaded`: folders."""
 
     models: tuple[ModelInfo, ...]
     refused: Mapping[str, str]
+    unloaded: tuple[str, ...]

@@ -51,7 +51,8 @@ def index_models(catalog: Models, *, ready_only: bool) -> list[Json]:
     serving = [_index(*view.key, state="READY", reason="") for view in list_views(catalog)]
     if ready_only:
         return serving
-    for place, reason in catalog.failures.items():
+    idle = {**catalog.failures, **dict.fromkeys(catalog.unloaded, "unloaded")}
+    for place, reason in idle.items():
         name, _, version = place.partition("/")
         serving += [
             _index(each, version, state="UNAVAILABLE", reason=reason) for each in (name, name + SUFFIX)

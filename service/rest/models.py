@@ -16,9 +16,9 @@ router = APIRouter(tags=["models"])
 
 
 def models_to_json(catalog: Models) -> Json:
-    """What serves, and why others do not."""
+    """What serves, why others do not, and what was unloaded."""
     models = [model_to_json(model) for model in catalog.models()]
-    return {"models": models, "refused": dict(catalog.failures)}
+    return {"models": models, "refused": dict(catalog.failures), "unloaded": list(catalog.unloaded)}
 
 
 @router.get(

@@ -142,6 +142,7 @@ class ModelsAnswer(Schema):
 
     models: list[ModelAnswer]
     refused: dict[str, str] = Field(description="Folder to the reason why its model does not answer.")
+    unloaded: list[str] = Field(description="Folders of models that wait to be loaded again.")
 
 
 class Liveness(Schema):

@@ -62,4 +62,4 @@ class SegmentationService:
         refuse_unknown(request)
         catalog = self._engine.catalog
         models = [model_to_proto(model) for model in catalog.models()]
-        return pb.ListModelsResponse(models=models, refused=dict(catalog.failures))
+        return pb.ListModelsResponse(models=models, refused=dict(catalog.failures), unloaded=catalog.unloaded)

@@ -47,7 +47,8 @@ class RoomyModel(FakeModel):
 @pytest.fixture
 async def engine() -> AsyncIterator[Engine]:
     engine = Engine(Admission(1, 1), Metrics(), timeout_s=30)
-    engine.use(FakeCatalog(RoomyModel(), RoomyModel("other", "2"), failures={"broken": "its hash is wrong"}))
+    failures = {"broken": "its hash is wrong"}
+    engine.use(FakeCatalog(RoomyModel(), RoomyModel("other", "2"), failures=failures, unloaded=("birch",)))
     yield engine
     engine.admission.close()
 

@@ -63,6 +63,7 @@ async def test_models_are_described_alike(
     rest = (await client.get("/v1/models")).json()
     rpc = await stub.ListModels(pb.ListModelsRequest())
     assert dict(rpc.refused) == rest["refused"]
+    assert list(rpc.unloaded) == rest["unloaded"] == ["birch"]
     for message, described in zip(rpc.models, rest["models"], strict=True):
         assert {field.name for field in message.DESCRIPTOR.fields} == set(described)
         for name in ("name", "version", "network", "score_threshold", "max_instances", "parameters"):

@@ -132,11 +132,21 @@ def test_an_unloaded_model_is_gone_until_it_is_loaded_or_changed(add: Any, tmp_p
     without = load(tmp_path).without_model("birch")
     with pytest.raises(ModelNotFound):
         without.get("birch")
-    assert without.failures == {"birch": "it was unloaded"}
+    assert (without.unloaded, without.failures) == (("birch",), {})
     assert without.refreshed() is without
     assert without.with_model("birch").get("birch")
+    assert without.with_model("birch").unloaded == ()
     rewrite(folder / "card.json", "a toy", "another toy")
     assert without.refreshed().get("birch")
+
+
+def test_an_unloaded_model_whose_folder_goes_as_well_is_gone(add: Any, tmp_path: Path) -> None:
+    folders = add("a", "ash"), add("b", "birch")
+    catalog = load(tmp_path, default="ash").without_model("birch")
+    for folder in folders:
+        shutil.rmtree(folder)
+    catalog = catalog.refreshed()
+    assert (list(catalog.failures), catalog.unloaded) == (["a"], ())
 
 
 def test_one_version_is_unloaded_without_the_others(add: Any, tmp_path: Path) -> None:

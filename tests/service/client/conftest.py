@@ -38,7 +38,8 @@ def model() -> FakeModel:
 async def engine(model: FakeModel) -> AsyncIterator[Engine]:
     """One slot and one place in the queue; ready."""
     engine = Engine(Admission(1, 1), Metrics(), timeout_s=10)
-    engine.use(FakeCatalog(model, FakeModel("other", "2"), failures={"broken": "its hash is wrong"}))
+    failures = {"broken": "its hash is wrong"}
+    engine.use(FakeCatalog(model, FakeModel("other", "2"), failures=failures, unloaded=("birch",)))
     yield engine
     engine.admission.close()
 

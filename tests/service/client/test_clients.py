@@ -110,7 +110,7 @@ async def test_where_no_server_is_that_is_said_with_its_address(connect: Callabl
 async def test_models_tells_what_answers_and_what_does_not(client: Any) -> None:
     listed = await call(client.models)
     assert [(model.name, model.version) for model in listed.models] == [("toy", "1"), ("other", "2")]
-    assert listed.refused == {"broken": "its hash is wrong"}
+    assert (listed.refused, listed.unloaded) == ({"broken": "its hash is wrong"}, ("birch",))
     first: ModelInfo = listed.models[0]
     assert first.input == Size(32, 32)
     assert first.categories == {"cat": 3, "dog": 8}

@@ -8,7 +8,11 @@ from service.oip.views import BATCH_LIMIT, INSTANCES, find_view, list_views, sel
 from tests.fakes import HEADS, FakeCatalog, FakeModel
 
 CATALOG = FakeCatalog(
-    FakeModel("toy", "2"), FakeModel("toy", "1"), FakeModel("other"), failures={"bad/3": "its hash is wrong"}
+    FakeModel("toy", "2"),
+    FakeModel("toy", "1"),
+    FakeModel("other"),
+    failures={"bad/3": "its hash is wrong"},
+    unloaded=("idle",),
 )
 
 
@@ -65,8 +69,9 @@ def test_the_batch_axis_is_in_the_metadata_and_not_in_the_configuration() -> Non
 def test_the_index_tells_what_does_not_answer_and_why() -> None:
     everything = index_models(CATALOG, ready_only=False)
     assert everything[6:] == [
-        {"name": name, "version": "3", "state": "UNAVAILABLE", "reason": "its hash is wrong"}
-        for name in ("bad", "bad.tensors")
+        {"name": name, "version": version, "state": "UNAVAILABLE", "reason": reason}
+        for place, version, reason in (("bad", "3", "its hash is wrong"), ("idle", "", "unloaded"))
+        for name in (place, f"{place}.tensors")
     ]
     assert index_models(CATALOG, ready_only=True) == everything[:6]
     assert {entry["state"] for entry in everything[:6]} == {"READY"}

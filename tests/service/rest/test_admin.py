@@ -1,5 +1,6 @@
 """Loading and unloading over REST, with real folders of toy models."""
 
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,15 @@ async def test_a_new_folder_answers_once_it_is_loaded(client: httpx.AsyncClient,
     assert answer.json()["model"] == "cedar"
 
 
-async def test_an_unloaded_model_is_refused_and_listed_as_such(client: httpx.AsyncClient) -> None:
+async def test_an_unloaded_model_answers_no_more_and_is_listed_as_such(
+    client: httpx.AsyncClient, lines: io.StringIO
+) -> None:
     answer = await client.post("/v1/models/birch/unload", params={"version": "1"})
     assert names(answer) == ["ash"]
-    assert answer.json()["refused"] == {"birch": "it was unloaded"}
+    assert (answer.json()["unloaded"], answer.json()["refused"]) == (["birch"], {})
+    assert "blitzmask_models_refused 0.0" in (await client.get("/metrics")).text
+    assert '"unloaded":["birch"]' in lines.getvalue()
+    assert "refused" not in lines.getvalue()
     assert (await client.get("/v1/models/birch")).status_code == 404
     assert names(await client.post("/v1/models/birch/load")) == ["ash", "birch"]
 

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from service.address import check_host
 from service.admission import Admission
 from service.callers import Callers
 from service.descriptors import raise_limit, spare_descriptors
@@ -25,6 +25,7 @@ from service.rest.server import RestServer
 from service.rpc.server import RpcServer
 from service.rules import Rules
 from service.settings import Settings
+from service.signals import stop_signals
 from service.tracing import open_tracer
 from service.watch import watch_models
 
@@ -91,7 +92,7 @@ def _take_census(settings: Settings) -> object:
 
 async def serve(settings: Settings, load: Load, post: Post | None = None) -> int:
     """Serve what `load` gives until a signal; raises InvalidSetting where a port cannot be had."""
-    with _stop_signals(post) as (stop, force):
+    with stop_signals(None if post is None else post.lifeline) as (stop, force):
         server = Server(settings, post)
         if post is not None and post.replaces and not await server.load(load):
             return NEVER_READY
@@ -138,6 +139,7 @@ class Server:
     async def start(self) -> tuple[int, int]:
         """Open both ports, that of HTTP and that of gRPC, and give them; nothing is ready yet."""
         host = self._settings.host
+        check_host(host)  # before a port is blamed for it
         grpc_port = await self._rpc.start(host, self._settings.grpc_port)
         try:
             http_port = await self._rest.start(host, self._settings.http_port, shared=self._shared)
@@ -216,32 +218,6 @@ def make_rules(settings: Settings, post: Post | None) -> Rules:
         changing=post is None,
     )
     return Rules(callers, settings.origins, settings.open_metrics, settings.head_s, settings.stream_idle_s)
-
-
-@contextlib.contextmanager
-def _stop_signals(post: Post | None) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
-    """Two events: the first SIGTERM or SIGINT, or a lifeline's end, asks to stop; a second signal forces."""
-    stop, force = asyncio.Event(), asyncio.Event()
-
-    def heed() -> None:
-        (force if stop.is_set() else stop).set()
-
-    def let_go() -> None:
-        assert post is not None
-        loop.remove_reader(post.lifeline)
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, heed)
-    if post is not None:
-        loop.add_reader(post.lifeline, let_go)
-    try:
-        yield stop, force
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 def _choose_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import structlog
 
+from service.address import check_host, choose_family
 from service.errors import BlitzError, InvalidSetting
 from service.logs import configure_logs
 from service.settings import Settings
@@ -33,13 +34,14 @@ log = structlog.get_logger("service.workers")
 def run_workers(settings: Settings) -> int:
     """Serve by `settings.workers` processes until SIGTERM or SIGINT; a second one kills them.
 
-    The exit status: 0 when all in flight was answered. Raises InvalidSetting where a port cannot be had, or
-    this system cannot fork.
+    The exit status: 0 when all in flight was answered. Raises InvalidSetting where the host or a port
+    cannot be had, or this system cannot fork.
     """
     if not hasattr(os, "fork"):
         raise InvalidSetting("BLITZ_WORKERS: this system cannot fork; start several services instead")
     configure_logs(settings.log_level, settings.log_format)
     host = settings.host
+    check_host(host)
     with (
         _reserve_port(host, settings.http_port, "BLITZ_HTTP_PORT") as http_port,
         _reserve_port(host, settings.grpc_port, "BLITZ_GRPC_PORT") as grpc_port,
@@ -138,7 +140,7 @@ def _reserve_port(host: str, port: int, variable: str) -> Iterator[int]:
 
     Raises InvalidSetting.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = choose_family(host)
     try:
         with socket.create_server((host, port), family=family) as alone:  # fails where somebody listens
             found: int = alone.getsockname()[1]

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from service.server import LINGER_S, MARGIN_S
+from service.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "jax", "litert_torch", "onnx", "training", "loadtest", "httpx", "skimage", "matplotlib"}
 
@@ -17,6 +20,13 @@ HEAVY = {"torch", "jax", "litert_torch", "onnx", "training", "loadtest", "httpx"
 def locked_packages(name: str) -> set[str]:
     text = (ROOT / "requirements" / name).read_text()
     return {match.lower() for match in re.findall(r"^([A-Za-z0-9._-]+)==", text, re.MULTILINE)}
+
+
+def test_a_container_is_given_the_time_that_the_service_takes_to_stop() -> None:
+    granted = re.search(r"stop_grace_period: (\d+)s", (ROOT / "docker-compose.yml").read_text())
+    settings = Settings()
+    assert granted is not None
+    assert int(granted[1]) > settings.stop_delay_s + LINGER_S + settings.drain_s + MARGIN_S
 
 
 @pytest.mark.parametrize("module", ["service.__main__", "service.server"])

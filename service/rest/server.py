@@ -9,6 +9,7 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
+from service.address import choose_family
 from service.errors import InvalidSetting
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
 from service.tls import Tls
@@ -138,7 +139,7 @@ def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = choose_family(host)
     try:
         return socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared)
     except OSError as error:

@@ -12,9 +12,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.engine import Models
-from service.errors import InvalidCard, SelfTestFailed
+from service.errors import InvalidCard, InvalidSetting, SelfTestFailed
 from service.server import DONE, Server, serve
 from service.settings import Settings
+from service.workers import run_workers
 from tests.fakes import FakeCatalog, FakeModel, encode_picture
 
 QUICK = Settings(http_port=0, grpc_port=0, slots=1, stop_delay_s=0, drain_s=5)
@@ -51,6 +52,18 @@ async def test_an_unknown_failure_to_load_leaks_no_text(server: Server) -> None:
     (reason,) = server.engine.reasons
     assert "RuntimeError" in reason
     assert "swordfish" not in reason
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "two..dots"])
+async def test_a_host_that_is_not_here_is_refused_before_any_port(
+    host: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = Server(Settings(host=host, http_port=0, grpc_port=0))
+    with pytest.raises(InvalidSetting, match=f"^BLITZ_HOST={host}: this machine has no such address"):
+        await server.start()
+    with pytest.raises(InvalidSetting, match="BLITZ_HOST"):
+        run_workers(Settings(workers=2, host=host))
+    assert capfd.readouterr().err == ""
 
 
 async def test_both_transports_answer_from_one_engine(server: Server) -> None:

@@ -13,6 +13,10 @@ from service.keys import Key, find_key, read_key
 Cells: TypeAlias = "memoryview[float]"
 WIDTH = 8  # bytes of a cell
 ROUNDING_S = 1e-6
+SEVERAL = (
+    "it would reach only one of several workers; let them follow the models folder with BLITZ_WATCH_S, or "
+    "have one with BLITZ_WORKERS=1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ class Callers:
             key: Caller(key.name, key in admins, meter) for key, meter in zip(self._keys, meters, strict=True)
         }
         self.required = bool(keys)
-        self._changing = changing and bool(admins)
+        reachable = "" if changing else SEVERAL
+        self._obstacle = reachable if admins else "BLITZ_ADMIN_KEYS is not set"
 
     def admit(self, headers: Mapping[str, str]) -> Caller:
         """Who calls, by headers or metadata whose names are in lower case; raises Unauthorized."""
@@ -94,8 +99,8 @@ class Callers:
 
     def admit_admin(self, headers: Mapping[str, str]) -> Caller:
         """Who calls to change the models; raises Unauthorized, and Forbidden for who may only call."""
-        if not self._changing:
-            raise Forbidden("nobody may do this here: BLITZ_ADMIN_KEYS is not set, or does not apply")
+        if self._obstacle:
+            raise Forbidden(f"nobody may do this here: {self._obstacle}")
         caller = self.admit(headers)
         if not caller.admin:
             raise Forbidden(f"the key {caller.name} may not do this; it needs one of BLITZ_ADMIN_KEYS")

@@ -13,7 +13,7 @@ import orjson
 import structlog
 from structlog.types import EventDict, Processor
 
-from service.settings import LogFormat, LogLevel
+from service.values import LogFormat, LogLevel
 
 # What they say below is their own life, or what a client got wrong: that is told to the client.
 LIBRARIES = {

@@ -3,21 +3,17 @@
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.backends.base import BackendChoice, Fallback, PrecisionChoice, RuntimeChoice
 from service.images import Limits
-from service.keys import Key, parse_keys
 from service.tls import Tls, read_tls
+from service.values import KeyEntries, LogFormat, LogLevel, Names, Port, Seconds
 
 PREFIX = "BLITZ_"
 CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
-
-LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["json", "console"]
 
 
 def usable_cores(quota_file: Path = CGROUP_CPU) -> int:
@@ -34,26 +30,6 @@ def models_folder() -> Path:
     """The models that came with the service: inside the installed package, else the repository's."""
     packaged = Path(__file__).parent / "models"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "models"
-
-
-def _split_commas(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _read_keys(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return parse_keys([part for part in value.split(",") if part.strip()])
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
-KeyEntries = Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_read_keys)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -99,7 +75,7 @@ class Settings(BaseSettings):
         default_factory=lambda earlier: max(1, usable_cores() // earlier.get("workers", 1)),
         ge=1,
         le=1024,
-        description="images worked on side by side, by each worker",
+        description="images worked on side by side, in each worker",
     )
     threads: int = Field(
         default=1, ge=1, le=1024, description="threads of one inference while the slots are full"
@@ -164,10 +140,16 @@ class Settings(BaseSettings):
     )
 
     queue: int | None = Field(
-        default=None, ge=0, le=100_000, description="images that may wait for a slot; unset: 32 per slot"
+        default=None,
+        ge=0,
+        le=100_000,
+        description="images that may wait for a slot, in each worker; unset: 32 per slot",
     )
     streams: int = Field(
-        default=64, ge=0, le=100_000, description="camera streams that may be open, over both transports"
+        default=64,
+        ge=0,
+        le=100_000,
+        description="camera streams that may be open in each worker, over both transports",
     )
     queue_s: Seconds = Field(
         default=0.7, gt=0, description="longest wait in the queue, in seconds, as work goes at present"
@@ -213,7 +195,7 @@ class Settings(BaseSettings):
         default=30.0, description="longest wait for requests in flight at a stop, in seconds"
     )
 
-    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+    log_level: LogLevel = Field(
         default="info", description="least level logged: debug, info, warning or error"
     )
     log_format: LogFormat = Field(default="json", description="log lines as json, or coloured for a console")

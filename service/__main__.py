@@ -87,7 +87,7 @@ def predict(
 ) -> None:
     """Segment image files without a server. Where a file fails, the others go on; the exit status is 1."""
     from service.predict import plan_jobs, predict_file, write_json
-    from service.tables import instances_table
+    from service.tables import instances_table, print_table
     from service.types import Options
 
     jobs = plan_jobs(images, output)
@@ -103,7 +103,7 @@ def predict(
             _complain(f"{job.image}: {error}")
             continue
         answers.append((job.image, found))
-        Console().print(instances_table(job.image, found))
+        print_table(instances_table(job.image, found))
     if json is not None and answers:
         write_json(json, answers, several=len(jobs) > 1)
     raise typer.Exit(FAILED if len(answers) < len(jobs) else 0)
@@ -165,10 +165,10 @@ def camera(
 @app.command()
 def models() -> None:
     """List the models that can serve here, and why others cannot."""
-    from service.tables import models_table
+    from service.tables import models_table, print_table
 
     catalog = _load_catalog()
-    Console().print(models_table(catalog.models()))
+    print_table(models_table(catalog.models()))
     for folder, reason in catalog.failures.items():
         _complain(f"{folder} cannot serve: {reason}")
 
@@ -185,7 +185,7 @@ def doctor(
     from service.doctor import examine, is_fit
     from service.environment import read_settings
     from service.shelf import Source
-    from service.tables import findings_table, findings_to_json
+    from service.tables import findings_table, findings_to_json, print_table
     from service.trial import try_models
 
     chosen = read_settings()
@@ -194,7 +194,7 @@ def doctor(
     if json:
         sys.stdout.write(findings_to_json(findings) + "\n")
     else:
-        Console().print(findings_table(findings))
+        print_table(findings_table(findings))
     if not is_fit(findings):
         _complain("this board is not fit to serve what the settings ask for: see the faults")
         raise typer.Exit(FAILED)
@@ -230,9 +230,9 @@ def key(
 def settings() -> None:
     """List every setting: its environment variable, its value in effect, its meaning."""
     from service.environment import describe_settings, read_settings
-    from service.tables import settings_table
+    from service.tables import print_table, settings_table
 
-    Console().print(settings_table(describe_settings(read_settings())))
+    print_table(settings_table(describe_settings(read_settings())))
 
 
 def _split(classes: str | None) -> tuple[str, ...] | None:

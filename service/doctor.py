@@ -25,6 +25,7 @@ REMEDIES = {
     OLD: f'where {LITERT} has no wheel: pip install {OLD} "numpy<2"',
 }
 SLOW = "its INT8 is some twenty times slower than its fp32 on x86"
+SLOWER = 1.2  # times that threads may cost before it is no noise
 DRIVERS = {
     "NVIDIA GPU": ("CUDAExecutionProvider", "onnxruntime-gpu and BLITZ_PROVIDERS=cuda"),
     "NVIDIA Jetson GPU": (
@@ -53,7 +54,7 @@ def examine(board: Board, settings: Settings, trials: Sequence[Trial]) -> tuple[
         *_examine_machine(board),
         *_examine_runtimes(board, settings.choice),
         *_examine_settings(board, settings),
-        *_examine_models(board, trials),
+        *_examine_models(board, settings.choice, trials),
     )
 
 
@@ -130,7 +131,7 @@ def _examine_settings(board: Board, settings: Settings) -> Iterator[Finding]:
         yield Finding("settings", subject, "ok", found)
 
 
-def _examine_models(board: Board, trials: Sequence[Trial]) -> Iterator[Finding]:
+def _examine_models(board: Board, choice: BackendChoice, trials: Sequence[Trial]) -> Iterator[Finding]:
     if not trials:
         yield Finding(
             "models", "models folder", "fault", "no model", "set BLITZ_MODELS_DIR to a folder of models"
@@ -144,6 +145,14 @@ def _examine_models(board: Board, trials: Sequence[Trial]) -> Iterator[Finding]:
             continue
         found = f"{trial.crowded_ms:.1f} ms on a slot's threads, {trial.alone_ms:.1f} ms alone"
         found += f" ({', '.join(trial.in_effect)}){', serves' if trial.serves else ''}"
-        slow = trial.runtime == "tflite" and trial.precision == "int8" and slow_int8
-        advice = f"tflite-runtime: {SLOW}; install ai-edge-litert" if slow else ""
-        yield Finding("models", subject, "warning" if slow else "ok", found, advice)
+        if trial.runtime == "tflite" and trial.precision == "int8" and slow_int8:
+            advice = f"tflite-runtime: {SLOW}; install ai-edge-litert"
+            yield Finding("models", subject, "warning", found, advice)
+        elif trial.serves and trial.alone_ms > SLOWER * trial.crowded_ms:
+            advice = (
+                f"slower on {choice.widest} threads than on {choice.threads}: look again when nothing else "
+                f"runs here, and if that remains set BLITZ_THREADS_ALONE={choice.threads}"
+            )
+            yield Finding("models", subject, "note", found, advice)
+        else:
+            yield Finding("models", subject, "ok", found)

@@ -1,18 +1,26 @@
-"""Tables for people at a terminal."""
+"""Tables for people at a terminal, where nothing is cut: what has no room goes on in the next line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import orjson
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from service.doctor import Finding, State
 from service.engine import Model
 from service.types import Segmentation
 
+PIPE = 160  # columns
 STYLES: dict[State, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "fault": "bold red"}
+
+
+def print_table(table: Table) -> None:
+    """As wide as the terminal; a pipe gets lines long enough for every table."""
+    console = Console()
+    (console if console.is_terminal else Console(width=PIPE)).print(table)
 
 
 def instances_table(image: Path, found: Segmentation) -> Table:
@@ -37,22 +45,20 @@ def instances_table(image: Path, found: Segmentation) -> Table:
     return table
 
 
-def models_table(models: Iterable[Model]) -> Table:
+def models_table(models: Sequence[Model]) -> Table:
     """The models that can serve, the default first."""
-    table = Table(
-        "model", "version", "network", "input", "labels", "runtime", "precision", "in effect", "mask AP"
-    )
+    names = Column("model", width=max(len(model.card.name) for model in models), overflow="fold")
+    others = _foldable("version", "input", "labels", "computed by", "mask AP")
+    table = Table(names, *others, box=None, pad_edge=False)
     for model in models:
         card, backend = model.card, model.backend.describe()
+        in_effect = ", ".join(name.removesuffix("ExecutionProvider") for name in backend.in_effect)
         table.add_row(
             card.name,
             card.version,
-            card.network,
             f"{card.input.width} x {card.input.height}",
             str(len(card.labels)),
-            f"{backend.runtime} {backend.runtime_version}",
-            backend.precision,
-            ", ".join(backend.in_effect),
+            f"{backend.runtime} {backend.runtime_version} {backend.precision} {in_effect}",
             _mask_ap(model),
         )
     return table
@@ -60,7 +66,7 @@ def models_table(models: Iterable[Model]) -> Table:
 
 def settings_table(rows: Iterable[tuple[str, str, str]]) -> Table:
     """Variable, value in effect, meaning."""
-    table = Table("variable", "value", "meaning")
+    table = Table(*_foldable("variable", "value", "meaning"))
     for row in rows:
         table.add_row(*row)
     return table
@@ -68,7 +74,7 @@ def settings_table(rows: Iterable[tuple[str, str, str]]) -> Table:
 
 def findings_table(findings: Iterable[Finding]) -> Table:
     """What the doctor found, area by area."""
-    table = Table("", "", "what", "found", "advice", box=None, pad_edge=False)
+    table = Table(*_foldable("", "", "what", "found"), box=None, pad_edge=False)
     area = None
     for finding in findings:
         if area not in (None, finding.area):
@@ -76,7 +82,8 @@ def findings_table(findings: Iterable[Finding]) -> Table:
         table.add_row(
             finding.area if finding.area != area else "",
             Text(finding.state, style=STYLES[finding.state]),
-            *map(escape, (finding.subject, finding.found, finding.advice)),
+            escape(finding.subject),
+            Text(finding.found).append(f"\n{finding.advice}" if finding.advice else "", "italic"),
         )
         area = finding.area
     return table
@@ -85,6 +92,10 @@ def findings_table(findings: Iterable[Finding]) -> Table:
 def findings_to_json(findings: Iterable[Finding]) -> str:
     """The same for programs: a list of objects."""
     return orjson.dumps(list(findings), option=orjson.OPT_INDENT_2).decode()
+
+
+def _foldable(*headers: str) -> list[Column]:
+    return [Column(header, overflow="fold") for header in headers]
 
 
 def _mask_ap(model: Model) -> str:

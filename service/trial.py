@@ -1,5 +1,6 @@
 """Every file of every model, run on this machine."""
 
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ MOST_RUNS = 30
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of one file of a model: the milliseconds of an inference, or why there is none.
+    """What became of one file of a model: the milliseconds of an inference, or why there is none (NaN).
 
     serves: it is the file that the settings choose.
     alone_ms: on the threads of an inference that has the machine for itself; crowded_ms: on those of one of
@@ -29,8 +30,8 @@ class Trial:
     runtime: str
     precision: str
     serves: bool = False
-    alone_ms: float | None = None
-    crowded_ms: float | None = None
+    alone_ms: float = math.nan
+    crowded_ms: float = math.nan
     in_effect: tuple[str, ...] = ()
     fault: str | None = None
 

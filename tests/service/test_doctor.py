@@ -139,6 +139,16 @@ def test_int8_on_the_old_runtime_is_warned_of_on_x86_alone() -> None:
     assert find(look(arm), "tflite-runtime").state == "ok"
 
 
+@pytest.mark.parametrize(
+    ("serves", "alone_ms", "state"), [(True, 20.0, "ok"), (True, 22.0, "note"), (False, 22.0, "ok")]
+)
+def test_threads_that_cost_more_than_they_bring_are_told(serves: bool, alone_ms: float, state: str) -> None:
+    trial = replace(TRIAL, serves=serves, alone_ms=alone_ms)
+    found = find(look(trials=(trial,)), "toy onnx fp32")
+    assert found.state == state
+    assert ("BLITZ_THREADS_ALONE=1" in found.advice) == (state == "note")
+
+
 def test_programs_get_every_field() -> None:
     findings = look()
     content = orjson.loads(findings_to_json(findings))

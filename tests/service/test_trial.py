@@ -30,8 +30,6 @@ def test_every_file_is_timed_alone_and_in_a_crowd_and_the_one_that_serves_is_mar
     }
     for trial in trials.values():
         assert trial.fault is None
-        assert trial.alone_ms is not None
-        assert trial.crowded_ms is not None
         assert 0 < trial.alone_ms < 1000
         assert 0 < trial.crowded_ms < 1000
         assert trial.in_effect

@@ -140,6 +140,7 @@ class SceneCatalog:
     """Two versions of the one model, the newer one the default."""
 
     failures: Mapping[str, str] = MappingProxyType({})
+    unloaded: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self._models = (SceneModel("2"), SceneModel("1"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 from tests.e2e.serving.conftest import ROOT, Serve
 from tests.load import under_load, wait_for
@@ -72,13 +73,14 @@ def count_workers(server: RunningServer) -> int:
     return len(psutil.Process(server.process.pid).children())
 
 
+@pytest.mark.parametrize("runtime", ["onnx", "tflite"])
 def test_a_model_file_that_is_cut_or_swapped_in_place_under_load_changes_no_answer(
-    write_toy: WriteToy, tmp_path: Path
+    write_toy: WriteToy, tmp_path: Path, runtime: str
 ) -> None:
-    """LiteRT maps a file: what is written into it then could be computed with, or kill the process."""
-    file = write_toy(tmp_path / "models" / "toy") / "fp32.tflite"
+    """A runtime that mapped it would compute with what is written into it then, or kill the process."""
+    file = write_toy(tmp_path / "models" / "toy") / f"fp32.{runtime}"
     size = file.stat().st_size
-    settings = {"BLITZ_MODELS_DIR": str(tmp_path / "models"), "BLITZ_RUNTIME": "tflite"}
+    settings = {"BLITZ_MODELS_DIR": str(tmp_path / "models"), "BLITZ_RUNTIME": runtime}
     with running_server(**settings) as server, under_load(server) as answers:
         wait_for(lambda: answers["200"] > 10)
         harms: tuple[Callable[[], object], ...] = (

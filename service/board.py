@@ -1,7 +1,6 @@
 """What this machine is and has, as far as inference cares; read, never changed."""
 
 import importlib
-import importlib.metadata
 import os
 import platform
 from dataclasses import dataclass

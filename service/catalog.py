@@ -121,10 +121,6 @@ class Catalog:
             raise ModelRefused(f"{name} is the default model, which has to stay")
         return Catalog(entries, self._source)
 
-    def close(self) -> None:
-        """Free all models; nobody may be at work with one."""
-        _close_all(self._entries)
-
     def _has_changed(self, place: str, folder: Path) -> bool:
         entry = self._entries.get(place)
         try:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
 Heads: TypeAlias = Mapping[str, Floats]
 
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 
 from service.masks.forms import form_to_mask
-from service.masks.raster import Mask
-from service.types import Pixels, Segmentation
+from service.types import Mask, Pixels, Segmentation
 
 
 def pixels_to_png(pixels: Pixels) -> bytes:

@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from service.masks.raster import Mask
-from service.types import Ints
+from service.types import Ints, Mask
 
 
 def encode_bounds(bounds: Ints, splits: Ints, pixels: Ints) -> list[str]:

@@ -8,10 +8,9 @@ import numpy as np
 from service.masks.crops import crop_to_runs, runs_to_crops
 from service.masks.grid import place_windows
 from service.masks.polygons import polygon_to_runs, runs_to_polygons
-from service.masks.raster import Mask
 from service.masks.rle import rles_to_runs, runs_to_rles
 from service.masks.runs import Runs, trace_runs
-from service.types import Instances, Ints, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
+from service.types import Instances, Ints, Mask, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
 
 Masked: TypeAlias = tuple[MaskForm, int] | tuple[None, None]
 Convert: TypeAlias = Callable[[Runs, Ints], Sequence[MaskForm]]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.masks.grid import Axis, Doubles, Grid
-from service.masks.raster import Mask, excess
-from service.types import Floats, Instances, Ints
+from service.types import Floats, Instances, Ints, Mask
+
+_LARGEST = np.finfo(np.float32).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,3 +107,9 @@ def _corners(instances: Instances, owners: Ints, rows: Ints, columns: Ints) -> D
     lower = (owners * height + np.minimum(rows + 1, height - 1)) * width + columns
     right = columns < width - 1
     return excess(samples[np.array([upper, upper + right, lower, lower + right])], instances.mask_level)
+
+
+def excess(values: Floats, level: float) -> Doubles:
+    """By how much values exceed the level: float64, finite; NaN counts as the least, infinity as the most."""
+    finite = np.fmin(np.fmax(values, -_LARGEST), _LARGEST)  # NaN gives way in both
+    return finite.astype(np.float64) - np.float64(np.float32(level))

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.masks.counts import decode_counts, encode_bounds
-from service.masks.raster import Mask
 from service.masks.runs import Runs, cancel_pairs, find_runs
-from service.types import Instances, Ints, Placement, Rle, Size
+from service.types import Instances, Ints, Mask, Placement, Rle, Size
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -48,7 +48,7 @@ class Runs:
 
 
 def find_runs(instances: Instances, placement: Placement) -> Runs:
-    """The runs of every instance's mask, as `raster.rasterise` has them, without a pixel being drawn."""
+    """The runs of every instance's mask, as if it had been drawn, without a pixel being drawn."""
     return trace_runs(instances, placement, place_windows(instances, placement))
 
 

@@ -8,6 +8,7 @@ from service.backends import BackendChoice
 from service.catalog import version_key
 from service.errors import InvalidCard, ModelNotFound
 from service.images import Limits
+from service.segmenter import Segmenter
 from service.types import Options
 from tests.service.models import add, load, names
 
@@ -140,21 +141,12 @@ def test_no_model_at_all_is_an_error_that_says_where_to_put_one(tmp_path: Path, 
         load(tmp_path / place)
 
 
-class Closing:
-    """A backend that remembers being closed."""
-
-    def __init__(self) -> None:
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def test_closing_closes_every_model(add: Any, tmp_path: Path) -> None:
+def test_what_was_opened_is_closed_where_the_default_does_not_serve(
+    add: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add("a", "ash"), add("b", "birch")
-    catalog = load(tmp_path)
-    backends: list[Any] = [Closing(), Closing()]
-    for segmenter, backend in zip(catalog.models(), backends, strict=True):
-        segmenter.backend = backend
-    catalog.close()
-    assert [each.closed for each in backends] == [True, True]
+    closed: list[str] = []
+    monkeypatch.setattr(Segmenter, "close", lambda segmenter: closed.append(segmenter.card.name))
+    with pytest.raises(InvalidCard):
+        load(tmp_path, default="oak")
+    assert closed == ["ash", "birch"]

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from service.masks.crops import runs_to_crops
 from service.masks.grid import boxes_to_windows
-from service.masks.raster import rasterise
 from service.masks.rle import decode_rle
 from service.masks.runs import Runs, find_runs
 from service.types import Instances, Placement, Size
+from tests.service.masks.raster import rasterise
 
 Scene = tuple[Instances, Placement]
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco
 
 from service.masks.forms import CONVERTERS, describe_masks, form_to_mask, forms_to_runs
-from service.masks.raster import Mask, rasterise
-from service.types import Instances, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
+from service.types import Instances, Mask, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
+from tests.service.masks.raster import rasterise
 
 Scene = tuple[Instances, Placement]
 

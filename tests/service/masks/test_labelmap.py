@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.masks.labelmap import draw_labelmap
-from service.masks.raster import rasterise
 from service.masks.runs import Runs, find_runs
 from service.types import Instances, Placement, Size
+from tests.service.masks.raster import rasterise
 
 Scene = tuple[Instances, Placement]
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.masks.polygons import Ring, runs_to_polygons
-from service.masks.raster import Mask, rasterise
 from service.masks.rle import rles_to_runs
 from service.masks.runs import Runs, find_runs
-from service.types import Instances, Placement, Rle, Size
+from service.types import Instances, Mask, Placement, Rle, Size
+from tests.service.masks.raster import rasterise
 
 Scene = tuple[Instances, Placement]
 

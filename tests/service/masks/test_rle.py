@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from service.masks.raster import rasterise
 from service.masks.rle import decode_rle, encode_masks, rles_to_runs, runs_to_rles
 from service.masks.runs import find_runs
 from service.types import Instances, Placement, Rle, Size
+from tests.service.masks.raster import rasterise
 
 Scene = tuple[Instances, Placement]
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.masks.raster import Mask, rasterise
 from service.masks.runs import Runs, cancel_pairs, find_runs, toggles_to_runs
-from service.types import Instances, Placement, Size
+from service.types import Instances, Mask, Placement, Size
+from tests.service.masks.raster import rasterise
 
 Scene = tuple[Instances, Placement]
 

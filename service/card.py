@@ -2,15 +2,15 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.errors import InvalidCard
 from service.types import Precision, Size
 
-Runtime = Literal["onnx", "tflite"]
-Shape = tuple[int, ...]
+Runtime: TypeAlias = Literal["onnx", "tflite"]  # as a card names what opens a file
+Shape: TypeAlias = tuple[int, ...]  # of a head: height, width, channels
 
 
 class _Frozen(BaseModel):

@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.types import count_few
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 RECENT = 0.1  # share of the newest piece of work in the running mean of how long one takes
@@ -28,28 +27,26 @@ class Job(Generic[T]):
         self.loop = loop
         self.counted = counted
         self._work: Callable[[], T] | None = work
+        self._outcome: Callable[[], None] | None = None
 
-    def run(self) -> Callable[[], None]:
-        """Do the work, on this thread, once; what comes back tells the loop how it went."""
+    def run(self) -> None:
+        """Do the work, on this thread, once."""
         work, self._work = self._work, None  # with all that it holds
         assert work is not None
         try:
-            result = work()
+            self._outcome = partial(self.future.set_result, work())
         except BaseException as error:
-            return partial(self._tell, self._fail, error)
-        return partial(self._tell, self._succeed, result)
+            self._outcome = partial(self.future.set_exception, error)
 
-    def _tell(self, deliver: Callable[[S], None], outcome: S) -> None:
+    def tell(self) -> None:
+        """Let the loop know how it went."""
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(deliver, outcome)
+            self.loop.call_soon_threadsafe(self._deliver)
 
-    def _succeed(self, result: T) -> None:
-        if not self.future.done():
-            self.future.set_result(result)
-
-    def _fail(self, error: BaseException) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+    def _deliver(self) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None and not self.future.done():
+            outcome()
 
 
 class Admission:
@@ -181,11 +178,11 @@ class Admission:
         job: Job[Any] | None = first
         while job is not None:
             began = time.monotonic()
-            tell = job.run()
+            job.run()
             self._mean_seconds += RECENT * (time.monotonic() - began - self._mean_seconds)
-            job = self._next()
-            tell()  # now: who has his answer finds the slot free
-            del tell
+            done, job = job, self._next()
+            done.tell()  # now: who has his answer finds the slot free
+            del done  # and what it holds, before the next one's work
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             first.loop.call_soon_threadsafe(self._settle)
 

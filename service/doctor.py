@@ -136,7 +136,6 @@ def _examine_models(board: Board, choice: BackendChoice, trials: Sequence[Trial]
         yield Finding(
             "models", "models folder", "fault", "no model", "set BLITZ_MODELS_DIR to a folder of models"
         )
-    slow_int8 = board.architecture in X86 and not board.find_runtime("ai-edge-litert").usable
     for trial in trials:
         subject = f"{trial.place} {trial.runtime} {trial.precision}".strip()
         if trial.fault is not None:
@@ -145,14 +144,19 @@ def _examine_models(board: Board, choice: BackendChoice, trials: Sequence[Trial]
             continue
         found = f"{trial.crowded_ms:.1f} ms on a slot's threads, {trial.alone_ms:.1f} ms alone"
         found += f" ({', '.join(trial.in_effect)}){', serves' if trial.serves else ''}"
-        if trial.runtime == "tflite" and trial.precision == "int8" and slow_int8:
-            advice = f"tflite-runtime: {SLOW}; install ai-edge-litert"
-            yield Finding("models", subject, "warning", found, advice)
-        elif trial.serves and trial.alone_ms > SLOWER * trial.crowded_ms:
-            advice = (
-                f"slower on {choice.widest} threads than on {choice.threads}: look again when nothing else "
-                f"runs here, and if that remains set BLITZ_THREADS_ALONE={choice.threads}"
-            )
-            yield Finding("models", subject, "note", found, advice)
-        else:
-            yield Finding("models", subject, "ok", found)
+        state, advice = _judge_trial(board, choice, trial)
+        yield Finding("models", subject, state, found, advice)
+
+
+def _judge_trial(board: Board, choice: BackendChoice, trial: Trial) -> tuple[State, str]:
+    slow_int8 = board.architecture in X86 and not board.find_runtime(LITERT).usable
+    if trial.asked and trial.asked[0] not in trial.in_effect:
+        return "warning", f"without {trial.asked[0]}: BLITZ_FALLBACK=strict tells what is in the way"
+    if trial.runtime == "tflite" and trial.precision == "int8" and slow_int8:
+        return "warning", f"tflite-runtime: {SLOW}; install {LITERT}"
+    if trial.serves and trial.alone_ms > SLOWER * trial.crowded_ms:
+        return "note", (
+            f"slower on {choice.widest} threads than on {choice.threads}: look again when nothing else runs "
+            f"here, and if that remains set BLITZ_THREADS_ALONE={choice.threads}"
+        )
+    return "ok", ""

@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from service.backends import BackendChoice, choose_file
@@ -21,9 +22,9 @@ MOST_RUNS = 30
 class Trial:
     """What became of one file of a model: the milliseconds of an inference, or why there is none (NaN).
 
-    serves: it is the file that the settings choose.
+    serves: it is the file that answers with the settings as they are, or that would have to.
     alone_ms: on the threads of an inference that has the machine for itself; crowded_ms: on those of one of
-        many; in_effect: the provider or delegate that computed.
+        many; asked, in_effect: the providers or delegates that were to compute, and those that did.
     """
 
     place: str
@@ -32,6 +33,7 @@ class Trial:
     serves: bool = False
     alone_ms: float = math.nan
     crowded_ms: float = math.nan
+    asked: tuple[str, ...] = ()
     in_effect: tuple[str, ...] = ()
     fault: str | None = None
 
@@ -44,7 +46,7 @@ def try_models(source: Source) -> Iterator[Trial]:
         except BlitzError as error:
             yield Trial(place, "", "", fault=str(error))
             continue
-        chosen = _find_chosen(card, source.choice)
+        chosen = _find_chosen(source, place, card)
         for file in card.files:
             yield _try_file(source, place, file, serves=file == chosen)
 
@@ -57,17 +59,24 @@ def _try_file(source: Source, place: str, file: ArtifactFile, *, serves: bool) -
         return replace(trial, fault=str(error) or type(error).__name__)
     try:
         alone, crowded = (_measure(segmenter, crowded=each) for each in (False, True))
-        in_effect = segmenter.backend.describe().in_effect
-        return replace(trial, alone_ms=alone, crowded_ms=crowded, in_effect=in_effect)
+        info = segmenter.backend.describe()
+        return replace(trial, alone_ms=alone, crowded_ms=crowded, asked=info.asked, in_effect=info.in_effect)
     finally:
         segmenter.close()
 
 
-def _find_chosen(card: Card, choice: BackendChoice) -> ArtifactFile | None:
+def _find_chosen(source: Source, place: str, card: Card) -> ArtifactFile | None:
+    """The file that answers, as opening the model tells; where it cannot be opened, the one to blame."""
     try:
-        return choose_file(card, choice)
-    except BlitzError:
+        segmenter = open_model(source.models_dir / place, replace(source.choice, slots=1))
+    except Exception:  # it comes again, and is told, when that file is tried
+        with suppress(BlitzError):
+            return choose_file(card, source.choice)
         return None
+    info = segmenter.backend.describe()
+    segmenter.close()
+    runtime = "onnx" if info.runtime == "onnxruntime" else "tflite"
+    return next(each for each in card.files if (each.runtime, each.precision) == (runtime, info.precision))
 
 
 def _narrow(choice: BackendChoice, file: ArtifactFile, *, serves: bool) -> BackendChoice:

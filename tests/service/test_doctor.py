@@ -13,7 +13,7 @@ from service.trial import Trial
 ONNX = RuntimeFound("onnxruntime", "1.31.1", ("CPUExecutionProvider",))
 LITERT = RuntimeFound("ai-edge-litert", "2.3.0")
 OLD = RuntimeFound("tflite-runtime", "2.14.0")
-TRIAL = Trial("toy", "onnx", "fp32", True, 9.7, 17.4, ("CPUExecutionProvider",))
+TRIAL = Trial("toy", "onnx", "fp32", True, 9.7, 17.4, in_effect=("CPUExecutionProvider",))
 SETTINGS = Settings(workers=1, slots=2, threads=1)
 
 
@@ -137,6 +137,14 @@ def test_int8_on_the_old_runtime_is_warned_of_on_x86_alone() -> None:
     arm = replace(board, architecture="aarch64")
     assert find(look(arm, trials=(trial,)), "toy tflite int8").state == "ok"
     assert find(look(arm), "tflite-runtime").state == "ok"
+
+
+def test_what_was_asked_for_in_vain_is_told() -> None:
+    asked = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    found = find(look(trials=(replace(TRIAL, asked=asked),)), "toy onnx fp32")
+    assert (found.state, "without CUDAExecutionProvider" in found.advice) == ("warning", True)
+    found = find(look(trials=(replace(TRIAL, asked=asked, in_effect=asked[:1]),)), "toy onnx fp32")
+    assert found.state == "ok"
 
 
 @pytest.mark.parametrize(

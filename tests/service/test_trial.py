@@ -45,6 +45,20 @@ def test_a_file_that_computes_something_else_is_a_fault_of_its_own(models_dir: P
     assert trials["toy tflite fp32"].fault is None
 
 
+def test_the_file_that_answers_after_a_fall_back_is_the_one_that_serves(models_dir: Path) -> None:
+    path = models_dir / "toy" / "card.json"
+    card = json.loads(path.read_text())
+    accuracy = {"data": "-", "command": "-", "mask_ap": 0.3, "mask_ap50": 0.3, "box_ap": 0.3, "images": 1}
+    for file in card["files"]:
+        milliseconds = 8 if file["precision"] == "int8" else 20
+        file["accuracy"] = accuracy
+        file["latency"] = {"hardware": "-", "threads": 1, "milliseconds": milliseconds}
+    path.write_text(json.dumps(card))
+    trials = run_trials(models_dir, delegates=("libmissing.so",), fallback="prefer")
+    assert [name for name, each in trials.items() if each.serves] == ["toy tflite int8"]
+    assert trials["toy tflite int8"].asked == ("libmissing.so",)
+
+
 def test_a_provider_that_is_not_there_is_a_fault_of_the_file_that_serves(models_dir: Path) -> None:
     trials = run_trials(models_dir, providers=("quantum",))
     assert "no provider quantum" in str(trials["toy onnx fp32"].fault)

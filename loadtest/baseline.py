@@ -75,9 +75,10 @@ def fit_choice(served: Served) -> BackendChoice:
     runtime = next((ours for word, ours in _RUNTIMES.items() if word in (served.runtime or "")), None)
     if runtime is None or served.precision not in get_args(PrecisionChoice):
         raise CannotRun(f"the server computes with {served.runtime} {served.precision}, unknown here")
+    delegates = tuple(name for name in served.in_effect if name != "CPU")
     return BackendChoice(
         runtime=runtime,
         precision=cast(PrecisionChoice, served.precision),
         providers=served.in_effect if runtime == "onnx" else (),
-        delegates=served.asked if runtime == "tflite" else (),
+        delegates=delegates if runtime == "tflite" else (),
     )

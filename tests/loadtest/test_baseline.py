@@ -52,7 +52,8 @@ def test_broken_model_folders_are_passed_over(models: Path, tmp_path: Path) -> N
 
 def test_providers_and_delegates_are_those_of_the_server() -> None:
     assert fit_choice(FAKE).providers == ("cpu",)
-    delegated = Served("m", "1", "ai-edge-litert", "int8", asked=("libedgetpu.so",), in_effect=("edgetpu",))
+    asked = ("libgone.so", "libedgetpu.so")
+    delegated = Served("m", "1", "ai-edge-litert", "int8", asked=asked, in_effect=("libedgetpu.so", "CPU"))
     assert fit_choice(delegated).delegates == ("libedgetpu.so",)
     with pytest.raises(CannotRun, match="unknown"):
         fit_choice(Served("m", "1", "tensorflow", "fp32"))

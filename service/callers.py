@@ -97,6 +97,10 @@ class Callers:
             raise Unauthorized(f"send your key as X-API-Key, or as Authorization: Bearer; {fault}")
         return self._callers[key]
 
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether a caller may be told what takes a key to hear: everybody, where none is needed."""
+        return not self.required or find_key(self._keys, read_key(headers)) is not None
+
     def admit_admin(self, headers: Mapping[str, str]) -> Caller:
         """Who calls to change the models; raises Unauthorized, and Forbidden for who may only call."""
         if self._obstacle:

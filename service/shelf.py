@@ -1,5 +1,6 @@
 """The folders of models, one place each: what lies there, what of it serves, and why not."""
 
+import re
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from service.images import Limits
 from service.segmenter import Segmenter, open_model
 
 DEFAULT_FILE = "DEFAULT"  # in the models folder: the name of the default model
+
+_FOLDERS = re.compile(r"(?<![^\s'\"(\[:=])/(?:[^\s/'\"]+/)+")  # in front of a file's name
 
 Fingerprint: TypeAlias = tuple[tuple[str, int, int], ...]
 
@@ -85,9 +88,21 @@ def open_entry(source: Source, place: str) -> Entry:
         fingerprint = take_fingerprint(folder)
         return Entry(fingerprint, open_model(folder, source.choice, source.limits))
     except BlitzError as error:
-        return Entry(fingerprint, reason=str(error))
+        return Entry(fingerprint, reason=hide_folders(str(error), source.models_dir))
     except Exception as error:  # whatever a runtime raises on one model, the others serve
-        return Entry(fingerprint, reason=f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}"
+        return Entry(fingerprint, reason=hide_folders(reason, source.models_dir))
+
+
+def hide_folders(text: str, models_dir: Path) -> str:
+    """What callers may read: paths below the models folder from there on, of any other file its name.
+
+    >>> hide_folders("/srv/models/ash/fp32.onnx: no /usr/lib/libgpu.so", Path("/srv/models"))
+    'ash/fp32.onnx: no libgpu.so'
+    """
+    for folder in (models_dir.resolve(), models_dir.absolute(), models_dir):
+        text = text.replace(f"{folder}/", "")
+    return _FOLDERS.sub("", text)
 
 
 def open_entries(source: Source, places: Collection[str], before: Entries) -> dict[str, Entry]:

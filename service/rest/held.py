@@ -5,10 +5,17 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from service.engine import Engine
+from service.rules import Rules
 
 
 async def _engine(request: Request) -> Engine:
     return cast("Engine", request.app.state.engine)
 
 
+async def _known(request: Request) -> bool:
+    rules: Rules = request.app.state.rules
+    return rules.callers.knows(request.headers)
+
+
 EngineHeld = Annotated[Engine, Depends(_engine)]
+CallerKnown = Annotated[bool, Depends(_known)]  # or anybody may call

@@ -11,14 +11,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from service.engine import Engine
-from service.errors import BlitzError, InvalidOption, NotReady, UnsupportedMedia
+from service.errors import BlitzError, InvalidOption, UnsupportedMedia
 from service.oip.inference import infer
 from service.oip.metadata import Json, configure_view, describe_server, describe_view, index_models
 from service.oip.views import find_view, select_views
 from service.rest.body import Body
 from service.rest.hangup import unless_gone
-from service.rest.held import EngineHeld
+from service.rest.held import CallerKnown, EngineHeld
 from service.rest.oip_body import HEADER_LENGTH, parse_request, write_reply
+from service.rest.probes import check_ready
 from service.rest.problem import access_of, answer_blitz_error
 from service.rest.query import read_timeout
 
@@ -57,8 +58,8 @@ async def tell_live() -> Response:
 
 
 @router.get("/v2/health/ready")
-async def tell_ready(engine: EngineHeld) -> Response:
-    _require_ready(engine)
+async def tell_ready(engine: EngineHeld, known: CallerKnown) -> Response:
+    check_ready(engine, known=known)
     return _answer({"ready": True})
 
 
@@ -84,7 +85,7 @@ async def describe_model(engine: EngineHeld, name: str, version: str = "") -> Re
 @router.get(f"{VERSION}/ready")
 async def tell_model_ready(engine: EngineHeld, name: str, version: str = "") -> Response:
     view = find_view(engine.catalog, name, version)
-    _require_ready(engine)
+    check_ready(engine, known=True)
     return _answer({"name": view.name, "ready": True})
 
 
@@ -126,12 +127,6 @@ async def infer_model(request: Request, engine: EngineHeld, name: str, version: 
 def _count(engine: Engine, name: str, version: str) -> Response:
     views = select_views(engine.catalog, name, version)
     return _answer(engine.statistics.describe(view.key for view in views))
-
-
-def _require_ready(engine: Engine) -> None:
-    """Raises NotReady."""
-    if not engine.ready:
-        raise NotReady("; ".join(engine.reasons))
 
 
 def _read_ready(body: bytes) -> bool:

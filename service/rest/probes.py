@@ -3,11 +3,12 @@
 import orjson
 from fastapi import APIRouter, Response
 
+from service.engine import Engine, Models
 from service.errors import NotReady
 from service.metrics import CONTENT_TYPE
-from service.rest.convert import backend_to_json
+from service.rest.convert import Json, backend_to_json
 from service.rest.description import problems
-from service.rest.held import EngineHeld
+from service.rest.held import CallerKnown, EngineHeld
 from service.rest.schemas import Liveness, Readiness
 
 router = APIRouter(tags=["operations"])
@@ -32,19 +33,15 @@ async def healthz() -> Response:
     response_class=Response,
     responses={200: {"model": Readiness}, **problems(503)},
 )
-async def readyz(engine: EngineHeld) -> Response:
-    """Ready once models are loaded, warmed up and self-tested; not ready again from SIGTERM on."""
-    if not engine.ready:
-        raise NotReady("; ".join(engine.reasons))
-    models = [
-        {
-            "name": model.card.name,
-            "version": model.card.version,
-            "backend": backend_to_json(model.backend.describe()),
-        }
-        for model in engine.catalog.models()
-    ]
-    content = {"status": "ready", "models": models, "refused": dict(engine.catalog.failures)}
+async def readyz(engine: EngineHeld, known: CallerKnown) -> Response:
+    """Ready once models are loaded, warmed up and self-tested; not ready again from SIGTERM on.
+
+    Where callers need keys, who shows none learns this much, and neither the models nor what is wrong.
+    """
+    check_ready(engine, known=known)
+    content: Json = {"status": "ready"}
+    if known:
+        content |= _describe_models(engine.catalog)
     return Response(orjson.dumps(content), media_type="application/json")
 
 
@@ -58,3 +55,21 @@ async def readyz(engine: EngineHeld) -> Response:
 async def metrics(engine: EngineHeld) -> Response:
     """Requests, stages, queue, rejections and models, in Prometheus' text format."""
     return Response(engine.metrics.exposition(), headers={"content-type": CONTENT_TYPE})
+
+
+def check_ready(engine: Engine, *, known: bool) -> None:
+    """Raises NotReady, and says why to who is known."""
+    if not engine.ready:
+        raise NotReady("; ".join(engine.reasons) if known else "the service is not ready; a key shows why")
+
+
+def _describe_models(catalog: Models) -> Json:
+    models = [
+        {
+            "name": model.card.name,
+            "version": model.card.version,
+            "backend": backend_to_json(model.backend.describe()),
+        }
+        for model in catalog.models()
+    ]
+    return {"models": models, "refused": dict(catalog.failures)}

@@ -160,11 +160,16 @@ class ReadyModel(Schema):
 
 
 class Readiness(Schema):
-    """Models are loaded, warmed up and have passed their self-tests."""
+    """Models are loaded, warmed up and have passed their self-tests.
+
+    Where callers need keys, who shows none learns only that.
+    """
 
     status: Literal["ready"]
-    models: list[ReadyModel]
-    refused: dict[str, str] = Field(description="Folder to the reason why its model does not answer.")
+    models: list[ReadyModel] | None = None
+    refused: dict[str, str] | None = Field(
+        default=None, description="Folder to the reason why its model does not answer."
+    )
 
 
 class Problem(Schema):

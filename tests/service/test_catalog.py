@@ -8,7 +8,7 @@ from service.backends import BackendChoice
 from service.catalog import version_key
 from service.errors import InvalidCard, ModelNotFound
 from service.images import Limits
-from service.segmenter import Segmenter
+from service.segmenter import Segmenter, open_model
 from service.types import Options
 from tests.service.models import add, load, names
 
@@ -45,6 +45,29 @@ def test_versions_stand_in_folders_of_their_own_and_the_newest_answers(add: Any,
     assert catalog.get("ash", "1.2").card.version == "1.2"
     assert catalog.get(None, "1.9").card.version == "1.9"
     assert names(catalog) == [("ash", "1.10"), ("ash", "1.9"), ("ash", "1.2"), ("birch", "7")]
+
+
+def test_why_a_model_does_not_serve_is_told_without_the_folders_of_this_machine(
+    add: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("a", "ash")
+    (add("b", "birch") / "fp32.onnx").write_bytes(b"cut")
+    add("c", "cedar"), add("d", "dogwood")
+
+    def open_some(folder: Path, *rest: Any) -> Any:
+        if folder.name == "c":
+            raise RuntimeError(
+                f"Load model from {folder}/fp32.onnx failed: /opt/runtime/lib/libort.so is old"
+            )
+        if folder.name == "d":
+            raise InvalidCard(f"cannot read '{folder.resolve()}/card.json'")
+        return open_model(folder, *rest)
+
+    monkeypatch.setattr("service.shelf.open_model", open_some)
+    failures = load(tmp_path).failures
+    assert failures["b"].startswith("b/fp32.onnx is not the file its card describes: 3 bytes")
+    assert failures["c"] == "RuntimeError: Load model from c/fp32.onnx failed: libort.so is old"
+    assert failures["d"] == "cannot read 'd/card.json'"
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,22 @@ async def test_probes_and_pages_need_none(client: httpx.AsyncClient, path: str) 
     assert (await client.get(path)).status_code == 200
 
 
+async def test_who_shows_no_key_learns_whether_the_service_is_ready_and_no_more(
+    client: httpx.AsyncClient, engine: Engine
+) -> None:
+    for headers in ({}, {"x-api-key": "guess"}):
+        assert (await client.get("/readyz", headers=headers)).json() == {"status": "ready"}
+    shown = (await client.get("/readyz", headers=SHOWN)).json()
+    assert [model["name"] for model in shown["models"]] == ["toy", "other"]
+    assert shown["refused"] == {"broken": "its hash is wrong"}
+    engine.fail("toy: its hash is wrong")
+    for path in ("/readyz", "/v2/health/ready"):
+        answer = await client.get(path)
+        assert answer.status_code == 503
+        assert "hash" not in answer.text
+        assert (await client.get(path, headers=SHOWN)).json()["detail"] == "toy: its hash is wrong"
+
+
 async def test_a_key_used_too_often_is_told_when_to_come_back(client: httpx.AsyncClient) -> None:
     slow = {"x-api-key": "mackerel"}
     assert (await client.get("/v1/models", headers=slow)).status_code == 200

@@ -41,6 +41,7 @@ async def test_alive_is_alive(client: httpx.AsyncClient) -> None:
 
 async def test_ready_names_the_models_and_the_backends_in_effect(client: httpx.AsyncClient) -> None:
     content = Readiness.model_validate_json((await client.get("/readyz")).content)
+    assert content.models
     assert [model.name for model in content.models] == ["toy", "other"]
     assert content.models[0].backend.runtime == "fake"
     assert content.refused == {"broken": "its hash is wrong"}

@@ -3,7 +3,6 @@
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import __version__
 from service.engine import Engine
@@ -19,23 +18,12 @@ from service.rules import ANYBODY, Rules
 SUMMARY = "Real-time instance segmentation: an image in, COCO-RLE masks, boxes and scores out."
 
 
-class Application(FastAPI):
-    """FastAPI, but for the one endpoint that should cost as little as can be."""
-
-    direct: Direct
-    front: ASGIApp  # of `direct`
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = self.front if self.direct.answers(scope) else super().__call__
-        await answer(scope, receive, send)
-
-
-def create_app(engine: Engine, *, max_body: int, rules: Rules = ANYBODY) -> Application:
+def create_app(engine: Engine, *, max_body: int, rules: Rules = ANYBODY) -> FastAPI:
     """The application over `engine`; it refuses bodies of more than `max_body` bytes.
 
     `rules`: who has to show a key.
     """
-    app = Application(
+    app = FastAPI(
         title="BlitzMask Server",
         summary=SUMMARY,
         version=__version__,
@@ -52,10 +40,8 @@ def create_app(engine: Engine, *, max_body: int, rules: Rules = ANYBODY) -> Appl
     app.add_exception_handler(BlitzError, answer_blitz_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
-    app.front = app.direct = Direct(app, segment.router)
+    app.add_middleware(Direct, router=segment.router)  # the innermost
     if rules.callers.required:
         app.add_middleware(Guard, rules=rules)
-        app.front = Guard(app.front, rules)
     app.add_middleware(Boundary, engine=engine)
-    app.front = Boundary(app.front, engine)
     return app

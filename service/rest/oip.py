@@ -3,15 +3,11 @@
 Not in our OpenAPI description: the protocol has its own, and each model tells its tensors itself.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 import orjson
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 
 from service.engine import Engine
-from service.errors import BlitzError, InvalidOption, UnsupportedMedia
+from service.errors import InvalidOption, UnsupportedMedia
 from service.oip.inference import infer
 from service.oip.metadata import Json, configure_view, describe_server, describe_view, index_models
 from service.oip.views import find_view, select_views
@@ -20,31 +16,14 @@ from service.rest.hangup import unless_gone
 from service.rest.held import CallerKnown, EngineHeld
 from service.rest.oip_body import HEADER_LENGTH, parse_request, write_reply
 from service.rest.probes import check_ready
-from service.rest.problem import access_of, answer_blitz_error
+from service.rest.problem import access_of
 from service.rest.query import read_timeout
 
 MODEL = "/v2/models/{name}"
 VERSION = "/v2/models/{name}/versions/{version}"
 
 
-class ProtocolRoute(APIRoute):
-    """Says an error's text as `error` too, where this protocol's clients look for it."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except BlitzError as error:
-                response = await answer_blitz_error(request, error)
-                problem = orjson.loads(response.body)
-                return _patch(response, orjson.dumps({"error": str(error)} | problem))
-
-        return answer
-
-
-router = APIRouter(include_in_schema=False, route_class=ProtocolRoute)
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/v2")
@@ -143,9 +122,3 @@ def _read_ready(body: bytes) -> bool:
 
 def _answer(content: Json | list[Json]) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
-
-
-def _patch(response: Response, body: bytes) -> Response:
-    """The response with another body."""
-    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
-    return Response(body, response.status_code, headers=headers)

@@ -18,6 +18,7 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 CHALLENGE = 'Bearer realm="blitzmask"'
 UNKNOWN_ERROR = "the service failed on this request; its log has the reason under this request's id"
+PROTOCOL = "/v2/"
 KEY = "blitzmask.access"  # of a request's record, in its scope
 
 STATUS: dict[type[errors.BlitzError], HTTPStatus] = {
@@ -70,7 +71,7 @@ async def answer_blitz_error(request: HTTPConnection, error: Exception) -> Respo
     assert isinstance(error, errors.BlitzError)
     access_of(request).outcome = type(error).__name__
     problem = error_to_problem(error, access_of(request).request_id)
-    return _respond(problem, headers=_advise(error))
+    return _respond(request, problem, headers=_advise(error))
 
 
 def _advise(error: errors.BlitzError) -> dict[str, str]:
@@ -93,7 +94,7 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     nowhere = f"nothing answers {request.method} {request.url.path} here; /docs lists what does"
     detail = error.detail if error.detail != status.phrase else nowhere
     problem = _describe(status, ("about:blank", status.phrase, detail), access_of(request).request_id)
-    return _respond(problem, headers=dict(error.headers or {}))
+    return _respond(request, problem, headers=dict(error.headers or {}))
 
 
 async def answer_validation_error(request: Request, error: Exception) -> Response:
@@ -106,7 +107,7 @@ async def answer_validation_error(request: Request, error: Exception) -> Respons
 def answer_unknown_error(request: Request) -> Response:
     """The response to an error that should not have happened: the log knows, the caller does not."""
     access_of(request).outcome = "internal"
-    return _respond(error_to_problem(Exception(), access_of(request).request_id), headers={})
+    return _respond(request, error_to_problem(Exception(), access_of(request).request_id), headers={})
 
 
 def _describe(status: HTTPStatus, what: tuple[str, str, str], request_id: str) -> Json:
@@ -115,8 +116,11 @@ def _describe(status: HTTPStatus, what: tuple[str, str, str], request_id: str) -
     return {"type": kind, "title": title, "status": status.value, "detail": detail, "instance": instance}
 
 
-def _respond(problem: Json, *, headers: dict[str, str]) -> Response:
+def _respond(request: HTTPConnection, problem: Json, *, headers: dict[str, str]) -> Response:
+    """The problem; clients of the Open Inference Protocol look for its text in `error`."""
     status = HTTPStatus(cast("int", problem["status"]))
+    if f"{request.scope['path']}/".startswith(PROTOCOL):
+        problem = {"error": problem["detail"]} | problem
     return Response(orjson.dumps(problem), status.value, headers=headers, media_type=MEDIA_TYPE)
 
 

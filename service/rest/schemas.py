@@ -182,3 +182,7 @@ class Problem(Schema):
     instance: str = Field(
         description="The request's id, also in X-Request-Id.", examples=["urn:request:6f1c"]
     )
+    error: str | None = Field(
+        default=None,
+        description="Below `/v2` only: `detail` once more, where the Open Inference Protocol has it.",
+    )

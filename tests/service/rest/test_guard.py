@@ -73,6 +73,14 @@ async def test_nobody_else_hears_anything(
     assert problem.instance == f"urn:request:{answer.headers['x-request-id']}"
 
 
+async def test_clients_of_the_open_inference_protocol_are_told_where_they_look(
+    client: httpx.AsyncClient,
+) -> None:
+    for path in ("/v2", "/v2/models/toy", "/v2/nowhere"):
+        content = (await client.get(path)).json()
+        assert content["error"] == content["detail"]
+
+
 async def test_a_picture_without_a_key_is_not_even_read(client: httpx.AsyncClient, model: FakeModel) -> None:
     async def never_read() -> AsyncIterator[bytes]:
         raise AssertionError("the body was read")

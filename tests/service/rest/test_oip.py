@@ -199,6 +199,33 @@ async def test_a_refusal_does_not_say_back_all_that_was_sent(client: httpx.Async
         assert len(refusal(await client.post(INFER, json=document))[1]) < 500
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v2/nowhere", 404), ("GET", "/v2/", 404), ("POST", "/v2", 405), ("GET", INFER, 405)],
+)
+async def test_refusals_of_the_server_itself_have_the_protocols_face_too(
+    client: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    assert refusal(await client.request(method, path))[0] == status
+
+
+async def test_other_paths_have_no_need_of_it(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/nowhere", "/v22"):
+        assert "error" not in (await client.get(path)).json()
+
+
+async def test_neither_have_errors_that_should_not_have_happened_another_face(
+    client: httpx.AsyncClient, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*keys: object) -> None:
+        raise RuntimeError("swordfish")
+
+    monkeypatch.setattr(engine.statistics, "describe", fail)
+    status, text = refusal(await client.get("/v2/models/stats"))
+    assert status == 500
+    assert "swordfish" not in text
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"inputs": ' + b"[" * 5000])
 async def test_bodies_that_are_no_request_are_refused(client: httpx.AsyncClient, body: bytes) -> None:
     assert refusal(await client.post(INFER, content=body))[0] == 400

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 import structlog
 
 from service.errors import BlitzError
-from service.metrics import REJECTIONS, Metrics, Transport
+from service.metrics import REJECTIONS, UNAVAILABLE, Metrics, Transport
 from service.tracing import Deed, Span
 from service.types import Segmentation
 
@@ -101,5 +101,5 @@ class Access:
 
     def _describe(self, method: str, seconds: float) -> Deed:
         about = {"transport": self.transport, "request_id": self.request_id, "outcome": self.outcome}
-        failed = self.outcome == "internal" or self.outcome in REJECTIONS
+        failed = self.outcome == "internal" or self.outcome in UNAVAILABLE
         return Deed(method, about | self.about, seconds, failed, self.stages, self.told)

@@ -23,7 +23,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import __version__
-from service.errors import Unavailable
+from service.errors import Forbidden, ImageTooLarge, Unauthorized, Unavailable, UnsupportedMedia
 from service.types import STAGES, BackendInfo, Segmentation, Timings
 
 Transport: TypeAlias = Literal["rest", "grpc"]
@@ -32,7 +32,10 @@ Instrument: TypeAlias = Counter | Histogram
 
 PREFIX = "blitzmask_"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-REJECTIONS = {error.__name__ for error in Unavailable.__subclasses__()}
+UNAVAILABLE = {error.__name__ for error in Unavailable.__subclasses__()}
+REJECTIONS = UNAVAILABLE | {
+    error.__name__ for error in (Unauthorized, Forbidden, ImageTooLarge, UnsupportedMedia)
+}
 NOTES = 1000  # at most, before they are counted
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 MODEL = ("model", "version", "runtime", "runtime_version", "precision", "asked", "in_effect")
@@ -47,7 +50,10 @@ COUNTERS: Mapping[str, tuple[str, Labels]] = MappingProxyType(
             "Requests and frames by the name of the key that was shown, and how they ended.",
             ("key", "outcome"),
         ),
-        "rejected": ("Requests refused before anything was computed, by reason.", ("reason",)),
+        "rejected": (
+            "Requests refused before anything was computed, for load, keys, size or type: the error's name.",
+            ("reason",),
+        ),
         "instances": ("Instances found.", ("model", "label")),
         "frames_dropped": (
             "Frames of streams that were not answered because a newer one took their place.",

@@ -15,6 +15,7 @@ from service.rest.guard import Guard
 from service.rest.problem import answer_blitz_error, answer_http_error, answer_validation_error
 from service.rules import ANYBODY, Rules
 
+ROUTERS = tuple(part.router for part in (segment, live, models, admins, oip, probes, docs, pages))
 SUMMARY = "Real-time instance segmentation: an image in, COCO-RLE masks, boxes and scores out."
 
 
@@ -35,13 +36,13 @@ def create_app(engine: Engine, *, max_body: int, rules: Rules = ANYBODY) -> Fast
     app.state.engine = engine
     app.state.max_body = max_body
     app.state.rules = rules
-    for part in (segment, live, models, admins, oip, probes, docs, pages):
-        app.include_router(part.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(BlitzError, answer_blitz_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
     app.add_middleware(Direct, router=segment.router)  # the innermost
     if rules.callers.required:
-        app.add_middleware(Guard, rules=rules)
+        app.add_middleware(Guard, rules=rules, routes=[route for each in ROUTERS for route in each.routes])
     app.add_middleware(Boundary, engine=engine)
     return app

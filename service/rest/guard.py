@@ -1,9 +1,11 @@
 """Who comes in: keys for requests and live streams, and the pages that may open a live stream."""
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -23,9 +25,11 @@ PORTS = {"http": 80, "https": 443}
 class Guard:
     """Wraps an application that asks for keys; what needs none goes straight through."""
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, routes: Sequence[BaseRoute]) -> None:
+        """`routes`: by which a refused request is counted, as one that comes through is."""
         self.app = app
         self._rules = rules
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,9 +40,15 @@ class Guard:
                 scope[KEY].key = caller.name
                 caller.charge()
             except BlitzError as error:
+                scope["route"] = find_route(self._routes, scope)
                 refuse = await answer_blitz_error(Request(scope), error)
                 return await refuse(scope, receive, send)
         return await self.app(scope, receive, send)
+
+
+def find_route(routes: Sequence[BaseRoute], scope: Scope) -> BaseRoute | None:
+    """The route that would answer a request, None where none would."""
+    return next((route for route in routes if route.matches(scope)[0] is Match.FULL), None)
 
 
 def admit_live(websocket: WebSocket, rules: Rules) -> Caller | None:

@@ -1,4 +1,4 @@
-"""grpc.health.v1, for the whole server and for the service."""
+"""grpc.health.v1, for the whole server and for each of its services: all are ready together."""
 
 import asyncio
 from typing import Any
@@ -12,8 +12,8 @@ from service.rpc.boundary import Context
 class Health:
     """Not serving at first. Watchers are let go when it is closed: one of them would hold up a stop."""
 
-    def __init__(self, service: str) -> None:
-        self._names = (health.OVERALL_HEALTH, service)
+    def __init__(self, *services: str) -> None:
+        self._names = (health.OVERALL_HEALTH, *services)
         self._serving = False
         self._closed = False
         self._changed = asyncio.Condition()

@@ -19,8 +19,14 @@ from service.rpc.segmentation import SegmentationService
 from service.rules import ANYBODY, Rules
 from service.tls import Tls
 
-SERVICE: str = pb.DESCRIPTOR.services_by_name["SegmentationService"].full_name
-OIP: str = oip_pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+_SERVICES = (
+    pb.DESCRIPTOR.services_by_name["SegmentationService"],
+    oip_pb.DESCRIPTOR.services_by_name["GRPCInferenceService"],
+)
+SERVICE, OIP = (service.full_name for service in _SERVICES)
+METHODS = {
+    f"/{service.full_name}/{method.name}": method.name for service in _SERVICES for method in service.methods
+}
 CONNECTIONS = (
     ("grpc.max_connection_idle_ms", 300_000),
     ("grpc.max_concurrent_streams", 1024),  # of one connection
@@ -45,9 +51,9 @@ class RpcServer:
     ) -> None:
         """`shared`: other processes may listen on the same port. `rules`: who has to show a key."""
         self._tls = tls
-        self.health = Health(SERVICE)
+        self.health = Health(SERVICE, OIP)
         self._server = grpc.aio.server(
-            interceptors=[Guard(rules.callers, engine.metrics)] if rules.callers.required else [],
+            interceptors=[Guard(rules.callers, engine.metrics, METHODS)] if rules.callers.required else [],
             options=[
                 ("grpc.max_receive_message_length", max_body + MESSAGE_MARGIN),
                 ("grpc.max_send_message_length", -1),

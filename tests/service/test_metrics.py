@@ -1,3 +1,5 @@
+import pytest
+
 from service import __version__
 from service.access import Access
 from service.metrics import Metrics
@@ -37,6 +39,13 @@ def test_the_service_and_the_refused_models_are_told() -> None:
     text = metrics.exposition().decode()
     assert f'version="{__version__}"}} 1.0' in text.partition("blitzmask_build_info{")[2]
     assert "blitzmask_models_refused 2.0" in text
+
+
+@pytest.mark.parametrize("reason", ["Unauthorized", "Forbidden", "ImageTooLarge", "UnsupportedMedia"])
+def test_what_is_refused_at_the_door_counts_as_rejected(reason: str) -> None:
+    metrics = Metrics()
+    Access("rest", "7", reason).write(metrics, "POST /v1/segment")
+    assert f'blitzmask_rejected_total{{reason="{reason}"}} 1.0' in metrics.exposition().decode()
 
 
 def test_only_refusals_count_as_rejected_and_those_of_probes_do_not() -> None:

@@ -148,6 +148,20 @@ async def test_metrics_and_logs_say_who_and_never_the_key(
         assert secret not in text + lines.getvalue()
 
 
+async def test_who_is_refused_is_counted_by_what_was_asked_for_and_why(
+    client: httpx.AsyncClient, engine: Engine
+) -> None:
+    await client.post("/v1/segment", content=b"", headers=PNG)
+    for path in ("/v2/models/toy", "/v2/models/made-up", "/made-up", "/v1/segment"):
+        await client.get(path)
+    text = engine.metrics.exposition().decode()
+    for method, count in (("POST /v1/segment", 1), ("GET /v2/models/{name}", 2), ("other", 2)):
+        labels = f'method="{method}",outcome="Unauthorized",transport="rest"'
+        assert f"blitzmask_requests_total{{{labels}}} {count}.0" in text
+    assert 'blitzmask_rejected_total{reason="Unauthorized"} 5.0' in text
+    assert "made-up" not in text
+
+
 async def test_the_description_says_which_paths_take_a_key(client: httpx.AsyncClient) -> None:
     description = (await client.get("/openapi.json")).json()
     schemes = description["components"]["securitySchemes"]

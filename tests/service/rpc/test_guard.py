@@ -92,8 +92,10 @@ async def test_nobody_else_is(
         assert "X-API-Key" in str(caught.value.details())
         assert "x-request-id" in dict(caught.value.trailing_metadata() or ())
     assert model.seen == []
-    refused = 'blitzmask_requests_total{method="other",outcome="Unauthorized",transport="grpc"} 6.0'
-    text = await samples(engine, refused)
+    text = await samples(engine, 'blitzmask_rejected_total{reason="Unauthorized"} 6.0')
+    for method in ("Segment", "ListModels", "ModelReady", "ModelInfer", "SegmentStream", "other"):
+        labels = f'method="{method}",outcome="Unauthorized",transport="grpc"'
+        assert f"blitzmask_requests_total{{{labels}}} 1.0" in text
     assert "Nothing" not in text  # callers do not make up labels
 
 

@@ -9,7 +9,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from service.engine import Engine
 from service.errors import InvalidSetting
-from service.rpc.server import SERVICE, RpcServer
+from service.rpc.server import OIP, SERVICE, RpcServer
 
 STATUS = health_pb2.HealthCheckResponse
 
@@ -19,7 +19,7 @@ def health(channel: grpc.aio.Channel) -> health_pb2_grpc.HealthStub:
     return health_pb2_grpc.HealthStub(channel)
 
 
-@pytest.mark.parametrize("name", ["", "blitzmask.v1.SegmentationService"])
+@pytest.mark.parametrize("name", ["", "blitzmask.v1.SegmentationService", "inference.GRPCInferenceService"])
 async def test_health_follows_readiness(
     health: health_pb2_grpc.HealthStub, server: RpcServer, name: str
 ) -> None:
@@ -37,9 +37,9 @@ async def test_health_of_a_service_nobody_knows_is_not_found(health: health_pb2_
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-async def test_health_lists_the_whole_server_and_the_service(health: health_pb2_grpc.HealthStub) -> None:
+async def test_health_lists_the_whole_server_and_its_services(health: health_pb2_grpc.HealthStub) -> None:
     statuses = (await health.List(health_pb2.HealthListRequest())).statuses
-    assert {name: answer.status for name, answer in statuses.items()} == dict.fromkeys(("", SERVICE), 2)
+    assert {name: answer.status for name, answer in statuses.items()} == dict.fromkeys(("", SERVICE, OIP), 2)
 
 
 async def test_a_watcher_of_a_service_nobody_knows_is_told_so(health: health_pb2_grpc.HealthStub) -> None:
@@ -62,7 +62,7 @@ async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
     names = {service.name for service in (await call.read()).list_services_response.service}
-    assert {SERVICE, "grpc.health.v1.Health"} <= names
+    assert {SERVICE, OIP, "grpc.health.v1.Health"} <= names
 
 
 async def test_a_port_that_is_taken_is_refused_by_its_setting(

@@ -106,14 +106,14 @@ def _draw(answer: Answer, source: Source, suffix: str, parameters: tuple[int, in
 
 
 def _parse_wish(part: str) -> tuple[str, float]:
-    """A media range, with the parameters that tell media types apart, and its quality."""
+    """A media range, with the parameter by which FORMATS tells media types apart, and its quality."""
     media, *parameters = (piece.strip().lower() for piece in part.replace('"', "").split(";"))
     quality = 1.0
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name == "q":
             quality = _parse_quality(value)
-        elif name not in ("", "charset"):  # some clients ask JSON for one
+        elif name == "type":
             media = f"{media};{parameter}"
     return media, quality
 

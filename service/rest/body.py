@@ -1,18 +1,26 @@
-"""A request's body, refused as early as can be: by its declared length, and while it arrives."""
+"""A request's body, refused as early as can be: by its encoding, its declared length, and as it arrives."""
 
 import asyncio
 
 from starlette.requests import Request
 
-from service.errors import DeadlineExceeded, ImageTooLarge
+from service.errors import DeadlineExceeded, ImageTooLarge, UnsupportedMedia
 
 
 class Body:
-    """One request's body of at most `max_bytes`; raises ImageTooLarge at once where it declares more."""
+    """One request's body of at most `max_bytes`.
+
+    Raises UnsupportedMedia at once where it is compressed, ImageTooLarge where it declares more.
+    """
 
     def __init__(self, request: Request, *, max_bytes: int) -> None:
         self._request = request
         self._max_bytes = max_bytes
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise UnsupportedMedia(
+                f"Content-Encoding {encoding[:40]} is not read here; send the body as it is"
+            )
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > max_bytes:
             raise self._too_large()

@@ -28,7 +28,7 @@ PROBLEMS = {
     406: "No format that Accept asks for can be given.",
     409: "The model cannot be loaded or unloaded; what answered before goes on.",
     413: "The body or the image is larger than the service accepts.",
-    415: "The content type does not carry an image.",
+    415: "The content type does not carry an image, or the body is compressed.",
     429: "The key has been used too often: come back after Retry-After seconds.",
     500: "The service failed; its log has the reason under the request's id.",
     503: "Not ready, or every slot and the queue are full: come back after Retry-After seconds.",

@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from service.engine import Engine
-from service.errors import InvalidOption, UnsupportedMedia
+from service.errors import InvalidOption
 from service.oip.inference import infer
 from service.oip.metadata import Json, configure_view, describe_server, describe_view, index_models
 from service.oip.views import find_view, select_views
@@ -31,11 +31,13 @@ async def describe() -> Response:
     return _answer(describe_server())
 
 
+@router.head("/v2/health/live", include_in_schema=False)
 @router.get("/v2/health/live")
 async def tell_live() -> Response:
     return _answer({"live": True})
 
 
+@router.head("/v2/health/ready", include_in_schema=False)
 @router.get("/v2/health/ready")
 async def tell_ready(engine: EngineHeld, known: CallerKnown) -> Response:
     check_ready(engine, known=known)
@@ -86,9 +88,6 @@ async def index(request: Request, engine: EngineHeld) -> Response:
 async def infer_model(request: Request, engine: EngineHeld, name: str, version: str = "") -> Response:
     """One inference; what cannot succeed is refused before the body is read."""
     deadline = engine.deadline(read_timeout(request.headers))
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise UnsupportedMedia(f"Content-Encoding {encoding} is not read here; send the body as it is")
     body = Body(request, max_bytes=request.app.state.max_body)
     view = find_view(engine.catalog, name, version)
     engine.admission.check()

@@ -14,6 +14,7 @@ from service.rest.schemas import Liveness, Readiness
 router = APIRouter(tags=["operations"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get(
     "/healthz",
     summary="Is the process alive?",
@@ -26,6 +27,7 @@ async def healthz() -> Response:
     return Response(b'{"status":"alive"}', media_type="application/json")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Is the service ready?",

@@ -21,8 +21,13 @@ _timeout: TypeAdapter[float] = TypeAdapter(Timeout)
 
 
 def read_query(params: QueryParams) -> SegmentQuery:
-    """The options of a query; raises InvalidOption where one is unknown or its value cannot be used."""
-    values = {name: params.getlist(name) if name in LISTS else value for name, value in params.items()}
+    """The options of a query; raises InvalidOption where one is unknown, repeated, or cannot be used."""
+    values: dict[str, object] = {}
+    for name, value in params.items():
+        given = params.getlist(name)
+        if name not in LISTS and len(given) > 1:
+            raise InvalidOption(f"{name:.40} is given {len(given)} times, expected once")
+        values[name] = given if name in LISTS else value
     try:
         return SegmentQuery.model_validate(values)
     except ValidationError as error:

@@ -37,7 +37,7 @@ async def segment(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     query, asked = read_asked(request.scope["query_string"])
     deadline = engine.deadline(read_timeout(request.headers))
-    media = choose_format(request.headers.get("accept"))
+    media = choose_format(", ".join(request.headers.getlist("accept")))
     options = fit_options(asked, media)
     upload = Upload(request, max_bytes=request.app.state.max_body)
     name, version = query.model or None, query.version or None

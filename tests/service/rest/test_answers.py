@@ -11,6 +11,8 @@ from service.rest.answers import COCO_RESULTS, JSON, LABEL_MAP, choose_format
         ("*/*", JSON),
         ("application/*", JSON),
         ("application/json; charset=utf-8", JSON),
+        ("application/json;indent=2", JSON),
+        ("text/html, image/png;level=1;q=0.5", "image/png"),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", JSON),  # a browser
         ("application/json, text/plain, */*", JSON),  # axios
         (COCO_RESULTS, COCO_RESULTS),

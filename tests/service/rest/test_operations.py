@@ -39,6 +39,15 @@ async def test_alive_is_alive(client: httpx.AsyncClient) -> None:
     Liveness.model_validate_json((await client.get("/healthz")).content)
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"])
+async def test_probes_may_be_asked_for_their_status_alone(
+    client: httpx.AsyncClient, engine: Engine, path: str
+) -> None:
+    assert (await client.head(path)).status_code == 200
+    engine.stop()
+    assert (await client.head(path)).status_code == (await client.get(path)).status_code
+
+
 async def test_ready_names_the_models_and_the_backends_in_effect(client: httpx.AsyncClient) -> None:
     content = Readiness.model_validate_json((await client.get("/readyz")).content)
     assert content.models

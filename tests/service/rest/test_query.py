@@ -18,8 +18,10 @@ def test_values_are_read_as_what_they_are() -> None:
     assert query.classes == ["a,b", "c"]
 
 
-def test_of_a_single_value_that_is_given_twice_the_last_holds() -> None:
-    assert read_query(QueryParams("masks=rle&masks=none")).masks == "none"
+@pytest.mark.parametrize("query", ["masks=rle&masks=none", "score_threshold=0.5&score_threshold=0.5"])
+def test_a_single_value_that_is_given_twice_is_refused(query: str) -> None:
+    with pytest.raises(InvalidOption, match=r"^(masks|score_threshold) is given 2 times, expected once$"):
+        read_query(QueryParams(query))
 
 
 def test_every_fault_is_told() -> None:

@@ -191,6 +191,12 @@ async def test_an_accepted_picture_is_the_image_with_the_masks_on_it(
         assert difference[25:, 45:].max() == 0
 
 
+async def test_accept_may_stand_on_several_lines(client: httpx.AsyncClient) -> None:
+    headers = [*PNG.items(), ("accept", "text/html"), ("accept", "image/jpeg;q=0.5")]
+    answer = await client.post("/v1/segment", content=PICTURE, headers=headers)
+    assert answer.headers["content-type"] == "image/jpeg"
+
+
 async def test_an_answer_format_nobody_has_is_not_acceptable(
     client: httpx.AsyncClient, model: FakeModel
 ) -> None:

@@ -1,6 +1,7 @@
 """Bodies that cannot be taken, and when they are refused."""
 
 import base64
+import gzip
 from collections.abc import AsyncIterator
 
 import httpx
@@ -95,6 +96,19 @@ async def test_a_form_without_a_boundary_is_refused(client: httpx.AsyncClient) -
     answer = await post(client, PICTURE, "multipart/form-data")
     assert answer.status_code == 400
     assert "boundary" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
+async def test_a_compressed_body_is_refused_as_such(client: httpx.AsyncClient, encoding: str) -> None:
+    headers = {"content-type": "image/png", "content-encoding": encoding}
+    answer = await client.post("/v1/segment", content=gzip.compress(PICTURE), headers=headers)
+    assert answer.status_code == 415
+    assert f"Content-Encoding {encoding} is not read here" in answer.json()["detail"]
+
+
+async def test_a_body_that_is_said_to_be_as_it_is_is_taken(client: httpx.AsyncClient) -> None:
+    headers = {"content-type": "image/png", "content-encoding": "Identity"}
+    assert (await client.post("/v1/segment", content=PICTURE, headers=headers)).status_code == 200
 
 
 async def test_a_declared_length_beyond_the_limit_is_refused_before_anything_is_read(

@@ -11,7 +11,7 @@ import structlog
 from service.errors import BlitzError
 from service.metrics import REJECTIONS, UNAVAILABLE, Metrics, Transport
 from service.tracing import Deed, Span
-from service.types import Segmentation
+from service.types import Segmentation, Timings
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
@@ -65,9 +65,13 @@ class Access:
     ) -> None:
         """Remember which model answered, how much it found, and where the time went."""
         self.about |= {"model": segmentation.model, "instances": len(segmentation.instances)}
+        self.spent(segmentation.timings, queue_ms=queue_ms, render_ms=render_ms)
+
+    def spent(self, timings: Timings, *, queue_ms: float, render_ms: float | None) -> None:
+        """Remember where the time went."""
         if self.span is not None:
             rendering = {} if render_ms is None else {"render": render_ms}
-            self.stages = {"queue": queue_ms, **asdict(segmentation.timings), **rendering}
+            self.stages = {"queue": queue_ms, **asdict(timings), **rendering}
             self.told = self.seconds
 
     def failed(self, error: Exception) -> None:

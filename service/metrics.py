@@ -139,18 +139,20 @@ class Metrics:
     ) -> None:
         """Record the stages and the finds of one segmentation; render_ms: what its answer took to write."""
         model = segmentation.model
-        self.stages(model, segmentation.timings, queue_ms=queue_ms)
-        if render_ms is not None:
-            self._observe(render_ms / 1000, "stage_seconds", "render", model)
+        self.stages(model, segmentation.timings, queue_ms=queue_ms, render_ms=render_ms)
         found = collections.Counter(instance.label for instance in segmentation.instances)
         for label, count in found.items():
             self._count("instances", model, label, by=count)
 
-    def stages(self, model: str, timings: Timings, *, queue_ms: float) -> None:
+    def stages(
+        self, model: str, timings: Timings, *, queue_ms: float, render_ms: float | None = None
+    ) -> None:
         """Record where the time of one answer went."""
         self._observe(queue_ms / 1000, "stage_seconds", "queue", model)
         for stage in STAGES:
             self._observe(getattr(timings, stage) / 1000, "stage_seconds", stage, model)
+        if render_ms is not None:
+            self._observe(render_ms / 1000, "stage_seconds", "render", model)
 
     def dropped(self, transport: Transport, count: int) -> None:
         """Count frames that were not answered."""

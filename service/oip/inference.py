@@ -3,17 +3,18 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 import numpy as np
 
+from service.access import Access
 from service.engine import Answer, Call, Engine
 from service.errors import BlitzError, InvalidOption
-from service.oip.parameters import TensorParameters, read_parameters
+from service.oip.parameters import read_parameters
 from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, read_tensor
 from service.oip.views import MASK_OUTPUTS, View
-from service.types import Instance, Options, Rle, Timings
+from service.types import BackendInfo, Instance, Options, Rle, Timings, seconds_to_ms
 
 T = TypeVar("T")
 
@@ -32,83 +33,122 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The outputs in the order in which they were asked for."""
+    """The outputs in the order in which they were asked for, and what they took.
+
+    parameters: what computed them. instances: how many were found, None where the caller decodes himself.
+    """
 
     name: str
     version: str
     id: str
     outputs: tuple[Tensor, ...]
+    parameters: Mapping[str, str | int]
+    timings: Timings
+    queue_ms: float
+    render_ms: float = 0.0
+    images: int = 1
+    instances: int | None = None
 
 
-async def infer(engine: Engine, request: Request, *, deadline: float, render: Callable[[Reply], T]) -> T:
-    """What `render` makes of the reply, both computed in a worker slot; raises BlitzError's leaves."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A request that fits its model; the deadline is a time of the loop's clock."""
+
+    request: Request
+    options: Options
+    outputs: tuple[str, ...]
+    deadline: float
+
+
+async def infer(
+    engine: Engine, request: Request, *, deadline: float, access: Access, render: Callable[[Reply], T]
+) -> tuple[Reply, T]:
+    """The reply and what `render` makes of it, both computed in a worker slot; raises BlitzError's leaves.
+
+    `access` is told the model, what was found and where the time went.
+    """
     begun = time.perf_counter()
-    try:
-        parameters = read_parameters(request.view.kind, request.parameters)
-        _check_inputs(request)
-        _check_outputs(request)
-        deadline = _shorten(deadline, parameters.patience_s)
-        answer = _segment if request.view.kind == "image" else _compute
-        return await answer(engine, request, parameters=parameters, deadline=deadline, render=render)
-    except BlitzError:
-        engine.statistics.failed(request.view.key, (time.perf_counter() - begun) * 1000)
-        raise
-
-
-async def _segment(
-    engine: Engine,
-    request: Request,
-    *,
-    parameters: TensorParameters,
-    deadline: float,
-    render: Callable[[Reply], T],
-) -> T:
     view = request.view
-    options, outputs = _plan_masks(parameters.options, request)
-    image: bytes = read_tensor(request.inputs[0]).item()
-
-    def render_answer(answer: Answer) -> T:
-        tensors = {tensor.name: tensor for tensor in answer_to_tensors(answer)}
-        found = tuple(tensors[name] for name in outputs)
-        return render(Reply(view.name, answer.segmentation.version, request.id, found))
-
-    call = Call(image, options, view.model.card.name, request.version, deadline)
-    answer, rendered = await engine.segment(call, render_answer)
+    access.about["model"] = view.name
+    answer = _segment if view.kind == "image" else _compute
+    try:
+        plan = _plan(request, deadline)
+        reply, rendered = await answer(engine, plan, render)
+    except BlitzError:
+        engine.statistics.failed(view.key, (time.perf_counter() - begun) * 1000)
+        raise
+    if reply.instances is None:
+        engine.metrics.stages(reply.name, reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
+    else:  # the engine has told the metrics
+        access.about["instances"] = reply.instances
+    access.spent(reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
     engine.statistics.succeeded(
-        (view.name, answer.segmentation.version),
-        answer.segmentation.timings,
-        queue_ms=answer.queue_ms,
-        images=1,
+        (reply.name, reply.version), reply.timings, queue_ms=reply.queue_ms, images=reply.images
     )
-    return rendered
+    return reply, rendered
 
 
-async def _compute(
-    engine: Engine,
-    request: Request,
-    *,
-    parameters: TensorParameters,
-    deadline: float,
-    render: Callable[[Reply], T],
-) -> T:
-    view, outputs = request.view, request.outputs or _names(request.view)
+async def _segment(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) -> tuple[Reply, T]:
+    request = plan.request
+    image: bytes = read_tensor(request.inputs[0]).item()
+    call = Call(image, plan.options, request.view.model.card.name, request.version, plan.deadline)
 
-    def work(waited: float) -> tuple[Timings, float, T]:
-        times = [time.perf_counter()]
-        pixels = read_tensor(request.inputs[0])
-        times.append(time.perf_counter())
-        heads = view.model.backend.run(pixels, crowded=engine.admission.crowded)
-        times.append(time.perf_counter())
-        tensors = tuple(Tensor(name, "FP32", heads[name]) for name in outputs)
-        rendered = render(Reply(view.name, view.version, request.id, tensors))
-        prepare, compute = (np.diff(times) * 1000).tolist()
-        return Timings(prepare=prepare, infer=compute), waited * 1000, rendered
+    def finish(answer: Answer) -> tuple[Reply, T]:
+        reply = _answer_to_reply(answer, plan)
+        return reply, render(reply)
 
-    timings, queue_ms, rendered = await engine.admission.run(work, deadline=deadline)
-    images = request.inputs[0].shape[0]
-    engine.statistics.succeeded(view.key, timings, queue_ms=queue_ms, images=images)
-    engine.metrics.stages(view.name, timings, queue_ms=queue_ms)
-    return rendered
+    answer, (reply, rendered) = await engine.segment(call, finish)
+    return replace(reply, render_ms=answer.render_ms), rendered
+
+
+async def _compute(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) -> tuple[Reply, T]:
+    def work(waited: float) -> tuple[Reply, T]:
+        reply = _compute_heads(plan, crowded=engine.admission.crowded, queue_ms=seconds_to_ms(waited))
+        begun = time.perf_counter()
+        rendered = render(reply)
+        return replace(reply, render_ms=seconds_to_ms(time.perf_counter() - begun)), rendered
+
+    return await engine.admission.run(work, deadline=plan.deadline)
+
+
+def _answer_to_reply(answer: Answer, plan: _Plan) -> Reply:
+    found, view = answer.segmentation, plan.request.view
+    tensors = {tensor.name: tensor for tensor in answer_to_tensors(answer)}
+    return Reply(
+        view.name,
+        found.version,
+        plan.request.id,
+        outputs=tuple(tensors[name] for name in plan.outputs),
+        parameters=backend_to_parameters(found.backend),
+        timings=found.timings,
+        queue_ms=answer.queue_ms,
+        instances=len(found.instances),
+    )
+
+
+def _compute_heads(plan: _Plan, *, crowded: bool, queue_ms: float) -> Reply:
+    view, backend = plan.request.view, plan.request.view.model.backend
+    begun = time.perf_counter()
+    pixels = read_tensor(plan.request.inputs[0])
+    read = time.perf_counter()
+    heads = backend.run(pixels, crowded=crowded)
+    timings = Timings(prepare=seconds_to_ms(read - begun), infer=seconds_to_ms(time.perf_counter() - read))
+    return Reply(
+        view.name,
+        view.version,
+        plan.request.id,
+        outputs=tuple(Tensor(name, "FP32", heads[name]) for name in plan.outputs),
+        parameters=backend_to_parameters(backend.describe()),
+        timings=timings,
+        queue_ms=queue_ms,
+        images=len(pixels),
+    )
+
+
+def backend_to_parameters(backend: BackendInfo) -> dict[str, str | int]:
+    """What computed a reply, as the protocol's parameters have it: lists are joined by commas."""
+    values = {part.name: getattr(backend, part.name) for part in fields(backend)}
+    return {name: ",".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def answer_to_tensors(answer: Answer) -> tuple[Tensor, ...]:
@@ -136,6 +176,15 @@ def _masks_to_tensors(instances: tuple[Instance, ...]) -> tuple[Tensor, ...]:
 
 def _texts(texts: Iterable[str]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
     return np.array([text.encode() for text in texts], object)
+
+
+def _plan(request: Request, deadline: float) -> _Plan:
+    """Raises InvalidOption where parameters, inputs or outputs are not the model's."""
+    parameters = read_parameters(request.view.kind, request.parameters)
+    _check_inputs(request)
+    _check_outputs(request)
+    options, outputs = _plan_masks(parameters.options, request)
+    return _Plan(request, options, outputs, _shorten(deadline, parameters.patience_s))
 
 
 def _plan_masks(options: Options, request: Request) -> tuple[Options, tuple[str, ...]]:

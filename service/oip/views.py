@@ -62,8 +62,10 @@ def select_views(catalog: Models, name: str, version: str | None) -> tuple[View,
 
 
 def show_image(model: Model) -> View:
-    """One encoded image in, instances out."""
-    return View(model.card.name, "image", model, (IMAGE,), INSTANCES, 0)
+    """One encoded image in, instances out; a model of boxes only gives no masks."""
+    masked = model.card.decoder.coefficients > 0
+    outputs = tuple(spec for spec in INSTANCES if masked or spec.name not in MASK_OUTPUTS)
+    return View(model.card.name, "image", model, (IMAGE,), outputs, 0)
 
 
 def show_tensors(model: Model) -> View:

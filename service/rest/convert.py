@@ -1,10 +1,21 @@
 """The vocabulary as JSON: the same names and numbers as in proto/blitzmask/v1."""
 
+import json
 from dataclasses import fields
 from typing import assert_never
 
 from service.engine import Answer, Model
-from service.types import STAGES, BackendInfo, Instance, MaskForm, Polygon, Rle, RleCrop
+from service.types import (
+    STAGES,
+    BackendInfo,
+    Instance,
+    MaskForm,
+    Polygon,
+    Rle,
+    RleCrop,
+    Segmentation,
+    Timings,
+)
 
 Json = dict[str, object]
 BACKEND = tuple(part.name for part in fields(BackendInfo))
@@ -19,7 +30,7 @@ def answer_to_json(answer: Answer) -> Json:
         "model": found.model,
         "version": found.version,
         "backend": backend_to_json(found.backend),
-        "timings_ms": stages_ms(answer),
+        "timings_ms": stages_ms(found.timings, answer.queue_ms),
     }
 
 
@@ -28,11 +39,27 @@ def answer_to_coco(answer: Answer, image_id: int) -> list[Json]:
     return [_instance_to_coco(instance, image_id) for instance in answer.segmentation.instances]
 
 
-def stages_ms(answer: Answer) -> dict[str, float]:
+def stages_ms(timings: Timings, queue_ms: float) -> dict[str, float]:
     """Milliseconds by stage, in the order in which they are spent, and their total but for the queue."""
-    timings = answer.segmentation.timings
     stages = {stage: getattr(timings, stage) for stage in STAGES}
-    return {"queue": answer.queue_ms, **stages, "total": timings.total}
+    return {"queue": queue_ms, **stages, "total": timings.total}
+
+
+def server_timing(timings: Timings, *, queue_ms: float, render_ms: float) -> str:
+    """The Server-Timing header: the stages, and what rendering took, which the answer itself cannot know."""
+    stages = stages_ms(timings, queue_ms)
+    total = stages.pop("total") + render_ms
+    stages |= {"render": render_ms, "total": total}
+    return ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in stages.items())
+
+
+def name_answerer(found: Segmentation) -> dict[str, str]:
+    """What the native answer says of what computed it, as headers for those that cannot say it."""
+    return {
+        "x-model": found.model,
+        "x-model-version": found.version,
+        "x-backend": json.dumps(backend_to_json(found.backend)),  # in ASCII, as headers are
+    }
 
 
 def backend_to_json(backend: BackendInfo) -> Json:

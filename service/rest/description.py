@@ -47,6 +47,15 @@ HEADERS = {
         "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01",
     ),
 }
+ANSWERER = {
+    "X-Model": _header("The model that answered, where the answer is not `application/json`.", "mine"),
+    "X-Model-Version": _header("Its version, in the same answers.", "1.0.0"),
+    "X-Backend": _header(
+        "What computed it, in the same answers, as `application/json` has it in `backend`.",
+        '{"runtime": "onnxruntime", "runtime_version": "1.31.1", "precision": "int8", "threads": 1, '
+        '"asked": [], "in_effect": ["CPUExecutionProvider"]}',
+    ),
+}
 RETRY = {"Retry-After": _header("Seconds after which to come back.", "1")}
 ADVICE = {
     401: {"WWW-Authenticate": _header("How to say who calls.", CHALLENGE)},
@@ -132,6 +141,7 @@ SEGMENT_RESPONSES: Responses = {
                 "Milliseconds by stage; `render` is the writing of the answer.",
                 "queue;dur=0.05, decode;dur=1.6, infer;dur=9.7, render;dur=0.1, total;dur=11.4",
             ),
+            **ANSWERER,
         },
         "content": {
             "application/json": {},  # FastAPI adds the schema; here for the order

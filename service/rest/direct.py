@@ -3,6 +3,7 @@
 from fastapi.routing import APIRoute, APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import BlitzError
@@ -28,7 +29,7 @@ class Direct:
         scope["route"] = self._route
         request = Request(scope, receive)
         try:
-            response = await self._route.endpoint(request)
+            response: Response = await self._route.endpoint(request)
         except BlitzError as error:
             response = await answer_blitz_error(request, error)
         except HTTPException as error:

@@ -12,6 +12,7 @@ from service.oip.inference import infer
 from service.oip.metadata import Json, configure_view, describe_server, describe_view, index_models
 from service.oip.views import find_view, select_views
 from service.rest.body import Body
+from service.rest.convert import server_timing
 from service.rest.hangup import unless_gone
 from service.rest.held import CallerKnown, EngineHeld
 from service.rest.oip_body import HEADER_LENGTH, parse_request, write_reply
@@ -95,11 +96,16 @@ async def infer_model(request: Request, engine: EngineHeld, name: str, version: 
     asked, formats = parse_request(
         content, request.headers.get(HEADER_LENGTH), view=view, version=version or None
     )
-    access_of(request).about["model"] = view.name
-    payload, headers = await unless_gone(
-        request, infer(engine, asked, deadline=deadline, render=lambda reply: write_reply(reply, formats))
+    work = infer(
+        engine,
+        asked,
+        deadline=deadline,
+        access=access_of(request),
+        render=lambda reply: write_reply(reply, formats),
     )
-    return Response(payload, headers=headers)
+    reply, (payload, headers) = await unless_gone(request, work)
+    timing = server_timing(reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
+    return Response(payload, headers=headers | {"server-timing": timing})
 
 
 def _count(engine: Engine, name: str, version: str) -> Response:

@@ -90,11 +90,10 @@ def write_reply(reply: Reply, formats: Formats) -> tuple[bytes, dict[str, str]]:
             outputs.append(head | {"parameters": {"binary_data_size": len(binary[-1])}})
         else:
             outputs.append(head | {"data": _list_elements(tensor)})
-    names: Json = {"model_name": reply.name, "model_version": reply.version}
-    document = orjson.dumps(
-        names | ({"id": reply.id} if reply.id else {}) | {"outputs": outputs},
-        option=orjson.OPT_SERIALIZE_NUMPY,
-    )
+    content: Json = {"model_name": reply.name, "model_version": reply.version}
+    content |= {"id": reply.id} if reply.id else {}
+    content |= {"parameters": reply.parameters, "outputs": outputs}
+    document = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     if not binary:
         return document, {"content-type": "application/json"}
     headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(document))}

@@ -5,11 +5,11 @@ from functools import lru_cache
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import QueryParams
 
-from service.engine import Answer, Call, Engine
+from service.engine import Call, Engine
 from service.errors import InvalidOption
-from service.rest.answers import FORMATS, Source, choose_format, fit_options
+from service.rest.answers import FORMATS, JSON, Source, choose_format, fit_options
 from service.rest.asked import AskedOptions, SegmentQuery
-from service.rest.convert import stages_ms
+from service.rest.convert import name_answerer, server_timing
 from service.rest.description import SEGMENT_BODY, SEGMENT_RESPONSES
 from service.rest.hangup import unless_gone
 from service.rest.problem import access_of
@@ -48,9 +48,12 @@ async def segment(request: Request) -> Response:
     answer, body = await unless_gone(
         request, engine.segment(call, lambda answer: FORMATS[media](answer, source))
     )
-    access_of(request).found(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
+    found = answer.segmentation
+    access_of(request).found(found, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
+    timing = server_timing(found.timings, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
+    headers = {"server-timing": timing, "vary": "accept"}
     return Response(
-        body, media_type=media, headers={"server-timing": server_timing(answer), "vary": "accept"}
+        body, media_type=media, headers=headers if media == JSON else headers | name_answerer(found)
     )
 
 
@@ -67,11 +70,3 @@ def query_to_options(query: AskedOptions) -> Options:
     if query.classes and not names:
         raise InvalidOption("classes is empty: name at least one label, or leave it out for all")
     return Options(query.score_threshold, query.max_instances, names or None, query.masks, query.exact)
-
-
-def server_timing(answer: Answer) -> str:
-    """The Server-Timing header: the stages, and what rendering took, which the answer itself cannot know."""
-    stages = stages_ms(answer)
-    total = stages.pop("total") + answer.render_ms
-    stages |= {"render": answer.render_ms, "total": total}
-    return ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in stages.items())

@@ -95,7 +95,10 @@ class InferenceService:
         access.about["model"] = request.model_name
         deadline = self._engine.deadline(context.time_remaining())
         asked = request_from_proto(request, self._engine.catalog)
-        return await infer(self._engine, asked, deadline=deadline, render=reply_to_proto)
+        _, response = await infer(
+            self._engine, asked, deadline=deadline, access=access, render=reply_to_proto
+        )
+        return response
 
     async def _tell(self, context: Context, response: M, work: Callable[[], Json]) -> M:
         """The response, filled with what `work` gives."""

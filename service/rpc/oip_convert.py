@@ -45,6 +45,7 @@ def reply_to_proto(reply: Reply) -> pb.ModelInferResponse:
         model_name=reply.name,
         model_version=reply.version,
         id=reply.id,
+        parameters={name: _write_parameter(value) for name, value in reply.parameters.items()},
         outputs=outputs,
         raw_output_contents=[write_tensor(tensor) for tensor in reply.outputs],
     )
@@ -71,3 +72,9 @@ def _read_parameters(parameters: Mapping[str, pb.InferParameter]) -> Iterator[tu
         if choice is None:
             raise InvalidOption(f"parameter {name:.40} has no value")
         yield name, getattr(parameter, choice)
+
+
+def _write_parameter(value: str | int) -> pb.InferParameter:
+    if isinstance(value, int):
+        return pb.InferParameter(int64_param=value)
+    return pb.InferParameter(string_param=value)

@@ -78,7 +78,9 @@ class InferenceStream:
             message.parameters.pop(ASK_FINAL, None)
             request = request_from_proto(message, self._engine.catalog)
             deadline = self._engine.deadline(None)
-            response = await infer(self._engine, request, deadline=deadline, render=reply_to_proto)
+            _, response = await infer(
+                self._engine, request, deadline=deadline, access=access, render=reply_to_proto
+            )
             response.parameters[FINAL].bool_param = True
             return pb.ModelStreamInferResponse(infer_response=response)
         except Exception as error:

@@ -1,6 +1,7 @@
 """The Open Inference Protocol gives the native answer, number for number, in every encoding."""
 
 import base64
+import io
 import json
 import struct
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from service.engine import Engine
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.generated import grpc_predict_v2_pb2_grpc as pb_grpc
 from service.rpc.server import RpcServer
+from service.tracing import Deed, Span, TraceContext
 from tests.contract.conftest import MAX_BODY, Ask, Reply
 from tests.fakes import encode_picture
 
@@ -221,6 +223,71 @@ async def test_models_are_described_alike(
         ]
         kinds = [pb.DataType.Name(each.data_type) for each in getattr(message, field)]
         assert kinds == [each["data_type"] for each in config[field]]
+
+
+class Notebook:
+    """A tracer that keeps what it is told."""
+
+    context = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+
+    def __init__(self) -> None:
+        self.deeds: list[Deed] = []
+
+    def begin(self, traceparent: str | None, tracestate: str | None) -> Span:
+        return self
+
+    def end(self, deed: Deed) -> None:
+        self.deeds.append(deed)
+
+    def close(self) -> None:
+        pass
+
+
+BACKEND = {
+    "runtime": "fake",
+    "runtime_version": "1.0",
+    "precision": "fp32",
+    "threads": 1,
+    "asked": "CPU",
+    "in_effect": "CPU",
+}
+
+
+async def test_answers_spans_and_log_lines_tell_what_native_ones_do(
+    engine: Engine,
+    client: httpx.AsyncClient,
+    oip: pb_grpc.GRPCInferenceServiceStub,
+    lines: io.StringIO,
+) -> None:
+    engine.tracer = notebook = Notebook()
+    answer = await ask_json(client, "/v2/models/toy/infer", encode_picture(), {})
+    assert answer.json()["parameters"] == BACKEND
+    assert answer.headers["server-timing"].startswith("queue;dur=")
+    assert "infer;dur=10.000" in answer.headers["server-timing"]
+    message = await oip.ModelInfer(to_message(encode_picture(), {}, "toy"))
+    told = {
+        name: getattr(each, str(each.WhichOneof("parameter_choice")))
+        for name, each in message.parameters.items()
+    }
+    assert told == BACKEND
+    assert [deed.stages["infer"] for deed in notebook.deeds] == [10, 10]
+    assert all("render" in deed.stages for deed in notebook.deeds)
+    found = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [(line["model"], line["instances"]) for line in found] == [("toy", 1)] * 2
+
+
+async def test_pixels_are_traced_and_logged_without_instances(
+    engine: Engine, client: httpx.AsyncClient, lines: io.StringIO
+) -> None:
+    engine.tracer = notebook = Notebook()
+    tensor = {"name": "pixels", "datatype": "UINT8", "shape": [1, 32, 32, 3], "data": [0] * 3072}
+    answer = await client.post("/v2/models/toy.tensors/infer", json={"inputs": [tensor]})
+    assert answer.json()["parameters"] == BACKEND
+    (deed,) = notebook.deeds
+    assert deed.stages["infer"] > 0
+    line = json.loads(lines.getvalue())
+    assert line["model"] == "toy.tensors"
+    assert "instances" not in line
 
 
 async def test_both_transports_count_together(

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.card import CentersDecoder
 from service.engine import Engine
 from service.oip.tensors import BYTES, Tensor, write_tensor
 from service.oip.views import BATCH_LIMIT
 from service.rest.oip_body import HEADER_LENGTH
-from tests.fakes import Gate, encode_picture
+from tests.fakes import FakeModel, Gate, encode_picture
 
 INFER = "/v2/models/toy/infer"
 TENSORS = "/v2/models/toy.tensors/infer"
@@ -117,6 +118,16 @@ async def test_an_empty_answer_has_the_same_outputs(client: httpx.AsyncClient) -
     document = {"inputs": [image_input()], "parameters": {"score_threshold": 1}}
     outputs = (await client.post(INFER, json=document)).json()["outputs"]
     assert [output["shape"] for output in outputs] == [[2], [0, 4], [0], [0], [0], [0], [0]]
+
+
+async def test_a_model_of_boxes_only_has_no_masks_to_offer(
+    client: httpx.AsyncClient, model: FakeModel
+) -> None:
+    model.card = model.card.model_copy(update={"decoder": CentersDecoder(coefficients=0)})
+    described = (await client.get("/v2/models/toy")).json()["outputs"]
+    answer = await client.post(INFER, json={"inputs": [image_input()]})
+    assert [output["name"] for output in answer.json()["outputs"]] == [each["name"] for each in described]
+    assert "rles" not in answer.text
 
 
 async def test_pixels_give_heads(client: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """What `POST /v1/segment` answers."""
 
 import base64
+import json
 
 import cv2
 import httpx
@@ -189,6 +190,20 @@ async def test_an_accepted_picture_is_the_image_with_the_masks_on_it(
     assert difference[12:18, 25:35].mean() > 20
     if media == "image/png":
         assert difference[25:, 45:].max() == 0
+
+
+@pytest.mark.parametrize(
+    "media", ["image/png", "image/jpeg", "image/png;type=labelmap", "application/x-coco-results+json"]
+)
+async def test_what_an_answer_cannot_say_of_who_computed_it_its_headers_do(
+    client: httpx.AsyncClient, media: str
+) -> None:
+    native = (await post(client, model="other")).json()
+    headers = {**PNG, "accept": media}
+    answer = await client.post("/v1/segment", content=PICTURE, headers=headers, params={"model": "other"})
+    assert answer.headers["x-model"] == native["model"] == "other"
+    assert answer.headers["x-model-version"] == native["version"] == "2"
+    assert json.loads(answer.headers["x-backend"]) == native["backend"]
 
 
 async def test_accept_may_stand_on_several_lines(client: httpx.AsyncClient) -> None:

@@ -11,7 +11,7 @@ class ModelInfo:
     """A model that answers.
 
     input: the network's canvas; images of any size are accepted.
-    categories: COCO's id of each label, in the model's order.
+    categories: the id that answers carry for each label, in the model's order.
     score_threshold, max_instances: what holds where a caller asks for nothing else.
     """
 

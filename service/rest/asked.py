@@ -42,14 +42,11 @@ class AskedOptions(Schema):
 
     model: Annotated[
         str | None,
-        Field(
-            description="Which model answers; see `/v1/models`. Default: the first of them.",
-            examples=["blitzmask-mobilenetv2"],
-        ),
+        Field(description="Which model answers; see `/v1/models`. Default: the first of them."),
     ] = None
     version: Annotated[
         str | None,
-        Field(description="Which version of the model. Default: its newest.", examples=["1.1.0"]),
+        Field(description="Which version of the model. Default: its newest."),
     ] = None
     score_threshold: Annotated[
         float | None,
@@ -70,10 +67,7 @@ class AskedOptions(Schema):
     ] = None
     classes: Annotated[
         list[str],
-        Field(
-            description="Labels to keep, separated by commas or repeated. Default: all.",
-            examples=[["person,car"]],
-        ),
+        Field(description="Labels to keep, separated by commas or repeated. Default: all."),
     ] = []  # noqa: RUF012  # pydantic copies it
     masks: Annotated[
         MaskFormat,
@@ -110,14 +104,12 @@ class SegmentQuery(AskedOptions):
 class ModelQuery(Schema):
     """Which version of a model."""
 
-    version: Annotated[
-        str | None, Field(description="Which version of the model. Default: its newest.", examples=["1.1.0"])
-    ] = None
+    version: Annotated[str | None, Field(description="Which version of the model. Default: its newest.")] = (
+        None
+    )
 
 
-ModelName = Annotated[
-    str, Path(description="The model's name, as in `/v1/models`.", examples=["blitzmask-mobilenetv2"])
-]
+ModelName = Annotated[str, Path(description="The model's name, as in `/v1/models`.")]
 
 
 class NoQuery(Schema):

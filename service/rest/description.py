@@ -7,6 +7,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from service.card import Card
+from service.engine import Model
+from service.formats import ACCEPTED
 from service.rest.answers import COCO_RESULTS, LABEL_MAP
 from service.rest.guard import needs_key
 from service.rest.problem import CHALLENGE, MEDIA_TYPE, STATUS, problem_type
@@ -76,7 +79,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 SEGMENT_BODY = {
     "required": True,
-    "description": "An encoded image (JPEG, PNG, WebP, BMP, TIFF, ...) in one of three wrappings.",
+    "description": f"An encoded image ({ACCEPTED}) in one of three wrappings.",
     "content": {
         "image/jpeg": _BINARY,
         "image/png": _BINARY,
@@ -155,8 +158,11 @@ SEGMENT_RESPONSES: Responses = {
 }
 
 
-def describe_app(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description: FastAPI's, with our problems in the place of its 422s."""
+def describe_app(app: FastAPI, model: Model | None) -> dict[str, Any]:
+    """The OpenAPI description: FastAPI's, with our problems in the place of its 422s.
+
+    Names of the model, where there is one, are examples that work.
+    """
     description = get_openapi(
         title=app.title,
         version=app.version,
@@ -169,6 +175,8 @@ def describe_app(app: FastAPI) -> dict[str, Any]:
         for operation in verbs.values():
             operation["responses"].pop("422", None)
             _describe_keys(operation, needed=needs_key(path, app.state.rules))
+            if model is not None:
+                _add_names(operation, model.card)
     description["components"]["securitySchemes"] = SCHEMES
     schemas = description["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -179,6 +187,14 @@ def describe_app(app: FastAPI) -> dict[str, Any]:
     )
     schemas.update(ours["$defs"])
     return description
+
+
+def _add_names(operation: dict[str, Any], card: Card) -> None:
+    label = card.labels[0].name
+    names = {"name": card.name, "model": card.name, "version": card.version, "classes": label}
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] in names:
+            parameter["examples"] = {"1": {"value": names[parameter["name"]]}}
 
 
 def _describe_keys(operation: dict[str, Any], *, needed: bool) -> None:

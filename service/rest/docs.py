@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from service.rest.description import describe_app
+from service.rest.held import CallerKnown, EngineHeld
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,8 +39,9 @@ POLICY = "; ".join(
 
 
 @router.get("/openapi.json")
-async def openapi(request: Request) -> Response:
-    return Response(orjson.dumps(describe_app(request.app)), media_type="application/json")
+async def openapi(request: Request, engine: EngineHeld, known: CallerKnown) -> Response:
+    model = engine.catalog.get() if known and engine.ready else None
+    return Response(orjson.dumps(describe_app(request.app, model)), media_type="application/json")
 
 
 @router.get("/docs")

@@ -63,7 +63,7 @@ def _describe_parameter(name: str, place: str, schema: dict[str, Any]) -> dict[s
         schema |= choice if choice["type"] != "null" else {}
     if schema.get("default", ...) in (None, []):
         del schema["default"]
-    examples = {str(number): {"value": value} for number, value in enumerate(schema.pop("examples"), 1)}
-    text = schema.pop("description")
-    parts = {"name": name, "in": place, "required": False, "description": text}
-    return parts | {"schema": schema, "examples": examples}
+    parts = {"name": name, "in": place, "required": False, "description": schema.pop("description")}
+    if examples := schema.pop("examples", ()):
+        parts["examples"] = {str(number): {"value": value} for number, value in enumerate(examples, 1)}
+    return parts | {"schema": schema}

@@ -47,7 +47,10 @@ class FoundInstance(Schema):
     """One object."""
 
     label: str = Field(examples=["person"])
-    category_id: int = Field(description="COCO's id of the label.", examples=[1])
+    category_id: int = Field(
+        description="The id of the label on the model's card, as `/v1/models` lists it; not always COCO's.",
+        examples=[1],
+    )
     score: float = Field(ge=0, le=1, examples=[0.87])
     bbox: tuple[float, float, float, float] = Field(
         description="x, y, width, height in pixels of the image; x and y are the top-left corner's.",
@@ -88,7 +91,7 @@ class StageTimings(Schema):
     infer: float = Field(description="The network.", examples=[9.7])
     postprocess: float = Field(description="Heads to instances.", examples=[0.3])
     masks: float = Field(description="Instances to masks in image pixels.", examples=[0.4])
-    total: float = Field(description="From decode to masks.", examples=[12.1])
+    total: float = Field(description="From decode to masks, so without `queue`.", examples=[12.1])
 
 
 class SegmentAnswer(Schema):
@@ -106,7 +109,9 @@ class CocoResult(Schema):
     """One line of what `COCO.loadRes` takes."""
 
     image_id: int = Field(examples=[1])
-    category_id: int = Field(examples=[1])
+    category_id: int = Field(
+        description="That of the model's card: annotations to compare with need the same ids.", examples=[1]
+    )
     score: float = Field(examples=[0.87])
     bbox: tuple[float, float, float, float] = Field(examples=[[12.5, 30.0, 200.0, 400.25]])
     area: int | None = Field(default=None, examples=[41234])
@@ -114,7 +119,7 @@ class CocoResult(Schema):
 
 
 class Category(Schema):
-    """A class with COCO's id."""
+    """A class with its id on the model's card."""
 
     id: int = Field(examples=[1])
     name: str = Field(examples=["person"])
@@ -129,7 +134,7 @@ class ModelAnswer(Schema):
     network: str
     input: ImageSize = Field(description="Of the network; images of any size are accepted.")
     labels: list[str] = Field(examples=[["person", "car"]])
-    categories: list[Category] = Field(description="The same classes with COCO's ids.")
+    categories: list[Category] = Field(description="The same classes with the ids that answers carry.")
     score_threshold: float = Field(description="The default.", examples=[0.3])
     max_instances: int = Field(description="The default.", examples=[100])
     parameters: int = Field(description="Of the network.", examples=[2900000])

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from service.engine import Engine
+from service.formats import ACCEPTED
 from service.rest.answers import FORMATS
 from service.rest.asked import SegmentQuery
 from service.rest.description import PROBLEMS
@@ -86,15 +88,24 @@ def test_every_parameter_of_every_path_has_a_description_and_an_example(descript
         assert parameter.get("examples") or parameter["schema"].get("examples"), parameter["name"]
 
 
+async def test_names_are_those_of_the_default_model(description: dict[str, Any]) -> None:
+    parameters = description["paths"]["/v1/segment"]["post"]["parameters"]
+    named = {each["name"]: each["examples"]["1"]["value"] for each in parameters}
+    assert (named["model"], named["version"], named["classes"]) == ("toy", "1", "cat")
+
+
+async def test_before_there_are_models_it_has_no_names(client: httpx.AsyncClient, engine: Engine) -> None:
+    engine.fail("models are loading")
+    assert "toy" not in (await client.get("/openapi.json")).text
+
+
 async def test_the_examples_of_the_options_are_taken(
     client: httpx.AsyncClient, description: dict[str, Any]
 ) -> None:
-    stranger = {"model", "version", "classes"}  # names of the default model
     parameters = description["paths"]["/v1/segment"]["post"]["parameters"]
     asked: dict[str, dict[str, str]] = {"query": {}, "header": {"content-type": "image/png"}}
     for parameter in parameters:
-        if parameter["name"] not in stranger:
-            asked[parameter["in"]][parameter["name"]] = str(parameter["examples"]["1"]["value"])
+        asked[parameter["in"]][parameter["name"]] = str(parameter["examples"]["1"]["value"])
     answer = await client.post(
         "/v1/segment", content=encode_picture(), params=asked["query"], headers=asked["header"]
     )
@@ -125,6 +136,11 @@ async def test_the_example_body_is_one_that_works(
     assert base64.b64decode(body["example"]["image"])
     answer = await client.post("/v1/segment", json=body["example"])
     assert answer.status_code == 200
+
+
+def test_the_formats_of_pictures_are_named(description: dict[str, Any]) -> None:
+    body = description["paths"]["/v1/segment"]["post"]["requestBody"]
+    assert ACCEPTED in body["description"]
 
 
 async def test_the_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

@@ -172,6 +172,11 @@ async def test_the_description_says_which_paths_take_a_key(client: httpx.AsyncCl
     assert "security" not in paths["/readyz"]["get"]
 
 
+async def test_the_description_names_models_to_who_shows_a_key_only(client: httpx.AsyncClient) -> None:
+    assert '"toy"' not in (await client.get("/openapi.json")).text
+    assert '"toy"' in (await client.get("/openapi.json", headers=SHOWN)).text
+
+
 class TestOpenMetrics:
     @pytest.fixture
     def rules(self) -> Rules:

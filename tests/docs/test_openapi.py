@@ -1,0 +1,58 @@
+"""What /openapi.json shows as examples works as it stands with the model that is shipped."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fakes import encode_picture
+from tests.running import RunningServer
+
+
+@pytest.fixture(scope="module")
+def url(server: RunningServer) -> str:
+    return f"http://127.0.0.1:{server.http_port}"
+
+
+@pytest.fixture(scope="module")
+def paths(url: str) -> dict[str, Any]:
+    content: dict[str, Any] = httpx.get(f"{url}/openapi.json").json()["paths"]
+    return content
+
+
+def read_examples(operation: dict[str, Any], place: str) -> dict[str, str]:
+    """The first example of each parameter in the path, query or header."""
+    found: dict[str, str] = {}
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == place:
+            (first, *_) = parameter["examples"].values()
+            found[parameter["name"]] = str(first["value"])
+    return found
+
+
+def test_every_option_of_a_segmentation(url: str, paths: dict[str, Any]) -> None:
+    operation = paths["/v1/segment"]["post"]
+    headers = {"content-type": "image/png"} | read_examples(operation, "header")
+    for name, value in read_examples(operation, "query").items():
+        answer = httpx.post(
+            f"{url}/v1/segment", content=encode_picture(), params={name: value}, headers=headers
+        )
+        assert answer.status_code == 200, (name, answer.text)
+
+
+def test_every_path_that_is_read(url: str, paths: dict[str, Any]) -> None:
+    asked = {path: verbs["get"] for path, verbs in paths.items() if "get" in verbs}
+    assert len(asked) > 4
+    for path, operation in asked.items():
+        place = url + path.format(**read_examples(operation, "path"))
+        answer = httpx.get(place, params=read_examples(operation, "query"))
+        assert answer.status_code == 200, (path, answer.text)
+
+
+def test_every_body_in_json(url: str, paths: dict[str, Any]) -> None:
+    for path, verbs in paths.items():
+        content = verbs.get("post", {}).get("requestBody", {}).get("content", {})
+        if "example" in content.get("application/json", {}):
+            place = url + path.format(**read_examples(verbs["post"], "path"))
+            answer = httpx.post(place, json=content["application/json"]["example"])
+            assert answer.status_code == 200, (path, answer.text)

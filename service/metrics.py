@@ -51,7 +51,7 @@ COUNTERS: Mapping[str, tuple[str, Labels]] = MappingProxyType(
             ("key", "outcome"),
         ),
         "rejected": (
-            "Requests refused before anything was computed, for load, keys, size or type: the error's name.",
+            "Refused before anything was computed, for load, keys, size, type or pace, by reason.",
             ("reason",),
         ),
         "instances": ("Instances found.", ("model", "label")),

@@ -4,17 +4,23 @@ uvicorn waits without end for a request's headers, of whatever length, and for a
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
+from starlette.exceptions import HTTPException
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from service.errors import BlitzError, Overloaded
+from service.rest.problem import answer_early
+
 MAX_HEAD = 65_536  # bytes of a request's line and headers; what comes in one piece may be more
 CONTINUE = b"HTTP/1.1 100 "
-HEADERS = b"content-length: 0\r\nconnection: close\r\n\r\n"
+TOO_MANY, TOO_LONG, TOO_SLOW = "TooManyConnections", "HeadersTooLong", "TooSlow"  # in blitzmask_rejected
+
+Count: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,46 +44,54 @@ class Together:
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._transport = cycle.transport
         self._finish = cycle.on_response
-        self._head: bytes | None = None
+        self._begun = False
+        self._held = b""  # the head, until it leaves
         cycle.transport = self  # type: ignore[assignment]  # all of a transport that it uses
         cycle.on_response = self.end
 
     def write(self, data: bytes) -> None:
-        if self._head is None and not data.startswith(CONTINUE):
-            self._head = data
+        if self._begun or data.startswith(CONTINUE):
+            self._transport.write(self._held + data)
+            self._held = b""
         else:
-            self._transport.write((self._head or b"") + data)
-            self._head = self._head and b""
+            self._begun, self._held = True, data
 
     def end(self) -> None:
         """The response is complete, perhaps without a body."""
-        if self._head:
-            self.write(b"")
+        self._release()
         self._finish()
 
     def close(self) -> None:
-        if self._head:
-            self.write(b"")
+        self._release()
         self._transport.close()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
+    def _release(self) -> None:
+        if self._held:
+            self.write(b"")
+
 
 class Connection(HttpToolsProtocol):
-    """Refuses headers that have no end, and one connection too many."""
+    """Refuses headers that have no end, and one connection too many.
+
+    Such clients are counted and not logged: they would fill the log at no cost of their own.
+    """
 
     def __init__(
         self,
         most: int,
+        count: Count,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """`most`: connections at a time. The others are uvicorn's."""
+        """`most`: connections at a time; `count` is told why one is refused. The others are uvicorn's."""
         super().__init__(config, server_state, app_state, _loop)
         self._most = most
+        self._count = count
         self._in_head = True
         self._head = 0
         self._refused = False
@@ -85,7 +99,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as theirs
         super().connection_made(transport)
         if len(self.connections) > self._most:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            self._count(TOO_MANY)
+            self._refuse(Overloaded(f"all {self._most} connections are taken; come back when one is closed"))
             transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -96,7 +111,8 @@ class Connection(HttpToolsProtocol):
             return
         self._head += len(data)
         if self._head > MAX_HEAD and not self.transport.is_closing():
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            self._count(TOO_LONG)
+            self._refuse(HTTPException(431, f"the headers are longer than {MAX_HEAD} bytes"))
             self._end()
 
     def on_message_begin(self) -> None:
@@ -118,9 +134,12 @@ class Connection(HttpToolsProtocol):
         waiting = self.timeout_keep_alive_task is None and (cycle is None or cycle.response_complete)
         return ("headers", cycle) if waiting else None
 
-    def _refuse(self, status: HTTPStatus) -> None:
-        lines = (b"%s: %s\r\n" % header for header in self.server_state.default_headers)
-        self.transport.write(b"".join((STATUS_LINE[status], *lines, HEADERS)))
+    def _refuse(self, error: BlitzError | HTTPException) -> None:
+        answer = answer_early(error)
+        headers = (*self.server_state.default_headers, *answer.raw_headers, (b"connection", b"close"))
+        lines = (b"%s: %s\r\n" % header for header in headers)
+        status = STATUS_LINE[answer.status_code]
+        self.transport.write(b"".join((status, *lines, b"\r\n", answer.body)))
         self._refused = True
 
     def _end(self) -> None:
@@ -134,8 +153,9 @@ class Connection(HttpToolsProtocol):
 class Sweeper:
     """Closes the connections whose clients owe something for too long; costs a request nothing."""
 
-    def __init__(self, state: ServerState, head_s: float) -> None:
+    def __init__(self, state: ServerState, head_s: float, count: Count) -> None:
         self._state = state
+        self._count = count
         self._head_s = head_s
         self._debts: dict[Connection, tuple[tuple[object, ...], float]] = {}
 
@@ -158,6 +178,7 @@ class Sweeper:
             known, since = self._debts.get(connection, (None, now))
             since = since if known == debt else now
             if now - since >= self._head_s:
+                self._count(TOO_SLOW)
                 connection.transport.abort()
             debts[connection] = (debt, since)
         self._debts = debts

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from service import errors
-from service.access import Access
+from service.access import Access, choose_request_id
 from service.rest.convert import Json
 
 MEDIA_TYPE = "application/problem+json"
@@ -57,7 +57,10 @@ def problem_type(kind: type[errors.BlitzError]) -> str:
 
 
 def error_to_problem(error: Exception, request_id: str) -> Json:
-    """The problem of an error of our own, whose text is written for the caller, or of an unknown one."""
+    """The problem of an error whose text is written for the caller, or of an unknown one."""
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        return _describe(status, ("about:blank", status.phrase, error.detail), request_id)
     if not isinstance(error, errors.BlitzError):
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return _describe(status, ("about:blank", status.phrase, UNKNOWN_ERROR), request_id)
@@ -71,7 +74,7 @@ async def answer_blitz_error(request: HTTPConnection, error: Exception) -> Respo
     assert isinstance(error, errors.BlitzError)
     access_of(request).outcome = type(error).__name__
     problem = error_to_problem(error, access_of(request).request_id)
-    return _respond(request, problem, headers=_advise(error))
+    return _respond(request.scope["path"], problem, headers=_advise(error))
 
 
 def _advise(error: errors.BlitzError) -> dict[str, str]:
@@ -89,12 +92,11 @@ def _advise(error: errors.BlitzError) -> dict[str, str]:
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """The problem of an unknown path, a wrong method, or an answer format nobody here can give."""
     assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
-    access_of(request).outcome = f"http_{status.value}"
-    nowhere = f"nothing answers {request.method} {request.url.path} here; /docs lists what does"
-    detail = error.detail if error.detail != status.phrase else nowhere
-    problem = _describe(status, ("about:blank", status.phrase, detail), access_of(request).request_id)
-    return _respond(request, problem, headers=dict(error.headers or {}))
+    access_of(request).outcome = f"http_{error.status_code}"
+    if error.detail == HTTPStatus(error.status_code).phrase:
+        error.detail = f"nothing answers {request.method} {request.url.path} here; /docs lists what does"
+    problem = error_to_problem(error, access_of(request).request_id)
+    return _respond(request.scope["path"], problem, headers=dict(error.headers or {}))
 
 
 async def answer_validation_error(request: Request, error: Exception) -> Response:
@@ -107,7 +109,15 @@ async def answer_validation_error(request: Request, error: Exception) -> Respons
 def answer_unknown_error(request: Request) -> Response:
     """The response to an error that should not have happened: the log knows, the caller does not."""
     access_of(request).outcome = "internal"
-    return _respond(request, error_to_problem(Exception(), access_of(request).request_id), headers={})
+    problem = error_to_problem(Exception(), access_of(request).request_id)
+    return _respond(request.scope["path"], problem, headers={})
+
+
+def answer_early(error: errors.BlitzError | HTTPException) -> Response:
+    """The response to a client whose request has not been read, under an id that no log has."""
+    request_id = choose_request_id(None)
+    advice = _advise(error) if isinstance(error, errors.BlitzError) else {}
+    return _respond("", error_to_problem(error, request_id), headers={"x-request-id": request_id} | advice)
 
 
 def _describe(status: HTTPStatus, what: tuple[str, str, str], request_id: str) -> Json:
@@ -116,10 +126,10 @@ def _describe(status: HTTPStatus, what: tuple[str, str, str], request_id: str) -
     return {"type": kind, "title": title, "status": status.value, "detail": detail, "instance": instance}
 
 
-def _respond(request: HTTPConnection, problem: Json, *, headers: dict[str, str]) -> Response:
+def _respond(path: str, problem: Json, *, headers: dict[str, str]) -> Response:
     """The problem; clients of the Open Inference Protocol look for its text in `error`."""
     status = HTTPStatus(cast("int", problem["status"]))
-    if f"{request.scope['path']}/".startswith(PROTOCOL):
+    if f"{path}/".startswith(PROTOCOL):
         problem = {"error": problem["detail"]} | problem
     return Response(orjson.dumps(problem), status.value, headers=headers, media_type=MEDIA_TYPE)
 

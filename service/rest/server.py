@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.address import choose_family
+from service.engine import Engine
 from service.errors import InvalidSetting
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
 from service.tls import Tls
@@ -69,9 +70,11 @@ class RestServer:
         tls: Tls | None = None,
     ) -> None:
         """Raises InvalidSetting where TLS has not what it needs."""
+        engine: Engine = app.state.engine
+        self._count = engine.metrics.rejected
         config = uvicorn.Config(
             app,
-            http=partial(Connection, limits.connections),  # type: ignore[arg-type]  # makes one, as a type does
+            http=partial(Connection, limits.connections, self._count),  # type: ignore[arg-type]  # makes one, as a type does
             ws="auto",  # websockets, where it is installed
             ws_max_size=app.state.max_body + FRAME_MARGIN,
             ws_per_message_deflate=False,  # costs more than the network it saves
@@ -100,7 +103,9 @@ class RestServer:
         """
         self._listener = listener = _listen(host, port, shared=shared)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
-        self._sweeping = asyncio.create_task(Sweeper(self._server.server_state, self._head_s).run())
+        self._sweeping = asyncio.create_task(
+            Sweeper(self._server.server_state, self._head_s, self._count).run()
+        )
         bound: int = listener.getsockname()[1]
         return bound
 

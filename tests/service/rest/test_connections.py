@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import re
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 from service.engine import Engine
 from service.rest.app import create_app
 from service.rest.connections import MAX_HEAD, ConnectionLimits
+from service.rest.schemas import Problem
 from service.rest.server import RestServer
 from tests.fakes import FakeModel, encode_picture
 
@@ -81,8 +83,9 @@ async def seconds_until_closed(wire: Wire) -> float:
     return time.perf_counter() - begun
 
 
-async def test_who_connects_and_says_nothing_is_let_go(wire: Wire) -> None:
+async def test_who_connects_and_says_nothing_is_let_go(wire: Wire, engine: Engine) -> None:
     assert HEAD_S <= await seconds_until_closed(wire) < HEAD_S * 3
+    assert rejections(engine, "TooSlow") == 1
 
 
 async def test_headers_that_trickle_are_not_waited_for(wire: Wire) -> None:
@@ -125,12 +128,31 @@ async def test_an_idle_connection_is_kept_for_a_while(wire: Wire) -> None:
     assert KEEP_ALIVE_S * 0.9 <= await seconds_until_closed(wire) < KEEP_ALIVE_S * 3
 
 
-async def test_headers_without_end_are_refused(wire: Wire) -> None:
+def read_problem(answer: bytes) -> Problem:
+    """The problem of an answer as it comes over the wire, under the id of its head."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"\r\ncontent-type: application/problem+json\r\n" in head
+    assert b"\r\ncontent-length: %d\r\n" % len(body) in head
+    problem = Problem.model_validate_json(body)
+    assert b"\r\nx-request-id: %s\r\n" % problem.instance.removeprefix("urn:request:").encode() in head
+    return problem
+
+
+def rejections(engine: Engine, reason: str) -> int:
+    """How many of this reason have been counted."""
+    line = f'blitzmask_rejected_total{{reason="{reason}"}} '
+    return int(float((engine.metrics.exposition().decode().partition(line)[2] or "0").split()[0]))
+
+
+async def test_headers_without_end_are_refused(wire: Wire, engine: Engine) -> None:
     wire.writer.write(b"GET / HTTP/1.1\r\n")
     for number in range(21):
         wire.writer.write(f"X-{number}: {'x' * (MAX_HEAD // 20)}\r\n".encode())
         await asyncio.sleep(0)
-    assert (await wire.rest()).startswith(b"HTTP/1.1 431 ")
+    answer = await wire.rest()
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert "65536 bytes" in read_problem(answer).detail
+    assert rejections(engine, "HeadersTooLong") == 1
 
 
 async def test_headers_of_a_usual_size_may_come_in_pieces(wire: Wire) -> None:
@@ -222,9 +244,16 @@ class TestFewConnections:
     def limits(self) -> ConnectionLimits:
         return ConnectionLimits(HEAD_S, KEEP_ALIVE_S, connections=2)
 
-    async def test_one_too_many_is_told_to_come_back(self, port: int) -> None:
+    async def test_one_too_many_is_told_to_come_back(
+        self, port: int, engine: Engine, lines: io.StringIO
+    ) -> None:
         first, second, third = [await Wire.open(port) for _ in range(3)]
-        assert (await third.rest(HEAD_S / 2)).startswith(b"HTTP/1.1 503 ")
+        answer = await third.rest(HEAD_S / 2)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 1\r\n" in answer
+        assert read_problem(answer).type == "urn:blitzmask:problem:Overloaded"
+        assert rejections(engine, "TooManyConnections") == 1
+        assert lines.getvalue() == ""  # who floods the service does not flood its log
         second.writer.write(HEALTHZ)
         assert b"200" in await second.reader.readuntil(b"alive")
         for wire in (first, second, third):

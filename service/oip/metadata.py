@@ -12,7 +12,7 @@ Json = dict[str, object]
 
 SERVER = "blitzmask-server"
 PLATFORM = "blitzmask"
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "statistics")
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 
 
 def describe_server() -> Json:

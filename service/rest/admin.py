@@ -5,25 +5,22 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from service.callers import Callers
+from service import changes
+from service.changes import admit_admin
 from service.rest.asked import ModelName, ModelQuery, NoQuery
 from service.rest.description import problems
 from service.rest.held import EngineHeld
 from service.rest.models import models_to_json
 from service.rest.problem import access_of
 from service.rest.schemas import ModelsAnswer
-from service.watch import log_changes
 
 
-async def _admit(request: Request) -> None:
-    callers: Callers = request.app.state.rules.callers
-    caller = callers.admit_admin(request.headers)
-    access_of(request).key = caller.name
-    if not callers.required:  # else it is counted already
-        caller.charge()
+async def admit(request: Request) -> None:
+    """For who has an admin's key."""
+    admit_admin(request.app.state.rules.callers, request.headers, access_of(request))
 
 
-router = APIRouter(tags=["models"], dependencies=[Depends(_admit)])
+router = APIRouter(tags=["models"], dependencies=[Depends(admit)])
 
 NEEDS_KEY = """
 
@@ -51,10 +48,7 @@ is at work on is finished. The default model stays."""
     responses={200: {"model": ModelsAnswer}, **problems(400, 401, 403, 404, 409, 429, 503)},
 )
 async def load_model(name: ModelName, engine: EngineHeld, query: Annotated[NoQuery, Query()]) -> Response:
-    before = engine.catalog
-    after = await engine.change(lambda catalog: catalog.with_model(name))
-    log_changes(before, after)
-    after.check(name)
+    after = await changes.load_model(engine, name)
     return Response(orjson.dumps(models_to_json(after)), media_type="application/json")
 
 
@@ -69,7 +63,5 @@ async def load_model(name: ModelName, engine: EngineHeld, query: Annotated[NoQue
 async def unload_model(
     name: ModelName, engine: EngineHeld, query: Annotated[ModelQuery, Query()]
 ) -> Response:
-    before = engine.catalog
-    after = await engine.change(lambda catalog: catalog.without_model(name, query.version or None))
-    log_changes(before, after)
+    after = await changes.unload_model(engine, name, query.version or None)
     return Response(orjson.dumps(models_to_json(after)), media_type="application/json")

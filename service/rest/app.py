@@ -8,14 +8,16 @@ from service import __version__
 from service.engine import Engine
 from service.errors import BlitzError
 from service.rest import admin as admins
-from service.rest import docs, live, models, oip, pages, probes, segment
+from service.rest import docs, live, models, oip, oip_repository, pages, probes, segment
 from service.rest.boundary import Boundary
 from service.rest.direct import Direct
 from service.rest.guard import Guard
 from service.rest.problem import answer_blitz_error, answer_http_error, answer_validation_error
 from service.rules import ANYBODY, Rules
 
-ROUTERS = tuple(part.router for part in (segment, live, models, admins, oip, probes, docs, pages))
+ROUTERS = tuple(
+    part.router for part in (segment, live, models, admins, oip, oip_repository, probes, docs, pages)
+)
 SUMMARY = "Real-time instance segmentation: an image in, COCO-RLE masks, boxes and scores out."
 
 

@@ -1,17 +1,18 @@
 """The parts of the OpenAPI description that FastAPI cannot derive: bodies, formats, problems."""
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.card import Card
-from service.engine import Model
 from service.formats import ACCEPTED
 from service.rest.answers import COCO_RESULTS, LABEL_MAP
 from service.rest.guard import needs_key
+from service.rest.oip_schemas import IndexRequest, InferRequest, RepositoryRequest
 from service.rest.problem import CHALLENGE, MEDIA_TYPE, STATUS, problem_type
 from service.rest.schemas import CocoResult, Problem, SegmentAnswer
 
@@ -20,6 +21,10 @@ Responses = dict[int | str, dict[str, Any]]
 TAGS = [
     {"name": "segmentation", "description": "An image in, instances out."},
     {"name": "models", "description": "What answers, and what computes it."},
+    {
+        "name": "open inference protocol",
+        "description": "Version 2, for `tritonclient` and its like: as JSON, or with binary tensors.",
+    },
     {"name": "operations", "description": "Probes and metrics."},
 ]
 
@@ -50,6 +55,12 @@ HEADERS = {
         "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01",
     ),
 }
+SERVER_TIMING = {
+    "Server-Timing": _header(
+        "Milliseconds by stage; `render` is the writing of the answer.",
+        "queue;dur=0.05, decode;dur=1.6, infer;dur=9.7, render;dur=0.1, total;dur=11.4",
+    )
+}
 ANSWERER = {
     "X-Model": _header("The model that answered, where the answer is not `application/json`.", "mine"),
     "X-Model-Version": _header("Its version, in the same answers.", "1.0.0"),
@@ -75,16 +86,16 @@ EITHER: list[dict[str, list[str]]] = [{name: []} for name in SCHEMES]
 # A grey square: an example has to be a body that the service takes.
 TINY_WEBP = "UklGRiQAAABXRUJQVlA4IBgAAAAwAQCdASoIAAgAAsBMJaQAA3AA/vAnAAA="
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 SEGMENT_BODY = {
     "required": True,
     "description": f"An encoded image ({ACCEPTED}) in one of three wrappings.",
     "content": {
-        "image/jpeg": _BINARY,
-        "image/png": _BINARY,
-        "image/*": _BINARY,
-        "application/octet-stream": _BINARY,
+        "image/jpeg": BINARY,
+        "image/png": BINARY,
+        "image/*": BINARY,
+        "application/octet-stream": BINARY,
         "multipart/form-data": {
             "schema": {
                 "type": "object",
@@ -130,6 +141,12 @@ def _give_example(status: int) -> dict[str, object]:
     }
 
 
+def describe_body(schema: type[BaseModel], example: object, *, required: bool = True) -> dict[str, Any]:
+    """A body of JSON, which `describe_app` has to know by its schema."""
+    content = {"application/json": {"schema": _reference(schema), "example": example}}
+    return {"required": required, "description": schema.__doc__, "content": content}
+
+
 def _reference(schema: type) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{schema.__name__}"}
 
@@ -138,31 +155,33 @@ SEGMENT_RESPONSES: Responses = {
     200: {
         "model": SegmentAnswer,
         "description": "The instances, best score first.",
-        "headers": HEADERS
-        | {
-            "Server-Timing": _header(
-                "Milliseconds by stage; `render` is the writing of the answer.",
-                "queue;dur=0.05, decode;dur=1.6, infer;dur=9.7, render;dur=0.1, total;dur=11.4",
-            ),
-            **ANSWERER,
-        },
+        "headers": HEADERS | SERVER_TIMING | ANSWERER,
         "content": {
             "application/json": {},  # FastAPI adds the schema; here for the order
             COCO_RESULTS: {"schema": {"type": "array", "items": _reference(CocoResult)}},
-            "image/png": _BINARY,
-            "image/jpeg": _BINARY,
-            LABEL_MAP: _BINARY,
+            "image/png": BINARY,
+            "image/jpeg": BINARY,
+            LABEL_MAP: BINARY,
         },
     },
     **problems(400, 404, 406, 413, 415, 503, 504),
 }
 
 
-def describe_app(app: FastAPI, model: Model | None) -> dict[str, Any]:
-    """The OpenAPI description: FastAPI's, with our problems in the place of its 422s.
+SCHEMAS = (Problem, CocoResult, InferRequest, IndexRequest, RepositoryRequest)
 
-    Names of the model, where there is one, are examples that work.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a model is called, and one of its labels: examples that work."""
+
+    model: str
+    version: str
+    label: str
+
+
+def describe_app(app: FastAPI, names: Names | None) -> dict[str, Any]:
+    """The OpenAPI description: FastAPI's, with our problems in the place of its 422s."""
     description = get_openapi(
         title=app.title,
         version=app.version,
@@ -175,26 +194,25 @@ def describe_app(app: FastAPI, model: Model | None) -> dict[str, Any]:
         for operation in verbs.values():
             operation["responses"].pop("422", None)
             _describe_keys(operation, needed=needs_key(path, app.state.rules))
-            if model is not None:
-                _add_names(operation, model.card)
+            if names is not None:
+                _add_names(operation, names)
     description["components"]["securitySchemes"] = SCHEMES
     schemas = description["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     _, ours = models_json_schema(
-        [(Problem, "serialization"), (CocoResult, "serialization")],
+        [(schema, "serialization") for schema in SCHEMAS],
         ref_template="#/components/schemas/{model}",
     )
     schemas.update(ours["$defs"])
     return description
 
 
-def _add_names(operation: dict[str, Any], card: Card) -> None:
-    label = card.labels[0].name
-    names = {"name": card.name, "model": card.name, "version": card.version, "classes": label}
+def _add_names(operation: dict[str, Any], names: Names) -> None:
+    known = {"name": names.model, "model": names.model, "version": names.version, "classes": names.label}
     for parameter in operation.get("parameters", ()):
-        if parameter["name"] in names:
-            parameter["examples"] = {"1": {"value": names[parameter["name"]]}}
+        if parameter["name"] in known:
+            parameter["examples"] = {"1": {"value": known[parameter["name"]]}}
 
 
 def _describe_keys(operation: dict[str, Any], *, needed: bool) -> None:

@@ -2,13 +2,15 @@
 
 import base64
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 import orjson
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import HTMLResponse, Response
 
-from service.rest.description import describe_app
+from service.engine import Engine
+from service.rest.description import Names, describe_app
 from service.rest.held import CallerKnown, EngineHeld
 
 router = APIRouter(include_in_schema=False)
@@ -38,10 +40,22 @@ POLICY = "; ".join(
 )
 
 
+@lru_cache(2)  # it takes tens of milliseconds, and anybody may ask
+def write_description(app: FastAPI, names: Names | None) -> bytes:
+    """The OpenAPI description as JSON."""
+    return orjson.dumps(describe_app(app, names))
+
+
+def name_default(engine: Engine) -> Names:
+    """The names of the default model."""
+    card = engine.catalog.get().card
+    return Names(card.name, card.version, card.labels[0].name)
+
+
 @router.get("/openapi.json")
 async def openapi(request: Request, engine: EngineHeld, known: CallerKnown) -> Response:
-    model = engine.catalog.get() if known and engine.ready else None
-    return Response(orjson.dumps(describe_app(request.app, model)), media_type="application/json")
+    names = name_default(engine) if known and engine.ready else None
+    return Response(write_description(request.app, names), media_type="application/json")
 
 
 @router.get("/docs")

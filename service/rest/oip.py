@@ -1,101 +1,162 @@
-"""`/v2`: the Open Inference Protocol, with binary tensors.
+"""`/v2`: the Open Inference Protocol, with binary tensors."""
 
-Not in our OpenAPI description: the protocol has its own, and each model tells its tensors itself.
-"""
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 
-from service.engine import Engine
-from service.errors import InvalidOption
 from service.oip.inference import infer
-from service.oip.metadata import Json, configure_view, describe_server, describe_view, index_models
-from service.oip.views import find_view, select_views
+from service.oip.metadata import Json, configure_view, describe_server, describe_view
+from service.oip.views import View, find_view, list_views
 from service.rest.body import Body
 from service.rest.convert import server_timing
+from service.rest.description import problems
 from service.rest.hangup import unless_gone
 from service.rest.held import CallerKnown, EngineHeld
 from service.rest.oip_body import HEADER_LENGTH, parse_request, write_reply
+from service.rest.oip_description import INFER, INFER_BODY, INFER_HEADERS, INFER_RESPONSES
+from service.rest.oip_schemas import Live, ModelDescription, Ready, ServerDescription
 from service.rest.probes import check_ready
 from service.rest.problem import access_of
 from service.rest.query import read_timeout
 
 MODEL = "/v2/models/{name}"
-VERSION = "/v2/models/{name}/versions/{version}"
+VERSION = "/v2/models/{name}/versions/{version}"  # each path of MODEL is there for one version, too
+
+router = APIRouter(tags=["open inference protocol"])
+
+ViewName = Annotated[str, Path(description="A model's name, or that and `.tensors`.")]
 
 
-router = APIRouter(include_in_schema=False)
+async def _view(request: Request, engine: EngineHeld, name: ViewName) -> View:
+    return find_view(engine.catalog, name, request.path_params.get("version"))
 
 
-@router.get("/v2")
+ViewHeld = Annotated[View, Depends(_view)]
+
+
+@router.get(
+    "/v2",
+    summary="Describe the server",
+    operation_id="oip_server",
+    response_class=Response,
+    responses={200: {"model": ServerDescription}, **problems()},
+)
 async def describe() -> Response:
+    """Its name, version, and the protocol's extensions that it knows."""
     return _answer(describe_server())
 
 
 @router.head("/v2/health/live", include_in_schema=False)
-@router.get("/v2/health/live")
+@router.get(
+    "/v2/health/live",
+    summary="Is the process alive?",
+    operation_id="oip_live",
+    response_class=Response,
+    responses={200: {"model": Live}},
+)
 async def tell_live() -> Response:
+    """As `/healthz`."""
     return _answer({"live": True})
 
 
 @router.head("/v2/health/ready", include_in_schema=False)
-@router.get("/v2/health/ready")
+@router.get(
+    "/v2/health/ready",
+    summary="Is the service ready?",
+    operation_id="oip_ready",
+    response_class=Response,
+    responses={200: {"model": Ready}, **problems(503)},
+)
 async def tell_ready(engine: EngineHeld, known: CallerKnown) -> Response:
+    """As `/readyz`, in fewer words."""
     check_ready(engine, known=known)
     return _answer({"ready": True})
 
 
-@router.get("/v2/models/stats")
+@router.get(
+    "/v2/models/stats",
+    summary="Count the inferences of all models",
+    operation_id="oip_all_statistics",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(503)},
+)
 async def count_all(engine: EngineHeld) -> Response:
-    return _count(engine, "", "")
+    """How many each model has made by this protocol since the start, and the nanoseconds in each stage."""
+    return _answer(engine.statistics.describe(view.key for view in list_views(engine.catalog)))
 
 
-@router.get(f"{MODEL}/stats")
-@router.get(f"{VERSION}/stats")
-async def count(engine: EngineHeld, name: str, version: str = "") -> Response:
-    return _count(engine, name, version)
+@router.get(f"{VERSION}/stats", include_in_schema=False)
+@router.get(
+    f"{MODEL}/stats",
+    summary="Count a model's inferences",
+    operation_id="oip_statistics",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(404, 503)},
+)
+async def count(engine: EngineHeld, view: ViewHeld) -> Response:
+    """As `/v2/models/stats`, of one model."""
+    return _answer(engine.statistics.describe([view.key]))
 
 
-@router.get(MODEL)
-@router.get(VERSION)
-async def describe_model(engine: EngineHeld, name: str, version: str = "") -> Response:
-    catalog = engine.catalog
-    return _answer(describe_view(find_view(catalog, name, version), catalog))
+@router.get(VERSION, include_in_schema=False)
+@router.get(
+    MODEL,
+    summary="Describe a model's tensors",
+    operation_id="oip_model",
+    response_class=Response,
+    responses={200: {"model": ModelDescription}, **problems(404, 503)},
+)
+async def describe_model(engine: EngineHeld, view: ViewHeld) -> Response:
+    """Its versions, inputs and outputs."""
+    return _answer(describe_view(view, engine.catalog))
 
 
-@router.get(f"{MODEL}/ready")
-@router.get(f"{VERSION}/ready")
-async def tell_model_ready(engine: EngineHeld, name: str, version: str = "") -> Response:
-    view = find_view(engine.catalog, name, version)
+@router.get(f"{VERSION}/ready", include_in_schema=False)
+@router.get(
+    f"{MODEL}/ready",
+    summary="Is a model ready?",
+    operation_id="oip_model_ready",
+    response_class=Response,
+    responses={200: {"model": Ready}, **problems(404, 503)},
+)
+async def tell_model_ready(engine: EngineHeld, view: ViewHeld) -> Response:
+    """Models become ready together."""
     check_ready(engine, known=True)
     return _answer({"name": view.name, "ready": True})
 
 
-@router.get(f"{MODEL}/config")
-@router.get(f"{VERSION}/config")
-async def configure_model(engine: EngineHeld, name: str, version: str = "") -> Response:
-    return _answer(configure_view(find_view(engine.catalog, name, version)))
+@router.get(f"{VERSION}/config", include_in_schema=False)
+@router.get(
+    f"{MODEL}/config",
+    summary="Describe a model as Triton does",
+    operation_id="oip_config",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(404, 503)},
+)
+async def configure_model(view: ViewHeld) -> Response:
+    """The parts of Triton's `ModelConfig` that apply; `labels` are among its parameters."""
+    return _answer(configure_view(view))
 
 
-@router.post("/v2/repository/index")
-async def index(request: Request, engine: EngineHeld) -> Response:
-    body = Body(request, max_bytes=request.app.state.max_body)
-    ready = _read_ready(await body.read(engine.deadline(None)))
-    return _answer(index_models(engine.catalog, ready_only=ready))
-
-
-@router.post(f"{MODEL}/infer")
-@router.post(f"{VERSION}/infer")
-async def infer_model(request: Request, engine: EngineHeld, name: str, version: str = "") -> Response:
+@router.post(f"{VERSION}/infer", include_in_schema=False)
+@router.post(
+    f"{MODEL}/infer",
+    summary="Infer",
+    operation_id="oip_infer",
+    description=INFER,
+    response_class=Response,
+    responses=INFER_RESPONSES,
+    openapi_extra={"requestBody": INFER_BODY, "parameters": INFER_HEADERS},
+)
+async def infer_model(request: Request, engine: EngineHeld, view: ViewHeld) -> Response:
     """One inference; what cannot succeed is refused before the body is read."""
     deadline = engine.deadline(read_timeout(request.headers))
     body = Body(request, max_bytes=request.app.state.max_body)
-    view = find_view(engine.catalog, name, version)
     engine.admission.check()
     content = await body.read(deadline)
-    asked, formats = parse_request(
-        content, request.headers.get(HEADER_LENGTH), view=view, version=version or None
-    )
+    version = request.path_params.get("version")
+    asked, formats = parse_request(content, request.headers.get(HEADER_LENGTH), view=view, version=version)
     work = infer(
         engine,
         asked,
@@ -108,22 +169,5 @@ async def infer_model(request: Request, engine: EngineHeld, name: str, version: 
     return Response(payload, headers=headers | {"server-timing": timing})
 
 
-def _count(engine: Engine, name: str, version: str) -> Response:
-    views = select_views(engine.catalog, name, version)
-    return _answer(engine.statistics.describe(view.key for view in views))
-
-
-def _read_ready(body: bytes) -> bool:
-    """Whether only models that answer are asked for; raises InvalidOption."""
-    try:
-        asked = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise InvalidOption(f"the body is not JSON: {error}") from error
-    ready = asked.get("ready", False) if isinstance(asked, dict) else None
-    if not isinstance(ready, bool):
-        raise InvalidOption('the body is not {"ready": true} or {"ready": false}')
-    return ready
-
-
-def _answer(content: Json | list[Json]) -> Response:
+def _answer(content: Json) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")

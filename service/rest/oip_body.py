@@ -2,53 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from service.errors import InvalidOption
 from service.oip.inference import Reply, Request
 from service.oip.tensors import BYTES, Offered, Tensor, write_tensor
 from service.oip.views import View
 from service.rest.convert import Json
+from service.rest.oip_schemas import InferRequest
 
 HEADER_LENGTH = "inference-header-content-length"
 BINARY_OUTPUT = "binary_data_output"
-Parameter = bool | int | float | str
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _InputParameters(_Part):
-    binary_data_size: int | None = Field(default=None, ge=0)
-
-
-class _Input(_Part):
-    name: str
-    datatype: str
-    shape: list[int]
-    parameters: _InputParameters = _InputParameters()
-    data: list[object] | None = None
-
-
-class _OutputParameters(_Part):
-    binary_data: bool | None = None
-
-
-class _Output(_Part):
-    name: str
-    parameters: _OutputParameters = _OutputParameters()
-
-
-class _Document(_Part):
-    """The JSON of a request."""
-
-    id: str = ""
-    parameters: dict[str, Parameter] = {}
-    inputs: list[_Input]
-    outputs: list[_Output] = []
+B = TypeVar("B", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +36,7 @@ def parse_request(
 ) -> tuple[Request, Formats]:
     """What a body asks of a model, and how the answer is to be written; raises InvalidOption."""
     size = _read_header_length(header_length, len(body))
-    document = _parse(body[:size])
+    document = parse_json(InferRequest, body[:size])
     formats = _read_formats(document)
     request = Request(
         view,
@@ -111,9 +80,10 @@ def _read_header_length(text: str | None, total: int) -> int:
     return int(text)
 
 
-def _parse(content: bytes) -> _Document:
+def parse_json(schema: type[B], content: bytes) -> B:
+    """A body of JSON as its schema has it; raises InvalidOption."""
     try:
-        return _Document.model_validate(orjson.loads(content))
+        return schema.model_validate(orjson.loads(content))
     except orjson.JSONDecodeError as error:
         raise InvalidOption(f"the body's JSON cannot be read: {error}") from error
     except ValidationError as error:
@@ -122,7 +92,7 @@ def _parse(content: bytes) -> _Document:
         raise InvalidOption(f"{place:.80}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from error
 
 
-def _read_formats(document: _Document) -> Formats:
+def _read_formats(document: InferRequest) -> Formats:
     default = document.parameters.get(BINARY_OUTPUT, False)
     if not isinstance(default, bool):
         raise InvalidOption(f"parameter {BINARY_OUTPUT} is {default!s:.40}, expected true or false")
@@ -130,7 +100,7 @@ def _read_formats(document: _Document) -> Formats:
     return Formats(default, {name: binary for name, binary in chosen.items() if binary is not None})
 
 
-def _split_inputs(document: _Document, binary: memoryview) -> Iterator[Offered]:
+def _split_inputs(document: InferRequest, binary: memoryview) -> Iterator[Offered]:
     """The inputs, each with its part of what follows the JSON."""
     for each in document.inputs:
         size, raw = each.parameters.binary_data_size, None

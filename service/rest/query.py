@@ -50,10 +50,17 @@ def read_timeout(headers: Headers) -> float | None:
 def describe_parameters() -> list[dict[str, Any]]:
     """The parameters of the OpenAPI description, each with examples."""
     options = SegmentQuery.model_json_schema()["properties"]
-    places = [(name, "query", schema) for name, schema in options.items()]
+    return [
+        _describe_parameter(name, "query", schema) for name, schema in options.items()
+    ] + describe_headers()
+
+
+def describe_headers() -> list[dict[str, Any]]:
+    """Those headers among them that other paths read, too."""
     kinds = {TIMEOUT: Timeout, "x-request-id": RequestId, TRACEPARENT: Traceparent}
-    places += [(name, "header", TypeAdapter(kind).json_schema()) for name, kind in kinds.items()]
-    return [_describe_parameter(*place) for place in places]
+    return [
+        _describe_parameter(name, "header", TypeAdapter(kind).json_schema()) for name, kind in kinds.items()
+    ]
 
 
 def _describe_parameter(name: str, place: str, schema: dict[str, Any]) -> dict[str, Any]:

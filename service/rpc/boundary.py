@@ -30,6 +30,11 @@ async def begin_answer(context: Context) -> None:
     await context.send_initial_metadata(())
 
 
+def read_metadata(context: Context) -> dict[str, str]:
+    """What a call says in its metadata, names in lower case, but for what is binary."""
+    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
 async def answer_call(
     metrics: Metrics,
     context: Context,
@@ -42,7 +47,7 @@ async def answer_call(
 
     What is written down about the call is there before the caller learns how it ended.
     """
-    told = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+    told = read_metadata(context)
     access = Access("grpc", choose_request_id(told.get(REQUEST_ID)))
     access.about = {"method": method}
     access.span = tracer.begin(told.get(TRACEPARENT), told.get(TRACESTATE))

@@ -8,12 +8,14 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from service.access import Access
+from service.changes import admit_admin
 from service.engine import Engine
 from service.errors import BlitzError, NotReady
+from service.oip import repository
 from service.oip.inference import infer
 from service.oip.metadata import Json, configure_view, describe_server, describe_view, index_models
 from service.oip.views import View, find_view, select_views
-from service.rpc.boundary import Context, answer_call
+from service.rpc.boundary import Context, answer_call, read_metadata
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.oip_convert import reply_to_proto, request_from_proto
 from service.rpc.oip_stream import InferenceStream
@@ -75,6 +77,18 @@ class InferenceService:
 
         return await self._tell(context, pb.RepositoryIndexResponse(), index)
 
+    async def RepositoryModelLoad(  # noqa: N802
+        self, request: pb.RepositoryModelLoadRequest, context: Context
+    ) -> pb.RepositoryModelLoadResponse:
+        work = partial(repository.load, self._engine, request.model_name, request.parameters)
+        return await self._change(context, pb.RepositoryModelLoadResponse(), work)
+
+    async def RepositoryModelUnload(  # noqa: N802
+        self, request: pb.RepositoryModelUnloadRequest, context: Context
+    ) -> pb.RepositoryModelUnloadResponse:
+        work = partial(repository.unload, self._engine, request.model_name, request.parameters)
+        return await self._change(context, pb.RepositoryModelUnloadResponse(), work)
+
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
         work = partial(self._infer, request, context)
         return await self._answer(context, "ModelInfer", work)
@@ -106,8 +120,17 @@ class InferenceService:
         async def tell(access: Access) -> M:
             return ParseDict(work(), response)
 
-        method = response.DESCRIPTOR.name.removesuffix("Response")
-        return await self._answer(context, method, tell)
+        return await self._answer(context, _name_method(response), tell)
+
+    async def _change(self, context: Context, response: M, work: Callable[[], Awaitable[None]]) -> M:
+        """The response, once `work` has changed the models for who has an admin's key."""
+
+        async def change(access: Access) -> M:
+            admit_admin(self._rules.callers, read_metadata(context), access)
+            await work()
+            return response
+
+        return await self._answer(context, _name_method(response), change)
 
     def _find(self, name: str, version: str) -> View:
         return find_view(self._engine.catalog, name, version)
@@ -118,3 +141,7 @@ class InferenceService:
         except BlitzError:
             return False
         return True
+
+
+def _name_method(response: Message) -> str:
+    return response.DESCRIPTOR.name.removesuffix("Response")

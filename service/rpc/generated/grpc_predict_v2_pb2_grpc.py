@@ -26,8 +26,11 @@ if _version_not_supported:
 
 
 class GRPCInferenceServiceStub:
-    """Model NAME takes an encoded image and gives instances; model NAME.tensors takes pixels and gives the
-    network's heads. ModelMetadata names the tensors of both.
+    """Model NAME takes `image`, one encoded image, and gives its instances, best score first: `boxes` (x, y, width,
+    height), `scores`, `labels`, `category_ids`, `areas`, and `rles`, COCO's counts over `image_size` (height,
+    width). Where neither `areas` nor `rles` are among the outputs asked for, masks are not computed. Model
+    NAME.tensors takes `pixels`, RGB in the size of the network's input, at most 8 pictures in a batch, and gives
+    the network's heads. ModelMetadata has the tensors of both with their datatypes and shapes.
     """
 
     def __init__(self, channel):
@@ -86,11 +89,24 @@ class GRPCInferenceServiceStub:
                 request_serializer=inference_dot_grpc__predict__v2__pb2.RepositoryIndexRequest.SerializeToString,
                 response_deserializer=inference_dot_grpc__predict__v2__pb2.RepositoryIndexResponse.FromString,
                 _registered_method=True)
+        self.RepositoryModelLoad = channel.unary_unary(
+                '/inference.GRPCInferenceService/RepositoryModelLoad',
+                request_serializer=inference_dot_grpc__predict__v2__pb2.RepositoryModelLoadRequest.SerializeToString,
+                response_deserializer=inference_dot_grpc__predict__v2__pb2.RepositoryModelLoadResponse.FromString,
+                _registered_method=True)
+        self.RepositoryModelUnload = channel.unary_unary(
+                '/inference.GRPCInferenceService/RepositoryModelUnload',
+                request_serializer=inference_dot_grpc__predict__v2__pb2.RepositoryModelUnloadRequest.SerializeToString,
+                response_deserializer=inference_dot_grpc__predict__v2__pb2.RepositoryModelUnloadResponse.FromString,
+                _registered_method=True)
 
 
 class GRPCInferenceServiceServicer:
-    """Model NAME takes an encoded image and gives instances; model NAME.tensors takes pixels and gives the
-    network's heads. ModelMetadata names the tensors of both.
+    """Model NAME takes `image`, one encoded image, and gives its instances, best score first: `boxes` (x, y, width,
+    height), `scores`, `labels`, `category_ids`, `areas`, and `rles`, COCO's counts over `image_size` (height,
+    width). Where neither `areas` nor `rles` are among the outputs asked for, masks are not computed. Model
+    NAME.tensors takes `pixels`, RGB in the size of the network's input, at most 8 pictures in a batch, and gives
+    the network's heads. ModelMetadata has the tensors of both with their datatypes and shapes.
     """
 
     def ServerLive(self, request, context):
@@ -157,6 +173,21 @@ class GRPCInferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RepositoryModelLoad(self, request, context):
+        """Opens the folders of a model in the models folder, or opens them anew, under both names; where that fails,
+        what answered before goes on. These two need an admin's key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepositoryModelUnload(self, request, context):
+        """The model answers no more under either name; the default model stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GRPCInferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -210,6 +241,16 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
                     request_deserializer=inference_dot_grpc__predict__v2__pb2.RepositoryIndexRequest.FromString,
                     response_serializer=inference_dot_grpc__predict__v2__pb2.RepositoryIndexResponse.SerializeToString,
             ),
+            'RepositoryModelLoad': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepositoryModelLoad,
+                    request_deserializer=inference_dot_grpc__predict__v2__pb2.RepositoryModelLoadRequest.FromString,
+                    response_serializer=inference_dot_grpc__predict__v2__pb2.RepositoryModelLoadResponse.SerializeToString,
+            ),
+            'RepositoryModelUnload': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepositoryModelUnload,
+                    request_deserializer=inference_dot_grpc__predict__v2__pb2.RepositoryModelUnloadRequest.FromString,
+                    response_serializer=inference_dot_grpc__predict__v2__pb2.RepositoryModelUnloadResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'inference.GRPCInferenceService', rpc_method_handlers)
@@ -219,8 +260,11 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GRPCInferenceService:
-    """Model NAME takes an encoded image and gives instances; model NAME.tensors takes pixels and gives the
-    network's heads. ModelMetadata names the tensors of both.
+    """Model NAME takes `image`, one encoded image, and gives its instances, best score first: `boxes` (x, y, width,
+    height), `scores`, `labels`, `category_ids`, `areas`, and `rles`, COCO's counts over `image_size` (height,
+    width). Where neither `areas` nor `rles` are among the outputs asked for, masks are not computed. Model
+    NAME.tensors takes `pixels`, RGB in the size of the network's input, at most 8 pictures in a batch, and gives
+    the network's heads. ModelMetadata has the tensors of both with their datatypes and shapes.
     """
 
     @staticmethod
@@ -483,6 +527,60 @@ class GRPCInferenceService:
             '/inference.GRPCInferenceService/RepositoryIndex',
             inference_dot_grpc__predict__v2__pb2.RepositoryIndexRequest.SerializeToString,
             inference_dot_grpc__predict__v2__pb2.RepositoryIndexResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepositoryModelLoad(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.GRPCInferenceService/RepositoryModelLoad',
+            inference_dot_grpc__predict__v2__pb2.RepositoryModelLoadRequest.SerializeToString,
+            inference_dot_grpc__predict__v2__pb2.RepositoryModelLoadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepositoryModelUnload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.GRPCInferenceService/RepositoryModelUnload',
+            inference_dot_grpc__predict__v2__pb2.RepositoryModelUnloadRequest.SerializeToString,
+            inference_dot_grpc__predict__v2__pb2.RepositoryModelUnloadResponse.FromString,
             options,
             channel_credentials,
             insecure,

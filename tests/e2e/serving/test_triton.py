@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.e2e.serving.conftest import Service
+from service.keys import Key, hash_key
+from tests.e2e.serving.conftest import Service, running
 from tests.e2e.serving.triton import PIXELS
 from tests.service.conftest import compute_heads
 
@@ -115,3 +116,31 @@ def test_a_stream_answers_in_order_and_survives_an_error(found: dict[str, Any]) 
     error = found["stream"].pop(2)
     assert "there is no model none" in error
     assert found["stream"] == [[str(number), 5] for number in (0, 1, 3, 4, 5)]
+
+
+@pytest.fixture(scope="module")
+def changed(write_toy: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a client's process saw that unloads birch and loads it again; ash is the default."""
+    folder = tmp_path_factory.mktemp("repository")
+    for name in ("ash", "birch"):
+        write_toy(folder / "models" / name, name=name)
+    admin = Key("ali", hash_key("open sesame"))
+    with running(folder / "log", MODELS_DIR=folder / "models", ADMIN_KEYS=admin) as service:
+        service.wait_for("ready")
+        ports = [str(service.http_port), service.target.rpartition(":")[2]]
+        program = Path(__file__).with_name("triton_repository.py")
+        answer = subprocess.run(
+            [sys.executable, program, *ports, "open sesame", "birch"], capture_output=True, text=True
+        )
+    assert answer.returncode == 0, answer.stderr
+    content: dict[str, Any] = json.loads(answer.stdout)
+    return content
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_is_unloaded_and_loaded_for_who_may(changed: dict[str, Any], kind: str) -> None:
+    seen = changed[kind]
+    assert seen["seen"] == [True, False, False, True, True]
+    assert "send your key as X-API-Key" in seen["no key"]
+    assert "config is no parameter here" in seen["configured"]
+    assert "no folder oak" in seen["unknown"]

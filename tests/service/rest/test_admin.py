@@ -113,13 +113,47 @@ async def test_what_cannot_be_done_changes_nothing(
     assert engine.catalog is before
 
 
+@pytest.mark.parametrize("name", ["birch", "birch.tensors"])
+async def test_the_open_inference_protocol_unloads_and_loads_both_names(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    answer = await client.post(f"/v2/repository/models/{name}/unload")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert (await client.get("/v2/models/birch")).status_code == 404
+    assert (await client.get("/v2/models/birch.tensors")).status_code == 404
+    assert (await client.post(f"/v2/repository/models/{name}/load", json={})).status_code == 200
+    assert (await client.get("/v2/models/birch.tensors")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("oak/load", {}, 404),
+        ("ash/unload", {"parameters": {"unload_dependents": False}}, 409),
+        ("birch/load", {"parameters": {"config": "{}"}}, 400),
+        ("birch/load", {"parameters": {"unload_dependents": True}}, 400),
+        ("birch/load", {"files": {}}, 400),
+        ("birch/load", [], 400),
+    ],
+)
+async def test_what_the_protocol_cannot_change_it_leaves(
+    client: httpx.AsyncClient, engine: Engine, path: str, body: object, status: int
+) -> None:
+    before = engine.catalog
+    answer = await client.post(f"/v2/repository/models/{path}", json=body)
+    assert answer.status_code == status
+    assert answer.json()["error"] == answer.json()["detail"]
+    assert engine.catalog is before
+
+
+@pytest.mark.parametrize("places", ["/v1/models", "/v2/repository/models"])
 @pytest.mark.parametrize("action", ["load", "unload"])
 @pytest.mark.parametrize("headers", [{"x-api-key": "guess"}, {"x-api-key": ""}])
 async def test_without_the_key_nobody_loads_or_unloads(
-    client: httpx.AsyncClient, engine: Engine, action: str, headers: dict[str, str]
+    client: httpx.AsyncClient, engine: Engine, places: str, action: str, headers: dict[str, str]
 ) -> None:
     before = engine.catalog
-    answer = await client.post(f"/v1/models/birch/{action}", headers=headers)
+    answer = await client.post(f"{places}/birch/{action}", headers=headers)
     assert answer.status_code == 401
     assert answer.json()["type"] == "urn:blitzmask:problem:Unauthorized"
     assert engine.catalog is before

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import grpc
 import pytest
@@ -127,6 +128,40 @@ async def test_frames_beyond_a_keys_rate_are_refused_one_by_one(
     ]  # which uses up its one
     assert [result.error.code for result in results] == [grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]] * 3
     assert model.seen == []
+
+
+class TestAdmins:
+    @pytest.fixture
+    async def server(self, engine: Engine) -> RpcServer:
+        admin = Key("ali", hash_key("open sesame"), rate=0.01)
+        return RpcServer(
+            engine, max_body=100_000, rules=Rules(Callers((Key("cam-7", hash_key("swordfish")),), (admin,)))
+        )
+
+    async def test_only_they_load_and_unload_and_are_charged_once(
+        self, channel: grpc.aio.Channel, engine: Engine
+    ) -> None:
+        inference = oip_grpc.GRPCInferenceServiceStub(channel)  # type: ignore[no-untyped-call]  # protoc's
+        load, unload = (
+            partial(call, kind(model_name="toy"))
+            for call, kind in (
+                (inference.RepositoryModelLoad, oip.RepositoryModelLoadRequest),
+                (inference.RepositoryModelUnload, oip.RepositoryModelUnloadRequest),
+            )
+        )
+        for change in (load, unload):
+            for metadata, code in (
+                ((), grpc.StatusCode.UNAUTHENTICATED),
+                (SHOWN, grpc.StatusCode.PERMISSION_DENIED),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await change(metadata=metadata)
+                assert caught.value.code() == code
+        await load(metadata=(("x-api-key", "open sesame"),))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await unload(metadata=(("x-api-key", "open sesame"),))
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        await samples(engine, 'blitzmask_key_requests_total{key="ali",outcome="ok"} 1.0')
 
 
 class TestPatience:

@@ -1,0 +1,29 @@
+"""Loading and unloading as the protocol has it: the repository is the models folder."""
+
+from collections.abc import Collection
+
+from service.changes import load_model, unload_model
+from service.engine import Engine
+from service.errors import InvalidOption
+from service.oip.views import SUFFIX
+
+DEPENDENTS = "unload_dependents"  # no model has any
+
+
+async def load(engine: Engine, name: str, parameters: Collection[str]) -> None:
+    """Under both its names; raises what `load_model` does, and InvalidOption."""
+    _check(parameters, known=())
+    await load_model(engine, name.removesuffix(SUFFIX))
+
+
+async def unload(engine: Engine, name: str, parameters: Collection[str]) -> None:
+    """Under both its names, all versions; raises what `unload_model` does, and InvalidOption."""
+    _check(parameters, known=(DEPENDENTS,))
+    await unload_model(engine, name.removesuffix(SUFFIX))
+
+
+def _check(parameters: Collection[str], *, known: Collection[str]) -> None:
+    if unknown := [name for name in parameters if name not in known]:
+        raise InvalidOption(
+            f"{min(unknown):.40} is no parameter here: configuration and files are those of the models folder"
+        )

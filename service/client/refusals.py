@@ -24,6 +24,7 @@ NAMED: Mapping[str, type[errors.BlitzError]] = {
 }
 PROBLEM = "urn:blitzmask:problem:"
 AWAY = (502, 503, 504)
+TOO_LARGE = "Received message larger than max"  # by gRPC itself, before the server sees anything
 
 
 def code_to_error(code: int, message: str) -> errors.BlitzError:
@@ -43,6 +44,8 @@ def call_to_error(error: grpc.RpcError, address: str) -> errors.BlitzError:
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
     code, details = error.code(), error.details() or "it gave no reason"
     kind = KINDS.get(code, errors.BlitzError)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in details:
+        return errors.ImageTooLarge(f"the image is too large for the server: {details}")
     if details.startswith("failed to connect to all addresses"):
         details = details.rpartition(": ")[2].lower()  # of a long list of where and how
     if kind is errors.Unavailable:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from queue import SimpleQueue
 from typing import Any, Self
 
 import grpc
@@ -17,9 +18,11 @@ from service.client.messages import (
 )
 from service.client.models import ModelList
 from service.client.refusals import call_to_error
+from service.client.withheld import Withheld
 from service.errors import Unavailable
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
+from service.rpc.sizes import MAX_MESSAGE
 from service.streaming import Frame, FrameResult, StreamOptions
 from service.types import Options, Segmentation
 
@@ -27,7 +30,7 @@ OPTIONS = Options()
 STREAM = StreamOptions()
 CHANNEL = (
     ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),  # the server has its own limit, and says so
+    ("grpc.max_send_message_length", -1),  # the server says what it takes
     # A connection that is cut without a word, or a server that hangs, is noticed after 15 seconds.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -83,15 +86,20 @@ class RpcClient:
     ) -> Iterator[FrameResult]:
         """The answers to frames, as they come; another thread reads `frames`, one too many where it breaks.
 
-        A frame that fails is answered with its error. What ends the stream is raised, as a rule
-        BlitzError's descendants, and what `frames` raises.
+        A frame that fails is answered with its error, as is one that is larger than the server takes. What
+        ends the stream is raised, as a rule BlitzError's descendants, and what `frames` raises.
         """
         asked = pb.Frame(options=stream_options_to_proto(options, model, version))
         faults: list[Exception] = []
-        call = self._stub.SegmentStream(_write(asked, frames, faults), metadata=self._metadata)
+        withheld = Withheld()
+        calls: SimpleQueue[grpc.Call] = SimpleQueue()
+        call = self._stub.SegmentStream(
+            _write(asked, frames, calls=calls, withheld=withheld, faults=faults), metadata=self._metadata
+        )
+        calls.put(call)
         try:
             for message in call:
-                yield result_from_proto(message)
+                yield withheld.explain(result_from_proto(message))
         except grpc.RpcError as error:
             raise (faults or [call_to_error(error, self._address)])[0] from error
         finally:
@@ -168,16 +176,17 @@ class AsyncRpcClient:
     ) -> AsyncGenerator[FrameResult, None]:
         """The answers to frames, as they come.
 
-        A frame that fails is answered with its error. What ends the stream is raised, as a rule
-        BlitzError's descendants, and what `frames` raises.
+        A frame that fails is answered with its error, as is one that is larger than the server takes. What
+        ends the stream is raised, as a rule BlitzError's descendants, and what `frames` raises.
         """
         asked = pb.Frame(options=stream_options_to_proto(options, model, version))
+        withheld = Withheld()
         call = self._stub.SegmentStream(metadata=self._metadata)
         # gRPC would do the writing, but goes on reading `frames` after a call has failed.
-        writing = asyncio.create_task(_write_async(call, asked, frames))
+        writing = asyncio.create_task(_write_async(call, asked, frames, withheld=withheld))
         try:
             async for message in call:
-                yield result_from_proto(message)
+                yield withheld.explain(result_from_proto(message))
         except grpc.RpcError as error:
             raise call_to_error(error, self._address) from error
         except asyncio.CancelledError:
@@ -211,26 +220,43 @@ class AsyncRpcClient:
         await self.close()
 
 
-def _write(first: pb.Frame, frames: Iterable[Frame], faults: list[Exception]) -> Iterator[pb.Frame]:
-    """The messages of a stream; gRPC would keep to itself what goes wrong here."""
+def _write(
+    first: pb.Frame,
+    frames: Iterable[Frame],
+    *,
+    calls: "SimpleQueue[grpc.Call]",
+    withheld: Withheld,
+    faults: list[Exception],
+) -> Iterator[pb.Frame]:
+    """The messages of the stream whose call `calls` has; gRPC would keep to itself what goes wrong here."""
     yield first
     try:
+        most = _read_limit(calls.get().initial_metadata())
         for frame in frames:
-            yield frame_to_proto(frame)
+            yield withheld.check(frame_to_proto(frame), most=most)
     except Exception as error:
         faults.append(error)
         raise
 
 
-async def _write_async(call: Any, first: pb.Frame, frames: AsyncIterable[Frame]) -> None:
+async def _write_async(
+    call: Any, first: pb.Frame, frames: AsyncIterable[Frame], *, withheld: Withheld
+) -> None:
     """Until there are no more frames, or the call has ended, of which its reader hears."""
     try:
         await call.write(first)
+        most = _read_limit(await call.initial_metadata())
         async for frame in frames:
-            await call.write(frame_to_proto(frame))
+            await call.write(withheld.check(frame_to_proto(frame), most=most))
         await call.done_writing()
     except (grpc.RpcError, asyncio.InvalidStateError):
         pass
     except Exception:
         call.cancel()
         raise
+
+
+def _read_limit(headers: Iterable[tuple[str, str | bytes]]) -> int | None:
+    """Bytes of the largest message that a server takes, where it says so."""
+    most = dict(headers).get(MAX_MESSAGE)
+    return None if most is None else int(most)

@@ -21,13 +21,13 @@ REQUEST_ID = "x-request-id"
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)  # of the call that is answered
 
 
-async def begin_answer(context: Context) -> None:
+async def begin_answer(context: Context, *headers: tuple[str, str]) -> None:
     """Send a stream's headers by themselves.
 
     grpcio sends them with the first message, and takes them for unsent where that is cancelled while it is
     written: then the status, sent with them once more, never leaves, and the call hangs.
     """
-    await context.send_initial_metadata(())
+    await context.send_initial_metadata(headers)
 
 
 def read_metadata(context: Context) -> dict[str, str]:

@@ -19,9 +19,11 @@ T = TypeVar("T")
 class SegmentationService:
     """Hands every call to the engine; the public names are those of the .proto file."""
 
-    def __init__(self, engine: Engine, rules: Rules = ANYBODY) -> None:
+    def __init__(self, engine: Engine, rules: Rules = ANYBODY, *, max_message: int) -> None:
+        """`max_message`: bytes from which on gRPC refuses a message, which ends its whole stream."""
         self._engine = engine
         self._rules = rules
+        self._max_message = max_message
 
     async def Segment(self, request: pb.SegmentRequest, context: Context) -> pb.SegmentResponse:  # noqa: N802
         work = partial(self._segment, request, context)
@@ -56,7 +58,10 @@ class SegmentationService:
         return response
 
     async def _segment_stream(self, context: Context, access: Access) -> None:
-        await FrameStream(self._engine, context, access, self._rules).answer()
+        stream = FrameStream(
+            self._engine, context, access=access, rules=self._rules, max_message=self._max_message
+        )
+        await stream.answer()
 
     async def _list_models(self, request: pb.ListModelsRequest, access: Access) -> pb.ListModelsResponse:
         refuse_unknown(request)

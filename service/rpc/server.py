@@ -16,6 +16,7 @@ from service.rpc.health import Health
 from service.rpc.oip import InferenceService
 from service.rpc.registry import Registry
 from service.rpc.segmentation import SegmentationService
+from service.rpc.sizes import MESSAGE_MARGIN
 from service.rules import ANYBODY, Rules
 from service.tls import Tls
 
@@ -34,7 +35,6 @@ CONNECTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),  # clients may ask whether we are there
 )
-MESSAGE_MARGIN = 65_536  # bytes beside the image in a message
 
 
 class RpcServer:
@@ -50,12 +50,13 @@ class RpcServer:
         tls: Tls | None = None,
     ) -> None:
         """`shared`: other processes may listen on the same port. `rules`: who has to show a key."""
+        max_message = max_body + MESSAGE_MARGIN
         self._tls = tls
         self.health = Health(SERVICE, OIP)
         self._server = grpc.aio.server(
             interceptors=[Guard(rules.callers, engine.metrics, METHODS)] if rules.callers.required else [],
             options=[
-                ("grpc.max_receive_message_length", max_body + MESSAGE_MARGIN),
+                ("grpc.max_receive_message_length", max_message),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", int(shared)),  # by default two servers share it without a word
                 ("grpc.server_handshake_timeout_ms", int(rules.first_s * 1000)),
@@ -64,7 +65,7 @@ class RpcServer:
         )
         registry = Registry(self._server, engine.metrics)
         pb_grpc.add_SegmentationServiceServicer_to_server(  # type: ignore[no-untyped-call]  # protoc's
-            SegmentationService(engine, rules), registry
+            SegmentationService(engine, rules, max_message=max_message), registry
         )
         oip_pb_grpc.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]  # protoc's
             InferenceService(engine, rules), registry

@@ -11,6 +11,7 @@ from service.rpc.boundary import CALLER, Context, begin_answer
 from service.rpc.frames import frame_from_proto, result_to_proto, stream_options_from_proto
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.registry import check_read
+from service.rpc.sizes import MAX_MESSAGE
 from service.rules import Rules
 from service.streaming import Frame, FrameResult, read_frames, unless_stopped
 
@@ -20,9 +21,12 @@ FRAME = "SegmentStream/frame"
 class FrameStream:
     """One call of SegmentStream; its first message may configure it."""
 
-    def __init__(self, engine: Engine, context: Context, access: Access, rules: Rules) -> None:
+    def __init__(
+        self, engine: Engine, context: Context, *, access: Access, rules: Rules, max_message: int
+    ) -> None:
         self._engine = engine
         self._rules = rules
+        self._max_message = max_message
         self._caller = CALLER.get()
         self._context = context
         self._log = FrameLog(engine.metrics, access, FRAME)
@@ -40,8 +44,8 @@ class FrameStream:
             asked = self._first.options
             options = stream_options_from_proto(asked)
             model, version = asked.segment.model or None, asked.segment.version or None
-            await begin_answer(self._context)
             with self._engine.open_stream(options, model, version) as session:
+                await begin_answer(self._context, (MAX_MESSAGE, str(self._max_message)))
                 frames = read_frames(self._read, stopping, within_s=self._rules.idle_s)
                 await session.run(frames, self._send)
         if stopping.is_set():

@@ -68,6 +68,8 @@ class SegmentationServiceServicer:
     def SegmentStream(self, request_iterator, context):
         """A camera's frames, answered in their order: by default the newest one whenever there is a worker for it.
         A frame that fails is answered with its error and the stream goes on. Streams share the workers equally.
+        Headers come back once the first message has opened the stream: a later message of more than
+        `x-max-message-bytes` would end it, as gRPC reads no further.
 
         RESOURCE_EXHAUSTED: too many streams are open. UNAVAILABLE: models are loading, or the server stops; what it
         had read is answered by then.

@@ -19,7 +19,7 @@ from service.camera.link import Asked
 from service.camera.plan import CameraPlan, parse_source
 from service.camera.run import Camera, run_camera
 from service.camera.source import Shot
-from service.errors import BlitzError, InvalidOption
+from service.errors import BlitzError, ImageTooLarge, InvalidOption
 from service.streaming import Policy, StreamOptions
 from service.types import Options, Segmentation
 from tests.fakes import PATIENCE_S, FakeModel, encode_picture
@@ -77,6 +77,16 @@ async def test_frames_that_are_no_pictures_fail_alone(server: RestartableServer,
     assert kinds == [True, False, False, True]
     assert "2 answered" in told
     assert "2 failed" in told
+
+
+async def test_a_picture_larger_than_the_server_takes_fails_alone(
+    server: RestartableServer, clock: FakeClock
+) -> None:
+    source = FakeSource([[Shot(PICTURE), Shot(PICTURE + bytes(2_000_000)), Shot(PICTURE)]], live=False)
+    output = FakeOutput()
+    await film(plan_for(source, server), output, clock)
+    kinds = [type(answered.result.outcome) for answered in output.answers]
+    assert kinds == [Segmentation, ImageTooLarge, Segmentation]
 
 
 async def test_a_server_that_is_killed_and_comes_back_has_answered_everything_in_the_end(

@@ -15,7 +15,7 @@ from service.engine import Engine
 from service.metrics import Metrics
 from service.types import MaskFormat, Options, Size
 from tests.fakes import FakeModel, Gate, encode_picture, find_middle
-from tests.service.client.conftest import Addresses, Ask, call, serving
+from tests.service.client.conftest import MAX_BODY, Addresses, Ask, call, serving
 
 PICTURE = encode_picture(60, 30)
 
@@ -64,6 +64,11 @@ async def test_every_form_of_masks_is_the_object_that_the_service_made(
 async def test_what_the_caller_can_mend_is_a_request_error(ask: Ask, image: bytes) -> None:
     with pytest.raises(errors.RequestError, match="image"):
         await ask(image)
+
+
+async def test_an_image_larger_than_the_server_takes_is_told_as_such(ask: Ask) -> None:
+    with pytest.raises(errors.ImageTooLarge, match="larger"):
+        await ask(bytes(3 * MAX_BODY))
 
 
 async def test_an_unknown_class_is_named(ask: Ask) -> None:

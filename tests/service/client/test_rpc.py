@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from service import errors
 from service.client import AsyncRpcClient, RpcClient
 from service.engine import Engine
+from service.rpc.sizes import MESSAGE_MARGIN
 from service.streaming import Frame, FrameResult, RawImage, StreamOptions
 from service.types import Options, Segmentation, Size
 from tests.fakes import FakeModel, encode_picture
-from tests.service.client.conftest import Addresses
+from tests.service.client.conftest import MAX_BODY, Addresses
 
 PICTURE = encode_picture(60, 30)
 EVERY = StreamOptions(policy="all")
@@ -83,6 +85,25 @@ async def test_a_frame_that_fails_is_answered_and_the_stream_goes_on(server: Add
     results = await collect(server.rpc, [frame(1), frame(2, b"text"), frame(3)])
     assert isinstance(results[1].outcome, errors.RequestError)
     assert [isinstance(result.outcome, Segmentation) for result in results] == [True, False, True]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "raw"])
+async def test_a_frame_larger_than_the_server_takes_fails_alone(server: Addresses, kind: str) -> None:
+    raw = RawImage("rgb", Size(300, 300), bytes(270_000))
+    huge = Frame(2, 2000, bytes(10 * MAX_BODY) if kind == "bytes" else raw, arrived=0.0)
+    frames = [frame(1), huge, frame(3), replace(huge, id=4), frame(5)]
+
+    def collect_waiting() -> list[FrameResult]:
+        with RpcClient(server.rpc) as client:
+            return list(client.stream(iter(frames), EVERY))
+
+    for results in (await collect(server.rpc, frames), await asyncio.to_thread(collect_waiting)):
+        assert [result.id for result in results] == [1, 2, 3, 4, 5]
+        assert [type(result.outcome) for result in results[::2]] == [Segmentation] * 3
+        assert results[1].captured_us == 2000
+        for result in results[1::2]:
+            assert isinstance(result.outcome, errors.ImageTooLarge)
+            assert f"at most {MAX_BODY + MESSAGE_MARGIN} are accepted" in str(result.outcome)
 
 
 async def test_a_stream_that_cannot_begin_says_why(server: Addresses) -> None:

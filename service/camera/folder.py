@@ -15,7 +15,7 @@ class Folder:
     """Image files of one folder."""
 
     path: Path
-    images: tuple[Path, ...]
+    files: tuple[Path, ...]
     live: bool = False
     timed: bool = False
 
@@ -24,10 +24,10 @@ class Folder:
         return self.path.resolve().name
 
     def title(self, frame_id: int) -> str:
-        return str(self.images[frame_id])
+        return str(self.files[frame_id])
 
     def open(self) -> "FolderCapture":
-        return FolderCapture(self.images)
+        return FolderCapture(self.files)
 
 
 class FolderCapture:

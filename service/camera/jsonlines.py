@@ -1,6 +1,7 @@
 """Answers as JSON, one to a line, in the shape of `WS /v1/live`."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO
 
 import orjson
@@ -14,18 +15,23 @@ Title = Callable[[int], str | None]
 
 
 class JsonLines:
-    """Writes each answer as it comes; the file is closed at the end."""
+    """Writes each answer as it comes, to a file that is opened for the first and closed at the end."""
 
-    def __init__(self, file: BinaryIO, title: Title) -> None:
-        self._file = file
+    def __init__(self, open_file: Callable[[], BinaryIO], title: Title) -> None:
+        self._open_file = open_file
         self._title = title
+        self._file: BinaryIO | None = None
 
     def write(self, answered: Answered, *, fps: float) -> None:
+        if self._file is None:
+            self._file = self._open_file()
         self._file.write(orjson.dumps(answered_to_json(answered, self._title)) + b"\n")
         self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            with suppress(OSError):  # which the last write has told
+                self._file.close()
 
 
 def answered_to_json(answered: Answered, title: Title) -> Json:

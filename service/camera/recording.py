@@ -17,7 +17,7 @@ LIMITS = Limits()
 
 
 class Recording:
-    """An MP4 of the first picture's size at a steady rate.
+    """An MP4 of the first picture's size at a steady rate; without a picture there is none.
 
     every: each answered frame is one picture of the video; else they are placed by their capture times, and
         one stays until the next comes.
@@ -46,8 +46,6 @@ class Recording:
     def close(self) -> None:
         if self._writer is not None:
             self._writer.release()
-        else:  # an MP4 without a picture is none
-            self._path.unlink(missing_ok=True)
 
     def _place(self, pixels: Pixels, captured_us: int) -> None:
         writer = self._writer or self._open(pixels, captured_us)

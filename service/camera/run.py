@@ -12,10 +12,11 @@ from service.camera.answered import Answered
 from service.camera.figures import Figures
 from service.camera.link import Link
 from service.camera.output import Output
-from service.camera.plan import STDOUT, CameraPlan, check_outputs, open_output
+from service.camera.plan import CameraPlan
 from service.camera.reel import Reel
 from service.camera.source import Capture, SourceLost
 from service.camera.status import StatusLine
+from service.camera.targets import STDOUT, check_outputs, open_output
 from service.client import AsyncRpcClient, Credentials
 from service.client.credentials import NOTHING
 from service.errors import BlitzError, InvalidOption, RequestError, Unavailable
@@ -32,7 +33,7 @@ async def run_camera(plan: CameraPlan, console: Console, *, clock: Clock = CLOCK
     Raises InvalidOption where the source, the server or an output cannot be used to begin with, and
     BlitzError when an output fails later on.
     """
-    check_outputs(plan.outputs)
+    check_outputs(plan)
     await check_server(plan.server, plan.credentials)
     try:
         capture = await asyncio.to_thread(plan.source.open)
@@ -42,7 +43,7 @@ async def run_camera(plan: CameraPlan, console: Console, *, clock: Clock = CLOCK
         stack.callback(capture.close)
         outputs: list[Output] = []
         for text in plan.outputs:
-            outputs.append(await asyncio.to_thread(open_output, text, plan, capture.fps))
+            outputs.append(await asyncio.to_thread(open_output, text, plan, fps=capture.fps))
             stack.callback(outputs[-1].close)
         await Camera(plan, outputs, console, clock=clock).run(capture)
 

@@ -1,6 +1,7 @@
 """Where pictures come from: the seam that every source fills."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from service.streaming import RawImage
@@ -39,12 +40,15 @@ class Source(Protocol):
     """What can be opened, and opened again after it was lost.
 
     name: for people and topics, without secrets.
+    files: what is read, which no output may overwrite.
     live: has no end: a source that breaks off is opened again.
     timed: its pictures come at times of their own, and the newest matters; else every one of them does.
     """
 
     @property
     def name(self) -> str: ...
+    @property
+    def files(self) -> tuple[Path, ...]: ...
     @property
     def live(self) -> bool: ...
     @property

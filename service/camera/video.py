@@ -26,6 +26,7 @@ class Webcam:
     index: int
     live: bool = True
     timed: bool = True
+    files: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,6 +46,7 @@ class NetworkCamera:
     url: str
     live: bool = True
     timed: bool = True
+    files: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -71,6 +73,10 @@ class VideoFile:
     @property
     def name(self) -> str:
         return self.path.stem
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
 
     def title(self, frame_id: int) -> None:
         return None

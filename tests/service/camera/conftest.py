@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -68,6 +69,7 @@ class FakeSource:
     openings: list[Iterable[Shot | SourceLost] | SourceLost]
     live: bool = True
     timed: bool = True
+    files: tuple[Path, ...] = ()
     name: str = "fake"
     fps: float | None = 10.0
     opened: int = 0

@@ -24,7 +24,7 @@ class Kept(io.BytesIO):
 
 def test_each_answer_is_one_line_in_the_native_shape() -> None:
     file = Kept()
-    lines = JsonLines(file, lambda number: None)
+    lines = JsonLines(lambda: file, lambda number: None)
     for number in range(2):
         lines.write(Answered(frame(number), result(number, 7)), fps=1.0)
     lines.close()
@@ -37,7 +37,7 @@ def test_each_answer_is_one_line_in_the_native_shape() -> None:
 
 def test_a_line_is_there_at_once() -> None:
     file = Kept()
-    JsonLines(file, lambda number: f"{number}.jpg").write(
+    JsonLines(lambda: file, lambda number: f"{number}.jpg").write(
         Answered(frame(3), result(3, error=InvalidImage("it is corrupt"))), fps=1.0
     )
     content = orjson.loads(file.getvalue())
@@ -53,4 +53,4 @@ def test_a_line_is_there_at_once() -> None:
 
 def test_a_file_that_is_full_is_told() -> None:
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space"):  # noqa: PTH123
-        JsonLines(full, lambda number: None).write(Answered(frame(0), result(0)), fps=1.0)
+        JsonLines(lambda: full, lambda number: None).write(Answered(frame(0), result(0)), fps=1.0)

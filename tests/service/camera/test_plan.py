@@ -3,12 +3,9 @@ from pathlib import Path
 import pytest
 
 from service.camera.folder import Folder
-from service.camera.link import Asked
-from service.camera.plan import CameraPlan, check_outputs, open_output, parse_source
+from service.camera.plan import parse_source
 from service.camera.video import NetworkCamera, VideoFile, Webcam
 from service.errors import InvalidOption
-from service.streaming import StreamOptions
-from tests.service.camera.conftest import FakeSource
 
 
 def test_a_source_is_told_by_its_looks(tmp_path: Path) -> None:
@@ -42,31 +39,3 @@ def test_a_source_of_no_kind_is_refused(text: str, reason: str) -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidOption, match="has no images"):
         parse_source(str(tmp_path))
-
-
-@pytest.mark.parametrize("text", ["kafka://hub", "out.avi", "", "jsonl2", "MQTT", "mqtt:hub"])
-def test_an_output_of_no_kind_is_refused(text: str) -> None:
-    with pytest.raises(InvalidOption, match="--out"):
-        check_outputs([text])
-
-
-def test_one_output_twice_is_refused() -> None:
-    check_outputs(["jsonl", "video", "a.jsonl", "b.MP4", "mqtt://hub"])
-    with pytest.raises(InvalidOption, match="named twice"):
-        check_outputs(["jsonl", "video", "jsonl"])
-
-
-def test_an_output_that_cannot_be_written_is_told_before_anything_begins(tmp_path: Path) -> None:
-    plan = CameraPlan(FakeSource([]), "localhost:1", (), Asked(StreamOptions()))
-    for name in ("a.mp4", "a.jsonl"):
-        with pytest.raises(InvalidOption, match=rf"--out .*{name}: no such file or directory"):
-            open_output(str(tmp_path / "missing" / name), plan, 10.0)
-
-
-def test_the_video_of_a_source_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    plan = CameraPlan(parse_source("rtsp://door/live/1"), "localhost:1", (), Asked(StreamOptions()))
-    output = open_output("video", plan, 10.0)
-    assert [path.name for path in tmp_path.iterdir()] == ["1-annotated.mp4"]
-    output.close()
-    assert list(tmp_path.iterdir()) == []

@@ -77,11 +77,13 @@ def test_a_frame_without_a_picture_is_left_out(tmp_path: Path) -> None:
     assert len(record(tmp_path / "a.mp4", [picture(0, 0.0), corrupt, picture(2, 0.2)])) == 2
 
 
-def test_a_video_of_nothing_is_no_file(tmp_path: Path) -> None:
+def test_a_video_of_nothing_is_no_file_and_destroys_none(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    path.touch()
     Recording(path, 10.0, every=True).close()
     assert not path.exists()
+    path.write_bytes(b"of yesterday")
+    Recording(path, 10.0, every=True).close()
+    assert path.read_bytes() == b"of yesterday"
 
 
 def test_a_video_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ async def test_a_camera_that_is_stopped_finishes_its_video(
         (["missing.mp4"], "missing.mp4: there is no such file"),
         (["ftp://door/a"], "ftp://: a source's address"),
         (["{empty}"], "has no images"),
-        (["{clip}", "--out", "missing/a.mp4", "--out", "missing/a.mp4"], "named twice"),
+        (["{clip}", "--out", "a.mp4", "--out", "a.mp4"], "named twice"),
         (["{clip}", "--server", "127.0.0.1:1"], "--server 127.0.0.1:1: no server answers there"),
         (["{clip}", "--out", "kafka://hub"], "--out kafka://hub: expected jsonl, video"),
         (["{clip}", "--max-fps", "0"], "max_fps is 0"),
@@ -251,6 +251,23 @@ def test_what_the_user_got_wrong_is_one_line_and_status_2(
     assert complaints.startswith("error: ")
     assert reason in complaints
     assert complaints.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "refused", [("--model", "nope"), ("--out", "mqtt://127.0.0.1:1"), ("--max-fps", "0")]
+)
+async def test_a_command_that_is_refused_loses_no_file(
+    server: RestartableServer, write_video: Callable[..., str], tmp_path: Path, refused: tuple[str, str]
+) -> None:
+    kept = [tmp_path / "kept.jsonl", tmp_path / "kept.mp4"]
+    for path in kept:
+        path.write_bytes(b"of yesterday")
+    outputs = (each for path in kept for each in ("--out", path))
+    clip = write_video()
+    process = await start_camera(clip, "--server", server.address, *outputs, *refused, cwd=tmp_path)
+    _, complaints = await process.communicate()
+    assert process.returncode == 2, complaints
+    assert [path.read_bytes() for path in kept] == [b"of yesterday"] * 2
 
 
 @pytest.mark.parametrize(

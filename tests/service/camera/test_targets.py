@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from service.camera.answered import Answered
+from service.camera.link import Asked
+from service.camera.plan import CameraPlan, parse_source
+from service.camera.source import Source
+from service.camera.targets import check_outputs, open_output
+from service.errors import InvalidOption
+from service.streaming import StreamOptions
+from tests.service.camera.conftest import FakeSource, frame, result
+
+
+def plan_to(*outputs: str | Path, source: Source | None = None) -> CameraPlan:
+    source = source or FakeSource([])
+    return CameraPlan(source, "localhost:1", [str(each) for each in outputs], Asked(StreamOptions()))
+
+
+@pytest.mark.parametrize("text", ["kafka://hub", "out.avi", "", "jsonl2", "MQTT", "mqtt:hub"])
+def test_an_output_of_no_kind_is_refused(text: str) -> None:
+    with pytest.raises(InvalidOption, match="--out"):
+        check_outputs(plan_to(text))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty one, in which everything happens."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        ("jsonl", "video", "jsonl"),
+        ("a.jsonl", "./a.jsonl"),
+        ("old.jsonl", "link.jsonl"),
+        ("video", "fake-annotated.mp4"),
+        ("mqtt://hub", "mqtt://me:secret@hub:1883"),
+    ],
+)
+def test_one_output_twice_is_refused(folder: Path, outputs: tuple[str, ...]) -> None:
+    (folder / "old.jsonl").touch()
+    (folder / "link.jsonl").symlink_to("old.jsonl")
+    check_outputs(plan_to("jsonl", "video", "a.jsonl", "b.MP4", "mqtt://hub", "mqtt://hub/door"))
+    with pytest.raises(InvalidOption, match="named twice"):
+        check_outputs(plan_to(*outputs))
+
+
+@pytest.mark.parametrize("output", ["clip.mp4", "./clip.mp4", "{folder}/clip.mp4", "soft.mp4", "hard.mp4"])
+def test_the_source_is_never_overwritten(folder: Path, output: str) -> None:
+    clip = folder / "clip.mp4"
+    clip.write_bytes(b"the only one")
+    (folder / "soft.mp4").symlink_to(clip)
+    (folder / "hard.mp4").hardlink_to(clip)
+    plan = plan_to("other.mp4", output.format(folder=folder), source=parse_source("clip.mp4"))
+    with pytest.raises(InvalidOption, match="that is the source"):
+        check_outputs(plan)
+    assert clip.read_bytes() == b"the only one"
+    assert not (folder / "other.mp4").exists()
+
+
+def test_a_picture_of_the_folder_that_is_read_is_never_overwritten(folder: Path) -> None:
+    (folder / "a.jpg").write_bytes(b"the only one")
+    (folder / "a.mp4").symlink_to("a.jpg")
+    with pytest.raises(InvalidOption, match="that is the source"):
+        check_outputs(plan_to("a.mp4", source=parse_source(str(folder))))
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_begins(folder: Path) -> None:
+    (folder / "folder.jsonl").mkdir()
+    for name, reason in (
+        ("missing/a.mp4", "no such file or directory"),
+        ("missing/a.jsonl", "no such file or directory"),
+        ("folder.jsonl", "is a directory"),
+    ):
+        with pytest.raises(InvalidOption, match=rf"--out {name}: {reason}"):
+            check_outputs(plan_to(name))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.mp4"])
+def test_a_file_keeps_what_it_has_until_the_first_answer(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"of yesterday")
+    plan = plan_to(name)
+    check_outputs(plan)
+    open_output(name, plan, fps=10.0).close()
+    assert (folder / name).read_bytes() == b"of yesterday"
+
+
+def test_the_video_of_a_source_has_its_name(folder: Path) -> None:
+    plan = plan_to("video", source=parse_source("rtsp://door/live/1"))
+    output = open_output("video", plan, fps=10.0)
+    output.write(Answered(frame(0), result(0)), fps=1.0)
+    output.close()
+    assert [path.name for path in folder.iterdir()] == ["1-annotated.mp4"]

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -97,11 +98,12 @@ class MqttOutput:
 
     def close(self) -> None:
         """Say that the camera is gone, and leave."""
-        self._client.publish(self._topics.availability, b"offline", qos=1, retain=True).wait_for_publish(
-            PATIENCE_S
-        )
+        farewell = self._client.publish(self._topics.availability, b"offline", qos=1, retain=True)
+        with suppress(RuntimeError):  # the broker is away: nobody is there to be told
+            farewell.wait_for_publish(PATIENCE_S)
         self._client.disconnect()
         self._client.loop_stop()
+        self._client.on_connect = None  # or the two would hold each other, and paho's sockets open
 
     def _connect(self, broker: Broker) -> "Client":
         client = _create_client(broker)

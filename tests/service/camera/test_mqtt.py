@@ -196,6 +196,17 @@ def test_a_broker_that_restarts_is_told_everything_again(mosquitto: Mosquitto) -
 
 
 @with_mosquitto
+def test_a_camera_can_end_while_its_broker_is_away(mosquitto: Mosquitto) -> None:
+    before = set(threading.enumerate())
+    output = output_to(mosquitto)
+    mosquitto.kill()
+    while output._client.is_connected():
+        time.sleep(0.01)
+    output.close()
+    assert set(threading.enumerate()) <= before
+
+
+@with_mosquitto
 def test_a_user_with_a_password_is_let_in_and_others_are_told(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path, password="p@ss")
     try:

@@ -7,6 +7,7 @@ from service.types import Segmentation
 
 RECENT_S = 2.0
 AGES = 1000
+REMEMBERED = 1000  # identities whose label may still change
 
 
 class Figures:
@@ -18,7 +19,8 @@ class Figures:
         self.dropped = 0
         self.age_ms = 0.0
         self.instances = 0
-        self.identities: Counter[str] = Counter()
+        self._identities: Counter[str] = Counter()
+        self._labels: dict[int, Counter[str]] = {}  # by identity, the one seen last at the end
         self._highest = 0
         self._times: deque[float] = deque()
         self._ages: deque[float] = deque(maxlen=AGES)
@@ -46,9 +48,25 @@ class Figures:
         ages = sorted(self._ages)
         return ages[min(int(share * len(ages)), len(ages) - 1)] if ages else 0.0
 
+    @property
+    def identities(self) -> Counter[str]:
+        """Everybody who was seen, each under the label they had most often."""
+        return +self._identities
+
     def _count_found(self, found: Segmentation) -> None:
         self.instances = len(found.instances)
-        # Identities are given in ascending order: what is above all before is new, and no set has to grow.
-        new = [one for one in found.instances if (one.track_id or 0) > self._highest]
-        self.identities.update(one.label for one in new)
-        self._highest = max([self._highest, *(one.track_id or 0 for one in new)])
+        named = [(one.track_id, one.label) for one in found.instances if one.track_id is not None]
+        for number, label in named:
+            # Identities are given in ascending order: what is above all before is new.
+            if number > self._highest or number in self._labels:
+                self._count_identity(number, label)
+        self._highest = max([self._highest, *(number for number, _ in named)])
+
+    def _count_identity(self, number: int, label: str) -> None:
+        labels = self._labels.pop(number, Counter())
+        self._identities.subtract(name for name, _ in labels.most_common(1))
+        labels[label] += 1
+        self._identities.update(name for name, _ in labels.most_common(1))
+        self._labels[number] = labels
+        if len(self._labels) > REMEMBERED:  # no set has to grow
+            del self._labels[next(iter(self._labels))]

@@ -13,14 +13,15 @@ from service.types import Pixels, Segmentation, Size
 
 CODEC = "mp4v"  # the one that every build of OpenCV can write
 HOLD_S = 2.0  # for which a picture stands still when the next one is missing, at most
+AHEAD = 1  # pictures that may come too early: a camera is not quite regular
 LIMITS = Limits()
 
 
 class Recording:
     """An MP4 of the first picture's size at a steady rate; without a picture there is none.
 
-    every: each answered frame is one picture of the video; else they are placed by their capture times, and
-        one stays until the next comes.
+    every: each answered frame is one picture of the video; else they are placed by their capture times: one
+        stays until the next comes, and those are left out that come faster than the video shows them.
     """
 
     def __init__(self, path: Path, fps: float, *, every: bool) -> None:
@@ -53,19 +54,26 @@ class Recording:
         picture = cv2.cvtColor(letterbox(pixels, self._size)[0], cv2.COLOR_RGB2BGR).astype(
             "uint8", copy=False
         )
-        for _ in range(0 if self._every else self._count_missing(captured_us)):
+        missing = 0 if self._every else self._count_missing(captured_us)
+        if missing < -AHEAD:
+            return
+        for _ in range(missing):
             writer.write(self._last if self._last is not None else picture)
-            self._written += 1
         writer.write(picture)
-        self._written += 1
+        self._written += max(missing, 0) + 1
         self._last = picture
 
     def _count_missing(self, captured_us: int) -> int:
+        """Pictures that the video lacks before this one is due; below 0, it has too many."""
         due = round((captured_us - self._first_us) / 1e6 * self._fps)
         missing, most = due - self._written, round(HOLD_S * self._fps)
+        excess = 0
         if missing > most:  # the source was away: leave the gap out, for good
-            self._first_us += round((missing - most) / self._fps * 1e6)
-        return min(missing, most)
+            excess = missing - most
+        elif missing < -most:  # its clock was set back
+            excess = missing
+        self._first_us += round(excess / self._fps * 1e6)
+        return missing - excess
 
     def _open(self, pixels: Pixels, captured_us: int) -> cv2.VideoWriter:
         self._size = Size(pixels.shape[0], pixels.shape[1])

@@ -46,7 +46,7 @@ def open_output(text: str, plan: CameraPlan, *, fps: float | None) -> Output:
     path = _choose_path(text, plan)
     if path.suffix.lower() == ".jsonl":
         return JsonLines(lambda: path.open("wb"), source.title)
-    return Recording(path, fps or FPS, every=plan.asked.options.policy == "all")
+    return Recording(path, fps or FPS, every=plan.asked.options.policy == "all" and not source.live)
 
 
 def _open_stdout() -> BinaryIO:

@@ -54,8 +54,22 @@ def test_a_picture_stays_where_frames_were_dropped(tmp_path: Path) -> None:
     )
 
 
-def test_a_camera_faster_than_the_video_loses_nothing_but_time(tmp_path: Path) -> None:
-    assert len(record(tmp_path / "a.mp4", [picture(n, n / 20) for n in range(4)], every=False)) == 4
+@pytest.mark.parametrize("rate", [8, 10, 18, 30])
+def test_a_video_lasts_as_long_as_the_camera_ran_however_fast_that_was(tmp_path: Path, rate: int) -> None:
+    taken = [picture(n, n / rate) for n in range(4 * rate)]
+    assert len(record(tmp_path / "a.mp4", taken, every=False)) == pytest.approx(4 * 10, abs=2)
+
+
+def test_a_picture_that_comes_a_little_early_or_late_is_kept(tmp_path: Path) -> None:
+    times = (0.0, 0.06, 0.24, 0.25, 0.44, 0.46)
+    taken = [picture(n, time) for n, time in enumerate(times)]
+    assert len(record(tmp_path / "a.mp4", taken, every=False)) == len(times)
+
+
+def test_a_clock_that_is_set_back_stops_no_video(tmp_path: Path) -> None:
+    times = (3600.0, 3600.1, 0.0, 0.1, 0.2, 0.3, *(n / 10 for n in range(4, 40)))
+    taken = [picture(n, time) for n, time in enumerate(times)]
+    assert len(record(tmp_path / "a.mp4", taken, every=False)) > 20
 
 
 def test_an_hour_away_is_left_out(tmp_path: Path) -> None:

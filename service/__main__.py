@@ -129,8 +129,11 @@ def camera(
         list[str] | None,
         typer.Option(
             help="jsonl (standard output), video (SOURCE-annotated.mp4), a file.jsonl, a file.mp4, or "
-            r"mqtt://\[user:password@]host\[:port]\[/topic]; several by several --out. Default: jsonl.",
+            "an MQTT broker's address; several by several --out. Default: jsonl.",
         ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What MQTT calls the camera. Unset: after its source.")
     ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Every frame of a file, as fast as the server answers.")
@@ -144,7 +147,10 @@ def camera(
     max_instances: Annotated[int | None, typer.Option(help="Unset: the model's.")] = None,
     classes: Annotated[str | None, typer.Option(help="Labels to keep, separated by commas.")] = None,
 ) -> None:
-    """Send a camera or a video to a server; write what it finds as JSON lines, as a video, or to MQTT."""
+    r"""Send a camera or a video to a server; write what it finds as JSON lines, as a video, or to MQTT.
+
+    An MQTT broker is mqtt://\[user:password@]host\[:port]\[/topic], with TLS mqtts://...\[?ca=FILE].
+    """
     import asyncio
 
     from service.camera import CameraPlan, run_camera
@@ -158,7 +164,7 @@ def camera(
     policy: Literal["all", "latest"] = "all" if fast or not taken.timed else "latest"
     segment = Options(score_threshold, max_instances, _split(classes), "rle" if masks else "none")
     asked = Asked(StreamOptions(segment, policy, max_fps, track), model, version)
-    plan = CameraPlan(taken, server, out or ["jsonl"], asked, Credentials(key, ca, cert, cert_key))
+    plan = CameraPlan(taken, server, out or ["jsonl"], asked, Credentials(key, ca, cert, cert_key), name)
     asyncio.run(run_camera(plan, Console(stderr=True)))
 
 

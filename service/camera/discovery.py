@@ -56,7 +56,7 @@ def describe_device(name: str, topics: Topics, labels: Sequence[str]) -> Json:
         "objects": _sensor("Objects", "{{ value_json.objects }}"),
         **{
             f"count_{choose_id(label)}": _sensor(
-                label.capitalize(), f"{{{{ value_json.counts.get('{label}', 0) }}}}"
+                label.capitalize(), f"{{{{ value_json.counts.get({label!r}, 0) }}}}"
             )
             for label in labels
         },

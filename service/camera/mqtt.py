@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import orjson
 
 from service.camera.answered import Answered
 from service.camera.discovery import Topics, choose_id, describe_device, discovery_topic
 from service.camera.jsonlines import Title, answered_to_json
+from service.client.credentials import Credentials
 from service.errors import InvalidOption
 from service.rest.convert import Json
 from service.types import Segmentation
@@ -29,18 +31,23 @@ SCHEMES = tuple(PORTS)
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a broker is, and who we are to it; `base` is the topic under which everything goes."""
+    """Where a broker is, and who we are to it.
+
+    ca: PEM file of the authorities to trust with TLS; None: the system's.
+    base: the topic under which everything goes.
+    """
 
     host: str
     port: int
     tls: bool
+    ca: Path | None
     user: str | None
     password: str | None
     base: str | None
 
 
 def parse_broker(url: str) -> Broker:
-    """A broker by "mqtt[s]://[user:password@]host[:port][/topic]"; raises InvalidOption.
+    """A broker by "mqtt[s]://[user:password@]host[:port][/topic][?ca=FILE]"; raises InvalidOption.
 
     >>> parse_broker("mqtt://me:p%40ss@hub/home/door").base
     'home/door'
@@ -50,14 +57,18 @@ def parse_broker(url: str) -> Broker:
         port = parts.port
     except ValueError as error:
         raise InvalidOption(f"--out {parts.scheme}://...: {error}") from error
-    if not parts.hostname or any(sign in parts.path for sign in "+#"):
+    asked, secure = dict(parse_qsl(parts.query)), parts.scheme == "mqtts"
+    ca = asked.pop("ca", None)
+    if not parts.hostname or any(sign in parts.path for sign in "+#") or asked or (ca and not secure):
         raise InvalidOption(
             f"--out {parts.scheme}://: expected {parts.scheme}://[user:password@]host[:port][/topic]"
+            + "[?ca=FILE]" * secure
         )
     return Broker(
         host=parts.hostname,
         port=port or PORTS[parts.scheme],
-        tls=parts.scheme == "mqtts",
+        tls=secure,
+        ca=Path(ca) if ca else None,
         user=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         base=parts.path.strip("/") or None,
@@ -149,5 +160,5 @@ def _create_client(broker: Broker) -> "Client":
     client.username_pw_set(broker.user, broker.password)
     client.reconnect_delay_set(1, 30)
     if broker.tls:
-        client.tls_set()
+        client.tls_set_context(Credentials(ca=broker.ca).open_context())
     return client

@@ -20,6 +20,7 @@ class CameraPlan:
     """From where, through which server, to where.
 
     server: "host:port" of its gRPC port, or "grpcs://host:port"; credentials: what it asks for.
+    name: of the camera, for people and topics; None: what the source is called.
     """
 
     source: Source
@@ -27,6 +28,12 @@ class CameraPlan:
     outputs: Sequence[str]
     asked: Asked
     credentials: Credentials = NOTHING
+    name: str | None = None
+
+    @property
+    def camera(self) -> str:
+        """What the camera is called."""
+        return self.name or self.source.name
 
 
 def parse_source(text: str) -> Source:
@@ -34,8 +41,8 @@ def parse_source(text: str) -> Source:
 
     Raises InvalidOption.
 
-    >>> parse_source("0").name, parse_source("rtsp://me:secret@door/live").name
-    ('webcam-0', 'door/live')
+    >>> parse_source("rtsp://me:secret@door/live").name
+    'door/live'
     """
     if text.isascii() and text.isdigit():
         return Webcam(int(text))

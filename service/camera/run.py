@@ -73,7 +73,7 @@ class Camera:
         self._clock = clock
         self._figures = Figures()
         shown = STDOUT not in plan.outputs or not sys.stdout.isatty()
-        self._status = StatusLine(plan.source.name, self._figures, clock=clock, console=console, shown=shown)
+        self._status = StatusLine(plan.camera, self._figures, clock=clock, console=console, shown=shown)
         self._reel = Reel(plan.source, plan.asked.options.policy, clock=clock, status=self._status)
         self._link = Link(
             lambda: AsyncRpcClient(plan.server, credentials=plan.credentials),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Hashable
 from pathlib import Path
@@ -40,7 +41,7 @@ def open_output(text: str, plan: CameraPlan, *, fps: float | None) -> Output:
     source = plan.source
     if urlsplit(text).scheme in SCHEMES:
         labels = plan.asked.options.segment.classes or ()
-        return MqttOutput(parse_broker(text), source.name, labels=labels, title=source.title)
+        return MqttOutput(parse_broker(text), plan.camera, labels=labels, title=source.title)
     if text == STDOUT:
         return JsonLines(_open_stdout, source.title)
     path = _choose_path(text, plan)
@@ -70,7 +71,10 @@ def _locate(text: str, plan: CameraPlan) -> Hashable:
 
 
 def _choose_path(text: str, plan: CameraPlan) -> Path:
-    return Path(f"{Path(plan.source.name).name}-annotated.mp4" if text == VIDEO else text)
+    if text != VIDEO:
+        return Path(text)
+    stem = re.sub(r"[^\w.-]+", "-", plan.camera.rpartition("/")[2])
+    return Path(f"{stem}-annotated.mp4")
 
 
 def _identify(path: Path) -> Hashable:

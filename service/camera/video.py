@@ -1,10 +1,12 @@
 """Webcams, network cameras and video files, through OpenCV."""
 
 import os
+import re
+import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import cv2
 
@@ -16,6 +18,8 @@ from service.types import Size
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 PATIENCE_MS = 5000
+# Some cameras take a user and a password in the query, or even in the path.
+SECRET = re.compile(r"(user|usr|login|pass|pwd|psw|token|auth|key|secret|session)[^/?&]*=", re.IGNORECASE)
 CORRUPT = 300  # pictures in a row that a file may lose and go on
 
 
@@ -30,7 +34,8 @@ class Webcam:
 
     @property
     def name(self) -> str:
-        return f"webcam-{self.index}"
+        """With the host's name: every machine has a webcam 0."""
+        return f"{socket.gethostname()}/webcam-{self.index}"
 
     def title(self, frame_id: int) -> None:
         return None
@@ -50,9 +55,18 @@ class NetworkCamera:
 
     @property
     def name(self) -> str:
-        """Host and path, without user and password."""
+        """Host, port, path and query, which one camera may differ in from its neighbour, without secrets.
+
+        >>> NetworkCamera("rtsp://me:secret@nvr:554/cam?channel=1&password=secret").name
+        'nvr:554/cam?channel=1'
+        """
         parts = urlsplit(self.url)
-        return f"{parts.hostname or ''}{parts.path}".rstrip("/")
+        host = parts.netloc.rpartition("@")[2]
+        path = "/".join(step for step in parts.path.split("/") if not SECRET.search(step))
+        query = urlencode(
+            [(key, value) for key, value in parse_qsl(parts.query) if not SECRET.search(f"{key}=")]
+        )
+        return f"{host}{path}".rstrip("/") + f"?{query}" * bool(query)
 
     def title(self, frame_id: int) -> None:
         return None

@@ -24,6 +24,13 @@ def test_every_sensor_reads_the_one_state_and_has_an_identity_of_its_own() -> No
     assert light["value_template"] == "{{ value_json.counts.get('traffic light', 0) }}"
 
 
+def test_a_label_with_an_apostrophe_stays_a_template() -> None:
+    components = describe_device("door", TOPICS, ("rubik's cube",))["components"]
+    assert isinstance(components, dict)
+    template = components["count_rubik_s_cube"]["value_template"]
+    assert template == """{{ value_json.counts.get("rubik's cube", 0) }}"""
+
+
 def test_topics_have_no_signs_of_the_protocols() -> None:
     assert choose_id("192.168.1.7:8554/#+ Tür") == "192_168_1_7_8554_t_r"
     assert choose_id("#") == "camera"

@@ -18,6 +18,7 @@ import pytest
 from service.camera.answered import Answered
 from service.camera.mqtt import Broker, MqttOutput, parse_broker
 from service.errors import InvalidImage, InvalidOption
+from tests.certificates import Pair, make_authority
 from tests.running import free_port
 from tests.service.camera.conftest import frame, result
 
@@ -30,8 +31,9 @@ PATIENCE_S = 20
 class Mosquitto:
     """A broker on one port, with one user or open to all."""
 
-    def __init__(self, folder: Path, *, password: str | None = None) -> None:
+    def __init__(self, folder: Path, *, password: str | None = None, own: Pair | None = None) -> None:
         self.port = free_port()
+        tls = "" if own is None else f"certfile {own.cert}\nkeyfile {own.key}\n"
         self._config = folder / "mosquitto.conf"
         allowed = "allow_anonymous true"
         if password is not None:
@@ -40,7 +42,7 @@ class Mosquitto:
             users.chmod(0o600)
             subprocess.run(["mosquitto_passwd", "-U", users], check=True)
             allowed = f"allow_anonymous false\npassword_file {users}"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\n{allowed}\nuser root\n")
+        self._config.write_text(f"listener {self.port} 127.0.0.1\n{tls}{allowed}\nuser root\n")
         self.start()
 
     @property
@@ -223,6 +225,24 @@ def test_a_user_with_a_password_is_let_in_and_others_are_told(tmp_path: Path) ->
         broker.kill()
 
 
+@with_mosquitto
+@pytest.mark.filterwarnings("ignore:.*<ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")  # paho's
+def test_a_broker_with_a_certificate_of_ones_own_is_known_by_its_authority(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    broker = Mosquitto(tmp_path, own=authority.server)
+    url = f"mqtts://127.0.0.1:{broker.port}"
+    try:
+        own = parse_broker(f"{url}?ca={authority.ca}")
+        MqttOutput(own, "door", labels=(), title=lambda number: None).close()
+        for stranger in ("", f"?ca={authority.stranger.cert}"):
+            with pytest.raises(InvalidOption, match=f"{url}: no broker answers: .*certificate verify failed"):
+                MqttOutput(parse_broker(url + stranger), "door", labels=(), title=lambda number: None)
+        with pytest.raises(InvalidOption, match=r"ca missing\.pem: no such file"):
+            MqttOutput(parse_broker(f"{url}?ca=missing.pem"), "door", labels=(), title=lambda number: None)
+    finally:
+        broker.kill()
+
+
 def test_where_no_broker_is_that_is_said() -> None:
     with pytest.raises(
         InvalidOption, match=r"--out mqtt://127\.0\.0\.1:1: no broker answers: Connection refused"
@@ -231,16 +251,24 @@ def test_where_no_broker_is_that_is_said() -> None:
 
 
 def test_a_broker_is_read_from_its_url() -> None:
-    assert parse_broker("mqtt://hub") == Broker("hub", 1883, False, None, None, None)
-    assert parse_broker("mqtts://me:p%40ss@hub:99/home/door/") == Broker(
-        "hub", 99, True, "me", "p@ss", "home/door"
+    assert parse_broker("mqtt://hub") == Broker("hub", 1883, False, None, None, None, None)
+    assert parse_broker("mqtts://me:p%40ss@hub:99/home/door/?ca=own.pem") == Broker(
+        "hub", 99, True, Path("own.pem"), "me", "p@ss", "home/door"
     )
 
 
 @pytest.mark.parametrize(
-    "url", ["mqtt://", "mqtt:///topic", "mqtt://me:secret@hub:x", "mqtt://me:secret@hub/a/+"]
+    "url",
+    [
+        "mqtt://",
+        "mqtt:///topic",
+        "mqtt://me:secret@hub:x",
+        "mqtt://me:secret@hub/a/+",
+        "mqtt://me:secret@hub?ca=own.pem",
+        "mqtts://me:secret@hub?cafile=own.pem",
+    ],
 )
 def test_a_url_that_names_no_broker_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(InvalidOption, match="--out mqtt://") as caught:
+    with pytest.raises(InvalidOption, match=r"--out mqtts?://") as caught:
         parse_broker(url)
     assert "secret" not in str(caught.value)

@@ -275,7 +275,7 @@ async def test_a_command_that_is_refused_loses_no_file(
     [
         ("clip.mp4", b"error: clip.mp4 cannot be opened as a video\n"),
         ("97", b"error: webcam 97 cannot be opened as a video\n"),
-        ("rtsp://me:secret@127.0.0.1:1/live", b"error: 127.0.0.1/live cannot be opened as a video\n"),
+        ("rtsp://me:secret@127.0.0.1:1/live", b"error: 127.0.0.1:1/live cannot be opened as a video\n"),
     ],
 )
 async def test_a_source_that_cannot_be_opened_is_one_line_too(

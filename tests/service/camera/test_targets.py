@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,9 +89,17 @@ def test_a_file_keeps_what_it_has_until_the_first_answer(folder: Path, name: str
     assert (folder / name).read_bytes() == b"of yesterday"
 
 
-def test_the_video_of_a_source_has_its_name(folder: Path) -> None:
-    plan = plan_to("video", source=parse_source("rtsp://door/live/1"))
+@pytest.mark.parametrize(
+    ("source", "name", "file"),
+    [
+        ("rtsp://door/live/1", None, "1-annotated.mp4"),
+        ("rtsp://door/live?channel=1", None, "live-channel-1-annotated.mp4"),
+        ("rtsp://door/live/1", "Front Door", "Front-Door-annotated.mp4"),
+    ],
+)
+def test_a_video_has_the_name_of_its_camera(folder: Path, source: str, name: str | None, file: str) -> None:
+    plan = replace(plan_to("video", source=parse_source(source)), name=name)
     output = open_output("video", plan, fps=10.0)
     output.write(Answered(frame(0), result(0)), fps=1.0)
     output.close()
-    assert [path.name for path in folder.iterdir()] == ["1-annotated.mp4"]
+    assert [path.name for path in folder.iterdir()] == [file]

@@ -1,5 +1,6 @@
 """Real files and a real network camera, read through OpenCV."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -107,11 +108,11 @@ def door_camera() -> Iterator[str]:
 
 def test_a_network_camera_that_hangs_up_is_lost_and_can_be_opened_again(door_camera: str) -> None:
     camera = NetworkCamera(door_camera)
-    assert camera.name == "127.0.0.1/video"
+    assert re.fullmatch(r"127\.0\.0\.1:\d+/video", camera.name)
     for _ in range(2):
         capture = camera.open()
         shots: list[Shot | None] = []
-        with pytest.raises(SourceLost, match=r"127\.0\.0\.1/video gives no more pictures"):
+        with pytest.raises(SourceLost, match=r"127\.0\.0\.1:\d+/video gives no more pictures"):
             shots.extend(iter(capture.read, None))
         capture.close()
         assert 1 <= len(shots) <= 5
@@ -123,3 +124,25 @@ def test_a_network_camera_that_is_away_is_said_so_without_its_password() -> None
     with pytest.raises(SourceLost, match="cannot be opened") as caught:
         NetworkCamera("rtsp://user:secret@127.0.0.1:1/live").open()
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("rtsp://me:secret@nvr/cam/realmonitor?channel=1", "nvr/cam/realmonitor?channel=1"),
+        (
+            "rtsp://me:secret@nvr/cam/realmonitor?channel=2&subtype=0",
+            "nvr/cam/realmonitor?channel=2&subtype=0",
+        ),
+        ("rtsp://door:8554/", "door:8554"),
+        ("http://door/mjpg?usr=me&pwd=secret&camera=3", "door/mjpg?camera=3"),
+        ("rtsp://door/user=me_password=secret_channel=1.sdp?real_stream", "door"),
+    ],
+)
+def test_a_network_camera_is_named_by_all_of_its_address_but_secrets(url: str, name: str) -> None:
+    assert NetworkCamera(url).name == name
+
+
+def test_webcams_of_two_machines_have_two_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "kitchen")
+    assert Webcam(0).name == "kitchen/webcam-0"

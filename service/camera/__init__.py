@@ -4,8 +4,3 @@
 there, `run_camera` puts the two together and writes what comes back. Either end may break and comes back
 by itself; identities go on counting where they were.
 """
-
-from service.camera.plan import CameraPlan
-from service.camera.run import run_camera
-
-__all__ = ["CameraPlan", "run_camera"]

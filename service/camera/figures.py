@@ -18,7 +18,7 @@ class Figures:
         self.failed = 0
         self.dropped = 0
         self.age_ms = 0.0
-        self.instances = 0
+        self.found: Counter[str] = Counter()
         self._identities: Counter[str] = Counter()
         self._labels: dict[int, Counter[str]] = {}  # by identity, the one seen last at the end
         self._highest = 0
@@ -49,12 +49,17 @@ class Figures:
         return ages[min(int(share * len(ages)), len(ages) - 1)] if ages else 0.0
 
     @property
+    def begun(self) -> bool:
+        """Whether there was any answer."""
+        return self.answered + self.failed > 0
+
+    @property
     def identities(self) -> Counter[str]:
         """Everybody who was seen, each under the label they had most often."""
         return +self._identities
 
     def _count_found(self, found: Segmentation) -> None:
-        self.instances = len(found.instances)
+        self.found = Counter(one.label for one in found.instances)
         named = [(one.track_id, one.label) for one in found.instances if one.track_id is not None]
         for number, label in named:
             # Identities are given in ascending order: what is above all before is new.

@@ -89,9 +89,10 @@ class Camera:
         work = asyncio.create_task(self._work(capture))
         with self._status, _signals_cancel(work):
             await asyncio.wait([work])
-        self._status.summarise(self._clock.now() - begun)
-        if not work.cancelled():
-            _raise_fault(work.exception())
+        fault = None if work.cancelled() else work.exception()
+        if fault is None or self._figures.begun:  # who was refused has nothing to sum up
+            self._status.summarise(self._clock.now() - begun)
+        _raise_fault(fault)
 
     async def _work(self, capture: Capture) -> None:
         async with asyncio.TaskGroup() as group:

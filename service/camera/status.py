@@ -45,7 +45,8 @@ class StatusLine:
         parts = [f"{fps:.1f} fps", f"age {figures.age_ms:.0f} ms", f"dropped {figures.dropped}"]
         if figures.failed:
             parts.append(f"failed {figures.failed}")
-        parts.append(f"{figures.instances} found")
+        found = ", ".join(f"{count} {label}" for label, count in figures.found.most_common())
+        parts.append(f"found {found or 'nothing'}")
         return Text(f"{self._name}  {'  '.join(parts)}", no_wrap=True, overflow="ellipsis")
 
     def refresh(self) -> None:
@@ -54,7 +55,9 @@ class StatusLine:
             self._live.refresh()
 
     def tell(self, text: str) -> None:
-        self._console.print(f"{self._name}: {text}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"{self._name}: {text}", markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
 
     def summarise(self, seconds: float) -> None:
         """What it was, at the end."""

@@ -20,6 +20,11 @@ STDOUT, VIDEO = "jsonl", "video"
 FPS = 25.0  # of a video whose source does not say
 
 
+def default_outputs() -> list[str]:
+    """JSON lines, but for who looks at a terminal: there the status line says what is found."""
+    return [] if sys.stdout.isatty() and sys.stderr.isatty() else [STDOUT]
+
+
 def check_outputs(plan: CameraPlan) -> None:
     """Raises InvalidOption where an output cannot be, two write the same, or one would destroy the source.
 

@@ -81,8 +81,10 @@ def parse_address(address: str, credentials: Credentials = NOTHING) -> tuple[str
     scheme, separator, place = address.partition("://")
     if not separator:
         scheme, place = "grpc", address
-    if scheme not in SCHEMES:
-        raise InvalidOption(f"{address}: expected host:port, grpc://host:port or grpcs://host:port")
+    if scheme not in SCHEMES or not place:
+        raise InvalidOption(
+            f"{address or 'no address'}: expected host:port, grpc://host:port or grpcs://host:port"
+        )
     secure = SCHEMES[scheme]
     if credentials.for_tls and not secure:
         raise InvalidOption(f"{address}: certificates are for TLS; write grpcs://{place}")

@@ -133,7 +133,10 @@ class AsyncRestClient:
 
 def _trust(url: str, credentials: Credentials) -> "ssl.SSLContext | bool":
     """How a server's certificate is examined; raises InvalidOption."""
-    if url.lower().startswith("https://"):
+    scheme, _, place = url.lower().partition("://")
+    if scheme not in ("http", "https") or not place:
+        raise InvalidOption(f"{url or 'no URL'}: expected http://host:port or https://host:port")
+    if scheme == "https":
         return credentials.open_context()
     if credentials.for_tls:
         raise InvalidOption(f"{url}: certificates are for TLS; write https://")

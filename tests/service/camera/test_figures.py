@@ -19,7 +19,7 @@ def test_everybody_is_counted_once() -> None:
     count(figures, 2, 1, 2, 5)
     count(figures, 3, 5, 2, None)
     assert figures.identities == {"cat": 3}
-    assert figures.instances == 3
+    assert figures.found == {"cat": 3}
     assert figures.answered == 4
 
 

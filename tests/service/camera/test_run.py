@@ -149,9 +149,13 @@ async def test_a_camera_that_only_wants_the_latest_goes_on_after_a_kill(server: 
 
 async def test_what_the_server_refuses_ends_the_camera(server: RestartableServer, clock: FakeClock) -> None:
     source = FakeSource([[Shot(PICTURE, 0)]], live=False)
+    console = Console(file=io.StringIO())
+    plan = plan_for(source, server, options=Options(classes=("unicorn",)))
     with pytest.raises(InvalidOption, match="unicorn"):
-        await film(plan_for(source, server, options=Options(classes=("unicorn",))), FakeOutput(), clock)
+        await Camera(plan, [FakeOutput()], console, clock=clock).run(source.open())
     assert source.closed >= 1
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue() == ""
 
 
 async def test_an_output_that_fails_ends_the_camera(server: RestartableServer, clock: FakeClock) -> None:
@@ -173,7 +177,7 @@ async def test_a_reader_that_has_seen_enough_is_no_failure(
     assert "answered" in await film(plan_for(source, server), FakeOutput(hang_up), clock)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:8001", "no address", ""])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:8001", "no address"])
 async def test_without_a_server_nothing_begins(address: str) -> None:
     source = FakeSource([[Shot(PICTURE, 0)]])
     plan = CameraPlan(source, address, (), Asked(StreamOptions()))
@@ -205,6 +209,19 @@ async def test_the_command_writes_json_lines_and_a_video(
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 8
 
 
+async def test_a_pipe_that_is_closed_early_ends_the_command_well(
+    server: RestartableServer, write_video: Callable[..., str], tmp_path: Path
+) -> None:
+    process = await start_camera(write_video(frames=100), "--server", server.address, "--fast", cwd=tmp_path)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    await process.stdout.readline()
+    process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # asyncio has no other way
+    complaints = await process.stderr.read()
+    assert await process.wait() == 0, complaints
+    assert b"answered in" in complaints
+
+
 async def test_a_camera_that_is_stopped_finishes_its_video(
     server: RestartableServer, write_video: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -229,6 +246,8 @@ async def test_a_camera_that_is_stopped_finishes_its_video(
         (["{empty}"], "has no images"),
         (["{clip}", "--out", "a.mp4", "--out", "a.mp4"], "named twice"),
         (["{clip}", "--server", "127.0.0.1:1"], "--server 127.0.0.1:1: no server answers there"),
+        (["{clip}", "--server", ""], "no address: expected host:port"),
+        (["{clip}", "--server", "127.0.0.1:abc"], "--server 127.0.0.1:abc: no server answers there"),
         (["{clip}", "--out", "kafka://hub"], "--out kafka://hub: expected jsonl, video"),
         (["{clip}", "--max-fps", "0"], "max_fps is 0"),
     ],

@@ -18,18 +18,19 @@ def test_the_line_tells_rate_age_and_drops(clock: FakeClock) -> None:
     line, figures = line_of(Console(file=io.StringIO()), clock)
     for number in range(4):
         figures.count(Answered(frame(number), result(number, 1, 2)), 0.0)
-    assert line.render().plain == "door  2.0 fps  age 5 ms  dropped 0  2 found"
+    assert line.render().plain == "door  2.0 fps  age 5 ms  dropped 0  found 2 cat"
     figures.count(Answered(frame(4), result(4, error=InvalidImage("no"))), 0.0)
-    assert line.render().plain == "door  2.5 fps  age 5 ms  dropped 0  failed 1  2 found"
+    assert line.render().plain == "door  2.5 fps  age 5 ms  dropped 0  failed 1  found 2 cat"
 
 
 def test_a_terminal_sees_the_line_and_what_happens(clock: FakeClock) -> None:
     screen = io.StringIO()
     line, _ = line_of(Console(file=screen, force_terminal=True, width=80), clock)
     with line:
-        line.tell("the [server] is gone")
+        line.tell("the [server] :abc: is gone")
     assert "0.0 fps" in screen.getvalue()
-    assert "door: the [server] is gone" in screen.getvalue()
+    assert "found nothing" in screen.getvalue()
+    assert "door: the [server] :abc: is gone" in screen.getvalue()
 
 
 def test_a_file_sees_only_what_happens(clock: FakeClock) -> None:

@@ -1,3 +1,5 @@
+import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,7 @@ from service.camera.answered import Answered
 from service.camera.link import Asked
 from service.camera.plan import CameraPlan, parse_source
 from service.camera.source import Source
-from service.camera.targets import check_outputs, open_output
+from service.camera.targets import check_outputs, default_outputs, open_output
 from service.errors import InvalidOption
 from service.streaming import StreamOptions
 from tests.service.camera.conftest import FakeSource, frame, result
@@ -16,6 +18,20 @@ from tests.service.camera.conftest import FakeSource, frame, result
 def plan_to(*outputs: str | Path, source: Source | None = None) -> CameraPlan:
     source = source or FakeSource([])
     return CameraPlan(source, "localhost:1", [str(each) for each in outputs], Asked(StreamOptions()))
+
+
+@pytest.mark.parametrize(
+    ("terminals", "outputs"),
+    [(("stdout", "stderr"), []), (("stdout",), ["jsonl"]), (("stderr",), ["jsonl"]), ((), ["jsonl"])],
+)
+def test_only_a_terminal_that_shows_the_status_line_is_spared_the_json(
+    monkeypatch: pytest.MonkeyPatch, terminals: tuple[str, ...], outputs: list[str]
+) -> None:
+    for name in ("stdout", "stderr"):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda name=name: name in terminals)
+        monkeypatch.setattr(sys, name, stream)
+    assert default_outputs() == outputs
 
 
 @pytest.mark.parametrize("text", ["kafka://hub", "out.avi", "", "jsonl2", "MQTT", "mqtt:hub"])

@@ -46,6 +46,12 @@ def test_a_problem_that_is_no_name_of_ours_cannot_pick_a_class() -> None:
     assert type(problem_to_error(500, problem)) is errors.BlitzError
 
 
+@pytest.mark.parametrize("url", ["localhost:8000", "", "grpc://localhost:8001", "http://"])
+def test_what_is_no_url_is_told_at_once(url: str) -> None:
+    with pytest.raises(errors.InvalidOption, match="expected http://host:port"):
+        RestClient(url)
+
+
 def test_a_server_that_takes_too_long_is_told() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("slow", request=request)

@@ -1,9 +1,11 @@
 """The service from Python: the same objects as inside it, over REST or gRPC, waiting or with asyncio.
 
-    from service.client import RpcClient, decode_masks, draw_overlay
+    from pathlib import Path
+
+    from service.client import Options, RpcClient, decode_masks
 
     with RpcClient("localhost:8001") as client:
-        found = client.segment(photo.read_bytes(), Options(score_threshold=0.5))
+        found = client.segment(Path("photo.jpg").read_bytes(), Options(score_threshold=0.5))
     masks = decode_masks(found)  # bool [N, H, W]
 
 Where the server asks for a key or speaks TLS:
@@ -20,17 +22,31 @@ from service.client.models import ModelInfo, ModelList
 from service.client.pictures import decode_masks, pixels_to_png
 from service.client.rest import AsyncRestClient, RestClient
 from service.client.rpc import AsyncRpcClient, RpcClient
+from service.errors import BlitzError, RequestError, Unavailable
 from service.masks.overlay import draw_overlay
 from service.masks.rle import decode_rle
+from service.streaming import Frame, FrameResult, RawImage, StreamOptions
+from service.types import Instance, Options, Segmentation, Size
 
 __all__ = [
     "AsyncRestClient",
     "AsyncRpcClient",
+    "BlitzError",
     "Credentials",
+    "Frame",
+    "FrameResult",
+    "Instance",
     "ModelInfo",
     "ModelList",
+    "Options",
+    "RawImage",
+    "RequestError",
     "RestClient",
     "RpcClient",
+    "Segmentation",
+    "Size",
+    "StreamOptions",
+    "Unavailable",
     "decode_masks",
     "decode_rle",
     "draw_overlay",

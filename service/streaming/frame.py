@@ -35,13 +35,13 @@ class Frame:
     """One picture of a stream.
 
     id, captured_us: the client's; they come back with the result. The latter is microseconds by its clock.
-    arrived: when it was read, in seconds of the session's clock.
+    arrived: when it was read, in seconds of the session's clock; a caller of a client need not say.
     """
 
     id: int
     captured_us: int | None
     picture: Picture
-    arrived: float
+    arrived: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ async def test_a_camera_knows_whether_it_will_be_let_in(start: Start, made: Auth
 
 async def frames(count: int) -> AsyncIterator[Frame]:
     for number in range(count):
-        yield Frame(number, None, PICTURE, 0.0)
+        yield Frame(number, None, PICTURE)
 
 
 @pytest.mark.parametrize("trusted", ["nobody in particular", "somebody else"])

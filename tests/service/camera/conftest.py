@@ -24,7 +24,7 @@ RAW = RawImage("bgr", Size(4, 6), bytes(72))
 
 
 def frame(number: int, *, captured: float = 0.0, picture: bytes | RawImage = RAW) -> Frame:
-    return Frame(number, round(captured * 1e6), picture, arrived=0.0)
+    return Frame(number, round(captured * 1e6), picture)
 
 
 def segmentation(*tracks: int | None, size: Size = RAW.size) -> Segmentation:

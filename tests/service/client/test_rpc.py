@@ -20,7 +20,7 @@ EVERY = StreamOptions(policy="all")
 
 
 def frame(number: int, picture: bytes = PICTURE) -> Frame:
-    return Frame(number, number * 1000, picture, arrived=0.0)
+    return Frame(number, number * 1000, picture)
 
 
 async def feed(frames: Iterable[Frame]) -> AsyncIterator[Frame]:
@@ -75,7 +75,7 @@ async def test_raw_pixels_need_no_encoding(
     server: Addresses, form: str, size: tuple[int, int], count: int
 ) -> None:
     raw = RawImage(form, Size(*size), bytes(count))  # type: ignore[arg-type]  # one of the three
-    (result,) = await collect(server.rpc, [Frame(1, None, raw, arrived=0.0)])
+    (result,) = await collect(server.rpc, [Frame(1, None, raw)])
     assert isinstance(result.outcome, Segmentation)
     assert result.outcome.image == Size(*size)
     assert result.captured_us is None
@@ -90,7 +90,7 @@ async def test_a_frame_that_fails_is_answered_and_the_stream_goes_on(server: Add
 @pytest.mark.parametrize("kind", ["bytes", "raw"])
 async def test_a_frame_larger_than_the_server_takes_fails_alone(server: Addresses, kind: str) -> None:
     raw = RawImage("rgb", Size(300, 300), bytes(270_000))
-    huge = Frame(2, 2000, bytes(10 * MAX_BODY) if kind == "bytes" else raw, arrived=0.0)
+    huge = Frame(2, 2000, bytes(10 * MAX_BODY) if kind == "bytes" else raw)
     frames = [frame(1), huge, frame(3), replace(huge, id=4), frame(5)]
 
     def collect_waiting() -> list[FrameResult]:

@@ -11,7 +11,7 @@ class Camera:
     def __init__(self, count: int) -> None:
         self.shown = asyncio.Queue[Frame | None]()
         for number in range(count):
-            self.shown.put_nowait(Frame(number, None, b"", 0.0))
+            self.shown.put_nowait(Frame(number, None, b""))
 
     async def read(self) -> Frame | None:
         return await self.shown.get()

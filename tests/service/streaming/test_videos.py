@@ -36,7 +36,7 @@ async def follow(catalog: Catalog, path: Path) -> list[Segmentation]:
 
     async def frames() -> AsyncGenerator[Frame, None]:
         for number, shot in enumerate(itertools.islice(iter(capture.read, None), FRAMES)):
-            yield Frame(number, round((shot.time or 0) * 1e6), shot.picture, arrived=0.0)
+            yield Frame(number, round((shot.time or 0) * 1e6), shot.picture)
 
     async def keep(result: FrameResult) -> None:
         assert isinstance(result.outcome, Segmentation), result.outcome

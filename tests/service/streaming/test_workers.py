@@ -134,7 +134,7 @@ async def run_stream(
 
     async def frames() -> AsyncGenerator[Frame, None]:
         for number in range(count):
-            yield Frame(number, None, b"", 0.0)
+            yield Frame(number, None, b"")
 
     async def send(result: FrameResult) -> None:
         answered.append(result.id)

@@ -19,8 +19,9 @@ from service.streaming import StreamOptions
 from tests.fakes import encode_picture
 from tests.service.camera.conftest import FakeClock, FakeSource, RestartableServer
 
-CUTS, BETWEEN = 16, 20  # answers between two cuts; more than can be under way
-EARLY = 5  # cuts after which every file that is ever opened has been opened
+CUTS, BETWEEN = 200, 10  # answers between two cuts; more than can be under way
+LOOKS = 10  # cuts between two looks at what is open: each takes as long as a few cuts
+EARLY = 2  # looks after which every file that is ever opened has been opened
 POOL = 6  # threads that the loop may still add to its own
 
 
@@ -60,7 +61,7 @@ async def laid(cable: Cable) -> AsyncIterator[str]:
 
 
 class CuttingOutput:
-    """Cuts the cable after every so many answers; `held` is what was open by then."""
+    """Cuts the cable after every so many answers; `held` is what was open by some of the cuts."""
 
     def __init__(self, cable: Cable) -> None:
         self.ids: list[int] = []
@@ -70,9 +71,11 @@ class CuttingOutput:
 
     def write(self, answered: Answered, *, fps: float) -> None:
         self.ids.append(answered.frame.id)
-        if len(self.ids) % BETWEEN == 0 and len(self.held) < CUTS:
-            gc.collect()
-            self.held.append((len(list(Path("/dev/fd").iterdir())), threading.active_count()))
+        cuts, between = divmod(len(self.ids), BETWEEN)
+        if between == 0 and cuts <= CUTS:
+            if cuts % LOOKS == 0:
+                gc.collect()
+                self.held.append((len(list(Path("/dev/fd").iterdir())), threading.active_count()))
             self._loop.call_soon_threadsafe(self._cable.cut)
 
     def close(self) -> None:

@@ -150,17 +150,17 @@ async def test_more_streams_than_allowed_are_told_to_come_later(
     assert len(await answers(stub, frame(1))) == 1
 
 
-async def test_two_hundred_broken_streams_leave_nothing_behind(
+async def test_five_hundred_broken_streams_leave_nothing_behind(
     channel: grpc.aio.Channel, stub: pb_grpc.SegmentationServiceStub, engine: Engine
 ) -> None:
-    for number in range(200):
+    for number in range(500):
         call = stub.SegmentStream()
         await call.write(frame(number))
         await call.write(frame(number))
         if number % 2:
             await call.read()
         call.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while engine.streams or engine.admission.running or engine.admission.waiting:
             await asyncio.sleep(0.001)
     assert len(await answers(stub, frame(1))) == 1

@@ -87,10 +87,9 @@ def predict(
     ] = "rle",
 ) -> None:
     """Segment image files without a server. Where a file fails, the others go on; the exit status is 1."""
-    from service.criteria import split_labels
     from service.predict import plan_jobs, predict_file, write_json
     from service.tables import instances_table, print_table
-    from service.types import Options
+    from service.types import Options, split_labels
 
     jobs = plan_jobs(images, output)
     options = Options(score_threshold, max_instances, split_labels(classes), masks)

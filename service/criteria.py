@@ -33,15 +33,6 @@ def read_options(card: Card, options: Options) -> Criteria:
     )
 
 
-def split_labels(text: str | None) -> tuple[str, ...] | None:
-    """Labels that somebody wrote with commas between them.
-
-    >>> split_labels("cat, traffic light")
-    ('cat', 'traffic light')
-    """
-    return None if text is None else tuple(name.strip() for name in text.split(","))
-
-
 def _read_threshold(card: Card, asked: float | None) -> float:
     threshold = card.decoder.score_threshold if asked is None else asked
     if not 0 <= threshold <= 1:  # refuses NaN as well

@@ -25,7 +25,7 @@ from service.streaming import (
     widen_options,
 )
 from service.tracing import PASSING, Tracer
-from service.types import Options, Pixels, Segmentation, seconds_to_ms
+from service.types import Answer, Options, Pixels, Segmentation, seconds_to_ms
 
 T = TypeVar("T")
 
@@ -67,15 +67,6 @@ class Call:
     model: str | None = None
     version: str | None = None
     deadline: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A segmentation, and the milliseconds its call waited for a worker slot and then took to be rendered."""
-
-    segmentation: Segmentation
-    queue_ms: float
-    render_ms: float = 0.0
 
 
 class Engine:

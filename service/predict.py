@@ -7,13 +7,12 @@ from pathlib import Path
 import cv2
 import orjson
 
-from service.engine import Answer
 from service.errors import InvalidImage, InvalidOption
 from service.images import decode_image
 from service.masks.overlay import draw_overlay
 from service.rest.convert import answer_to_json
 from service.segmenter import Segmenter
-from service.types import Options, Segmentation
+from service.types import Answer, Options, Segmentation
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 

@@ -185,6 +185,15 @@ class Options:
     exact: bool | None = None
 
 
+def split_labels(text: str | None) -> tuple[str, ...] | None:
+    """Labels that somebody wrote with commas between them.
+
+    >>> split_labels("cat, traffic light")
+    ('cat', 'traffic light')
+    """
+    return None if text is None else tuple(name.strip() for name in text.split(","))
+
+
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
     """What computes: `asked` and `in_effect` name ONNX Runtime providers or TFLite delegates.
@@ -243,3 +252,12 @@ class Segmentation:
     version: str
     backend: BackendInfo
     timings: Timings = field(default_factory=Timings, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A segmentation, and the milliseconds its call waited for a worker slot and then took to be rendered."""
+
+    segmentation: Segmentation
+    queue_ms: float
+    render_ms: float = 0.0

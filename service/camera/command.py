@@ -56,9 +56,8 @@ def camera(
     from service.camera.run import run_camera
     from service.camera.targets import default_outputs
     from service.client import Credentials
-    from service.criteria import split_labels
     from service.streaming import StreamOptions
-    from service.types import Options
+    from service.types import Options, split_labels
 
     taken = parse_source(source)
     policy: Literal["all", "latest"] = "all" if fast or not taken.timed else "latest"

@@ -7,9 +7,8 @@ from typing import BinaryIO
 import orjson
 
 from service.camera.answered import Answered
-from service.engine import Answer
 from service.rest.convert import Json, answer_to_json
-from service.types import Segmentation
+from service.types import Answer, Segmentation
 
 Title = Callable[[int], str | None]
 

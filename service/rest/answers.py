@@ -9,14 +9,13 @@ import cv2
 import orjson
 from starlette.exceptions import HTTPException
 
-from service.engine import Answer
 from service.errors import InvalidOption
 from service.images import Limits, decode_image
 from service.masks.forms import forms_to_runs
 from service.masks.labelmap import draw_labelmap
 from service.masks.overlay import draw_overlay
 from service.rest.convert import answer_to_coco, answer_to_json
-from service.types import Options
+from service.types import Answer, Options
 
 
 @dataclass(frozen=True, slots=True)

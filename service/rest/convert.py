@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import fields
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from service.engine import Answer, Model
 from service.types import (
     STAGES,
+    Answer,
     BackendInfo,
     Instance,
     MaskForm,
@@ -16,6 +16,9 @@ from service.types import (
     Segmentation,
     Timings,
 )
+
+if TYPE_CHECKING:
+    from service.engine import Model  # cameras and `predict` write JSON, too, and serve nothing
 
 Json = dict[str, object]
 BACKEND = tuple(part.name for part in fields(BackendInfo))
@@ -67,7 +70,7 @@ def backend_to_json(backend: BackendInfo) -> Json:
     return {part: getattr(backend, part) for part in BACKEND}
 
 
-def model_to_json(model: Model) -> Json:
+def model_to_json(model: "Model") -> Json:
     """What a client needs to know of a model."""
     card = model.card
     return {

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from service.access import Access, choose_request_id
 from service.callers import Caller
-from service.engine import Answer, Engine
+from service.engine import Engine
 from service.errors import BlitzError, ImageTooLarge, InvalidOption, Unavailable
 from service.framelog import FrameLog
 from service.rest.asked import FrameHeader, LiveOptions
@@ -34,7 +34,7 @@ from service.streaming import (
     unless_stopped,
 )
 from service.tracing import TRACEPARENT, TRACESTATE
-from service.types import Segmentation, Size
+from service.types import Answer, Segmentation, Size
 
 router = APIRouter()
 

@@ -8,10 +8,11 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from service import errors
-from service.engine import Answer, Model
+from service.engine import Model
 from service.rpc.generated import segmentation_pb2 as pb
 from service.types import (
     STAGES,
+    Answer,
     BackendInfo,
     Instance,
     MaskForm,

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service.admission import Admission
-from service.engine import Answer, Call, Engine
+from service.engine import Call, Engine
 from service.metrics import Metrics
-from service.types import Options, Segmentation
+from service.types import Answer, Options, Segmentation
 from tests.fakes import FakeCatalog, FakeModel, Gate, encode_picture
 
 

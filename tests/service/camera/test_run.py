@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -304,6 +305,22 @@ async def test_a_source_that_cannot_be_opened_is_one_line_too(
     process = await start_camera(source, "--server", server.address, cwd=tmp_path)
     assert await process.communicate() == (b"", complaint)
     assert process.returncode == 2
+
+
+def test_a_camera_loads_no_server() -> None:
+    program = """
+import sys
+from service.camera.command import camera
+from service.errors import InvalidOption
+try:
+    camera("missing.mp4")
+except InvalidOption:
+    print(*{name.partition(".")[0] for name in sys.modules})
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.split())
+    assert "cv2" in loaded
+    assert not loaded & {"fastapi", "onnxruntime", "ai_edge_litert", "prometheus_client", "pydantic", "scipy"}
 
 
 def test_a_folder_keeps_the_names_of_its_pictures(tmp_path: Path, model: FakeModel) -> None:

@@ -207,7 +207,9 @@ class Engine:
             return segment_picture(found, picture, options, crowded=self.admission.crowded)
 
         with self.count_stream():
-            yield StreamSession(segment, self.admission, asked, tracking=tracking, threshold=threshold)
+            yield StreamSession(
+                segment, self.admission, options=asked, tracking=tracking, threshold=threshold
+            )
 
     @contextmanager
     def count_stream(self) -> Iterator[None]:

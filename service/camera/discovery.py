@@ -49,7 +49,7 @@ def discovery_topic(device: str) -> str:
     return f"{PREFIX}/device/blitzmask_{device}/config"
 
 
-def describe_device(name: str, topics: Topics, labels: Sequence[str]) -> Json:
+def describe_device(name: str, topics: Topics, *, labels: Sequence[str]) -> Json:
     """A camera with a sensor for all objects, one for each of `labels`, and three about itself."""
     device = choose_id(name)
     sensors = {

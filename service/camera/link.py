@@ -12,13 +12,13 @@ import numpy as np
 from service.camera.answered import Answered
 from service.camera.backoff import Backoff
 from service.camera.status import Status
+from service.camera.window import Window
 from service.errors import BlitzError, RequestError
 from service.streaming import Frame, FrameResult, RawImage, StreamOptions
 from service.streaming.inbox import Inbox
 from service.streaming.pace import Clock
 from service.types import Instance, Segmentation
 
-IN_FLIGHT = 8  # enough for a few workers and a slow network, few enough for answers to be fresh
 JPEG_QUALITY = 90
 
 
@@ -50,15 +50,14 @@ Connect = Callable[[], AbstractAsyncContextManager[Client]]
 class Link:
     """Frames out, results in. With the policy "all" what a lost server has not answered is sent again."""
 
-    def __init__(self, connect: Connect, asked: Asked, inbox: Inbox, *, clock: Clock, status: Status) -> None:
+    def __init__(self, connect: Connect, asked: Asked, *, inbox: Inbox, clock: Clock, status: Status) -> None:
         self._connect = connect
         self._asked = asked
         self._inbox = inbox
         self._clock = clock
         self._status = status
         self._backoff = Backoff(clock)
-        self._sent: dict[int, Frame] = {}
-        self._room = asyncio.Event()
+        self._window = Window()
         self._ended = False
         self._expected = 0
         self._dropped = 0
@@ -86,35 +85,26 @@ class Link:
     async def _stream(self, client: Client) -> AsyncGenerator[Answered, None]:
         """One stream; its identities begin above all that were seen before."""
         if self._asked.options.policy == "latest":
-            self._sent.clear()
+            self._window.clear()
         above = self._highest
         asked = self._asked
         stream = client.stream(self._outgoing(), asked.options, model=asked.model, version=asked.version)
         async with aclosing(stream) as results:
             async for result in results:
-                frame = self._settle(result.id)
+                frame = self._window.settle(result.id)
                 if frame is not None:
                     yield Answered(frame, self._describe(result, frame, above))
 
     async def _outgoing(self) -> AsyncIterator[Frame]:
         """What was not answered, then what the inbox gives while few frames are under way."""
-        for frame in list(self._sent.values()):
+        for frame in self._window.frames:
             yield await asyncio.to_thread(encode_frame, frame)
         while await self._inbox.wait():
-            while len(self._sent) >= IN_FLIGHT:
-                self._room.clear()
-                await self._room.wait()
+            await self._window.wait()
             frame = self._inbox.take()
-            self._sent[frame.id] = frame
+            self._window.add(frame)
             yield await asyncio.to_thread(encode_frame, frame)
         self._ended = True
-
-    def _settle(self, number: int) -> Frame | None:
-        """The frame of a result; those before it will have none any more."""
-        frame = self._sent.get(number)
-        self._sent = {later: sent for later, sent in self._sent.items() if later > number}
-        self._room.set()
-        return frame
 
     def _describe(self, result: FrameResult, frame: Frame, above: int) -> FrameResult:
         self._dropped += frame.id - self._expected

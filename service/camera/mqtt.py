@@ -136,7 +136,7 @@ class MqttOutput:
         if reason.is_failure:
             self._refusal = f"the broker refuses: {str(reason).lower()}"
         else:
-            device = describe_device(self._camera, self._topics, self._labels)
+            device = describe_device(self._camera, self._topics, labels=self._labels)
             client.publish(discovery_topic(choose_id(self._camera)), orjson.dumps(device), qos=1, retain=True)
             client.publish(self._topics.availability, b"online", qos=1, retain=True)
             if self._state:

@@ -78,7 +78,7 @@ class Camera:
         self._link = Link(
             lambda: AsyncRpcClient(plan.server, credentials=plan.credentials),
             plan.asked,
-            self._reel.inbox,
+            inbox=self._reel.inbox,
             clock=clock,
             status=self._status,
         )

@@ -19,10 +19,10 @@ from service.types import (
 Json = dict[str, Any]
 
 
-def options_to_query(options: Options, model: str | None, version: str | None) -> dict[str, str]:
+def options_to_query(options: Options, *, model: str | None, version: str | None) -> dict[str, str]:
     """What is asked of one image, as the query of `POST /v1/segment`.
 
-    >>> options_to_query(Options(max_instances=5, classes=("cat", "dog")), None, None)
+    >>> options_to_query(Options(max_instances=5, classes=("cat", "dog")), model=None, version=None)
     {'max_instances': '5', 'classes': 'cat,dog', 'masks': 'rle'}
     """
     asked = {

@@ -37,7 +37,7 @@ RAW_FORMATS: Mapping[RawFormat, pb.RawFormat] = {
 }
 
 
-def options_to_proto(options: Options, model: str | None, version: str | None) -> pb.SegmentOptions:
+def options_to_proto(options: Options, *, model: str | None, version: str | None) -> pb.SegmentOptions:
     """What is asked of one image, or of every frame."""
     return pb.SegmentOptions(
         model=model or "",
@@ -51,11 +51,11 @@ def options_to_proto(options: Options, model: str | None, version: str | None) -
 
 
 def stream_options_to_proto(
-    options: StreamOptions, model: str | None, version: str | None
+    options: StreamOptions, *, model: str | None, version: str | None
 ) -> pb.StreamOptions:
     """What is asked of a stream."""
     return pb.StreamOptions(
-        segment=options_to_proto(options.segment, model, version),
+        segment=options_to_proto(options.segment, model=model, version=version),
         policy=POLICIES[options.policy],
         max_fps=options.max_fps,
         track=options.track,

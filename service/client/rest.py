@@ -52,7 +52,7 @@ class RestClient:
         version: str | None = None,
     ) -> Segmentation:
         """The instances in an encoded image; raises BlitzError's descendants."""
-        query = options_to_query(options, model, version)
+        query = options_to_query(options, model=model, version=version)
         request = self._http.build_request(
             "POST", SEGMENT, content=image, headers=self._headers, params=query
         )
@@ -103,7 +103,7 @@ class AsyncRestClient:
         version: str | None = None,
     ) -> Segmentation:
         """The instances in an encoded image; raises BlitzError's descendants."""
-        query = options_to_query(options, model, version)
+        query = options_to_query(options, model=model, version=version)
         request = self._http.build_request(
             "POST", SEGMENT, content=image, headers=self._headers, params=query
         )

@@ -68,7 +68,9 @@ class RpcClient:
         version: str | None = None,
     ) -> Segmentation:
         """The instances in an encoded image; raises BlitzError's descendants."""
-        request = pb.SegmentRequest(image=image, options=options_to_proto(options, model, version))
+        request = pb.SegmentRequest(
+            image=image, options=options_to_proto(options, model=model, version=version)
+        )
         try:
             return segmentation_from_proto(
                 self._stub.Segment(request, timeout=self._timeout, metadata=self._metadata)
@@ -89,7 +91,7 @@ class RpcClient:
         A frame that fails is answered with its error, as is one that is larger than the server takes. What
         ends the stream is raised, as a rule BlitzError's descendants, and what `frames` raises.
         """
-        asked = pb.Frame(options=stream_options_to_proto(options, model, version))
+        asked = pb.Frame(options=stream_options_to_proto(options, model=model, version=version))
         faults: list[Exception] = []
         withheld = Withheld()
         calls: SimpleQueue[grpc.Call] = SimpleQueue()
@@ -158,7 +160,9 @@ class AsyncRpcClient:
         version: str | None = None,
     ) -> Segmentation:
         """The instances in an encoded image; raises BlitzError's descendants."""
-        request = pb.SegmentRequest(image=image, options=options_to_proto(options, model, version))
+        request = pb.SegmentRequest(
+            image=image, options=options_to_proto(options, model=model, version=version)
+        )
         try:
             return segmentation_from_proto(
                 await self._stub.Segment(request, timeout=self._timeout, metadata=self._metadata)
@@ -179,7 +183,7 @@ class AsyncRpcClient:
         A frame that fails is answered with its error, as is one that is larger than the server takes. What
         ends the stream is raised, as a rule BlitzError's descendants, and what `frames` raises.
         """
-        asked = pb.Frame(options=stream_options_to_proto(options, model, version))
+        asked = pb.Frame(options=stream_options_to_proto(options, model=model, version=version))
         withheld = Withheld()
         call = self._stub.SegmentStream(metadata=self._metadata)
         # gRPC would do the writing, but goes on reading `frames` after a call has failed.

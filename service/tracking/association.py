@@ -55,13 +55,13 @@ def associate(
     Scores below `confident` are doubtful: they continue tracks that were seen in the frame before, no more.
     """
     sure = np.array([sighting.score >= confident for sighting in sightings], bool)
-    matches = _match(tracks, sightings, image, sure) if tracks and sightings else {}
+    matches = _match(tracks, sightings, image=image, sure=sure) if tracks and sightings else {}
     fresh = _find_fresh(sightings, sure, set(matches.values()))
     return Association(tuple(matches), tuple(matches.values()), tuple(fresh))
 
 
 def _match(
-    tracks: Sequence[Track], sightings: Sequence[Sighting], image: Size, sure: Flags
+    tracks: Sequence[Track], sightings: Sequence[Sighting], *, image: Size, sure: Flags
 ) -> dict[int, int]:
     """Index of a track -> index of its sighting; each round takes the largest sum of IoUs that is left."""
     solve = load_solver()

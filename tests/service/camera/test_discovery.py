@@ -4,7 +4,7 @@ TOPICS = Topics("home/door")
 
 
 def test_every_sensor_reads_the_one_state_and_has_an_identity_of_its_own() -> None:
-    device = describe_device("Front Door", TOPICS, ("person", "traffic light"))
+    device = describe_device("Front Door", TOPICS, labels=("person", "traffic light"))
     assert device["state_topic"] == "home/door/state"
     assert device["availability_topic"] == "home/door/availability"
     assert device["device"] == {"identifiers": ["blitzmask_front_door"], "name": "BlitzMask Front Door"}
@@ -25,7 +25,7 @@ def test_every_sensor_reads_the_one_state_and_has_an_identity_of_its_own() -> No
 
 
 def test_a_label_with_an_apostrophe_stays_a_template() -> None:
-    components = describe_device("door", TOPICS, ("rubik's cube",))["components"]
+    components = describe_device("door", TOPICS, labels=("rubik's cube",))["components"]
     assert isinstance(components, dict)
     template = components["count_rubik_s_cube"]["value_template"]
     assert template == """{{ value_json.counts.get("rubik's cube", 0) }}"""

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from service.camera.answered import Answered
-from service.camera.link import IN_FLIGHT, Asked, Link, encode_frame
+from service.camera.link import Asked, Link, encode_frame
+from service.camera.window import IN_FLIGHT
 from service.errors import BlitzError, ModelNotFound, Overloaded, RequestError, Unavailable
 from service.streaming import Frame, FrameResult, Policy, RawImage, StreamOptions
 from service.streaming.inbox import Inbox
@@ -64,7 +65,7 @@ async def drive(
     """What comes back for `count` frames."""
     inbox = Inbox(policy)
     asked = Asked(StreamOptions(policy=policy), "toy", "1")
-    link = Link(client.connect, asked, inbox, clock=clock, status=status)
+    link = Link(client.connect, asked, inbox=inbox, clock=clock, status=status)
 
     async def fill() -> None:
         for number in range(count):
@@ -115,7 +116,7 @@ async def test_of_the_latest_only_those_that_come_after_the_loss_are_sent(
 ) -> None:
     inbox = Inbox("latest")
     client = FakeClient(breaks_after(1, Unavailable("it is gone")), answer_all)
-    link = Link(client.connect, Asked(StreamOptions()), inbox, clock=clock, status=status)
+    link = Link(client.connect, Asked(StreamOptions()), inbox=inbox, clock=clock, status=status)
     results = link.results()
     await inbox.put(frame(0))
     assert (await anext(results)).frame.id == 0

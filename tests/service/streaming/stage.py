@@ -114,7 +114,7 @@ class Stage:
         self.session = StreamSession(
             segment,
             self.workers,
-            self.options,
+            options=self.options,
             tracking=self.tracking,
             threshold=self.threshold,
             clock=self.clock,

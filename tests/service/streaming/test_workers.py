@@ -139,7 +139,7 @@ async def run_stream(
     async def send(result: FrameResult) -> None:
         answered.append(result.id)
 
-    await StreamSession(segment, admission, StreamOptions(policy="all")).run(frames(), send)
+    await StreamSession(segment, admission, options=StreamOptions(policy="all")).run(frames(), send)
     return answered
 
 

@@ -7,6 +7,7 @@ Assistant 2024.11 and later); all of them read the one JSON object of the state 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 from service.rest.convert import Json
 
@@ -36,12 +37,15 @@ class Topics:
 
 
 def choose_id(name: str) -> str:
-    """A name as it may stand in topics and identifiers.
+    """A name as it may stand in topics and identifiers; one in other letters is told apart by its sum.
 
-    >>> choose_id("192.168.1.7/Front Door")
-    '192_168_1_7_front_door'
+    >>> choose_id("192.168.1.7/Front Door"), choose_id("Tür")
+    ('192_168_1_7_front_door', 't_r_00b99e54')
     """
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "camera"
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
+    if not name.isascii():
+        plain += f"_{crc32(name.encode()):08x}"
+    return plain.strip("_") or "camera"
 
 
 def discovery_topic(device: str) -> str:

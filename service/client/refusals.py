@@ -24,6 +24,7 @@ NAMED: Mapping[str, type[errors.BlitzError]] = {
 }
 PROBLEM = "urn:blitzmask:problem:"
 AWAY = (502, 503, 504)
+BROKEN = "Internal error from Core"  # of grpc.aio, where a message met a call that had just ended
 TOO_LARGE = "Received message larger than max"  # by gRPC itself, before the server sees anything
 
 
@@ -44,6 +45,8 @@ def call_to_error(error: grpc.RpcError, address: str) -> errors.BlitzError:
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
     code, details = error.code(), error.details() or "it gave no reason"
     kind = KINDS.get(code, errors.BlitzError)
+    if details == BROKEN:
+        return errors.Unavailable(f"the server at {address} is not available: it ended the call")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in details:
         return errors.ImageTooLarge(f"the image is too large for the server: {details}")
     if details.startswith("failed to connect to all addresses"):

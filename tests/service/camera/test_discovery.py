@@ -1,3 +1,5 @@
+import re
+
 from service.camera.discovery import Topics, choose_id, describe_device, discovery_topic
 
 TOPICS = Topics("home/door")
@@ -32,6 +34,9 @@ def test_a_label_with_an_apostrophe_stays_a_template() -> None:
 
 
 def test_topics_have_no_signs_of_the_protocols() -> None:
-    assert choose_id("192.168.1.7:8554/#+ Tür") == "192_168_1_7_8554_t_r"
+    assert choose_id("192.168.1.7:8554/#+ Door") == "192_168_1_7_8554_door"
     assert choose_id("#") == "camera"
+    assert choose_id("Tür") != choose_id("Tor") != choose_id("Tår")
+    assert re.fullmatch("[a-z0-9_]+", choose_id("前門"))
+    assert choose_id("前門") != choose_id("後門")
     assert discovery_topic("door") == "homeassistant/device/blitzmask_door/config"

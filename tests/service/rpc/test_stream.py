@@ -44,6 +44,24 @@ async def test_a_stream_without_frames_just_ends(stub: pb_grpc.SegmentationServi
     assert await answers(stub) == []
 
 
+async def test_a_client_learns_how_large_a_message_may_be_before_its_first_frame(
+    stub: pb_grpc.SegmentationServiceStub,
+) -> None:
+    call = stub.SegmentStream()
+    await call.write(every_frame())
+    headers = dict(await call.initial_metadata())
+    most = int(headers["x-max-message-bytes"])
+    largest = frame(1, PICTURE)
+    largest.image += bytes(most - largest.ByteSize() - 1)
+    assert most - 2 <= largest.ByteSize() <= most
+    await call.write(largest)
+    assert (await call.read()).frame_id == 1
+    await call.write(frame(2, bytes(most + 1)))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_the_first_message_may_only_configure(stub: pb_grpc.SegmentationServiceStub) -> None:
     asked = pb.StreamOptions(segment=pb.SegmentOptions(model="other", score_threshold=0.99))
     asked.policy = pb.FRAME_POLICY_ALL

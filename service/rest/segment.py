@@ -15,7 +15,7 @@ from service.rest.hangup import unless_gone
 from service.rest.problem import access_of
 from service.rest.query import describe_parameters, read_query, read_timeout
 from service.rest.upload import Upload
-from service.types import Answer, Options
+from service.types import Options
 
 router = APIRouter(tags=["segmentation"])
 

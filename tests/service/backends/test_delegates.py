@@ -22,7 +22,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip("there is no C compiler to build a delegate with")
     built = tmp_path_factory.mktemp("delegate") / "delegate.so"
     source = Path(__file__).with_name("delegate.c")
-    command = [compiler, "-shared", "-fPIC", "-o", built, source]
+    command = [compiler, "-shared", "-fPIC", "-o", str(built), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "No such file" in done.stderr:
         pytest.skip("there are no C headers to build a delegate with")

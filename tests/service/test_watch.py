@@ -42,13 +42,13 @@ async def engine() -> AsyncIterator[Engine]:
 
 
 @contextlib.asynccontextmanager
-async def watching(engine: Engine, until: Callable[[], bool]) -> AsyncIterator[list[str]]:
-    """What was logged until a condition held."""
+async def watching(engine: Engine, until: Callable[[int], bool]) -> AsyncIterator[list[str]]:
+    """What was logged until a condition, of how many lines there are, held."""
     structlog.reset_defaults()
     with capture_logs() as lines:
         task = asyncio.create_task(watch_models(engine, EVERY_S))
         async with asyncio.timeout(10):
-            while not until():
+            while not until(len(lines)):
                 await asyncio.sleep(EVERY_S)
         assert not task.done()
         task.cancel()
@@ -57,7 +57,8 @@ async def watching(engine: Engine, until: Callable[[], bool]) -> AsyncIterator[l
 
 async def test_what_is_new_answers_and_what_is_refused_is_told(engine: Engine) -> None:
     engine.use(Changing(FakeCatalog(FakeModel("new"), failures={"b": "its hash is wrong"})))
-    async with watching(engine, lambda: engine.catalog.get().card.name == "new") as lines:
+    async with watching(engine, lambda told: told > 1) as lines:
+        assert engine.catalog.get().card.name == "new"
         assert lines == ["models changed: ['new 1']", "model refused: its hash is wrong"]
 
 
@@ -65,7 +66,7 @@ async def test_a_trouble_is_told_once_and_ends_nothing(engine: Engine) -> None:
     trouble = InvalidCard("the default model oak does not serve")
     catalog = Changing(trouble, trouble, OSError("gone"), OSError("gone"), trouble)
     engine.use(catalog)
-    async with watching(engine, lambda: catalog.looks > 6) as lines:
+    async with watching(engine, lambda told: catalog.looks > 6) as lines:
         assert lines == [
             "models folder unusable: the default model oak does not serve",
             "models folder unusable: gone",

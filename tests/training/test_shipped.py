@@ -57,7 +57,6 @@ def test_the_heads_of_every_shipped_file_are_those_of_fp32(folder: Path) -> None
 def test_on_a_cpu_the_service_takes_int8_of_it(folder: Path) -> None:
     card = read_card(folder)
     assert choose_file(card, BackendChoice()).precision == "int8"
-    assert choose_file(card, BackendChoice(providers=("cuda",))).precision == "fp32"
 
 
 def test_fewer_instances_or_a_higher_threshold_keep_the_best_of_all(folder: Path) -> None:

@@ -114,7 +114,7 @@ def count_taken(service: Service) -> float:
 
 
 def test_a_long_request_is_finished_while_readiness_is_gone(serve: Serve, large_photo: bytes) -> None:
-    service = serve(STOP_DELAY_S=1, SLOTS=1, QUEUE_S=60)
+    service = serve(STOP_DELAY_S=3, SLOTS=1, QUEUE_S=60)
     service.wait_for("ready")
     answers = list[httpx.Response]()
 

@@ -11,6 +11,7 @@ from service.card import ArtifactFile, Card, read_card
 from service.golden import draw_picture
 from service.segmenter import open_model
 from service.types import Heads, Options
+from tests.training.traces import find_traces
 from training.precisions import likeness
 
 MODELS = sorted(path.parent for path in (Path(__file__).parents[2] / "models").glob("*/card.json"))
@@ -52,6 +53,10 @@ def test_the_heads_of_every_shipped_file_are_those_of_fp32(folder: Path) -> None
     for file in card.files[1:]:
         alike = likeness(run_file(folder, card, file), expected)
         assert min(alike.values()) >= LEAST[file.precision], (file.path, alike)
+
+
+def test_no_shipped_file_tells_of_the_machine_that_it_was_made_on(folder: Path) -> None:
+    assert {path.name: find_traces(path) for path in folder.iterdir() if find_traces(path)} == {}
 
 
 def test_on_a_cpu_the_service_takes_int8_of_it(folder: Path) -> None:

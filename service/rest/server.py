@@ -3,16 +3,15 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
-from service.address import choose_family
 from service.engine import Engine
-from service.errors import InvalidSetting
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
+from service.rest.listener import accept_all, ignore_newcomers, listen
 from service.tls import Tls
 
 FRAME_MARGIN = 1_000_000  # bytes by which a frame may be too large and still be answered that it is
@@ -25,6 +24,7 @@ HEADERS = [
     ("cross-origin-resource-policy", "same-origin"),
 ]
 HSTS = "strict-transport-security"
+HANDSHAKE_S = 0.1  # for who is in the middle of connecting while the door closes
 LIMITS = ConnectionLimits()
 
 
@@ -101,7 +101,7 @@ class RestServer:
 
         Raises InvalidSetting where that cannot be.
         """
-        self._listener = listener = _listen(host, port, shared=shared)
+        self._listener = listener = listen(host, port, shared=shared)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         self._sweeping = asyncio.create_task(
             Sweeper(self._server.server_state, self._head_s, self._count).run()
@@ -116,7 +116,9 @@ class RestServer:
         """
         if self._listener is None:
             return
-        waiting = list(_accept_all(self._listener))
+        ignore_newcomers(self._listener)
+        await asyncio.sleep(HANDSHAKE_S)
+        waiting = list(accept_all(self._listener))
         for server in self._server.servers:
             server.close()
         self._listener.close()
@@ -132,23 +134,3 @@ class RestServer:
             self._sweeping.cancel()
         if self._serving is not None:
             await self._serving
-
-
-def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
-    """Connections that wait to be accepted."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            connection, _ = listener.accept()
-            connection.setblocking(False)
-            yield connection
-
-
-def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
-    family = choose_family(host)
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InvalidSetting(
-            f"BLITZ_HTTP_PORT={port}: cannot listen on {host} port {port}: {reason.lower()}"
-        ) from error

@@ -1,0 +1,81 @@
+"""How the door closes: who has connected is served, and who comes too late is refused, not reset."""
+
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from service.engine import Engine
+from service.rest import server as rest
+from service.rest.app import create_app
+from service.rest.listener import accept_all, ignore_newcomers, listen
+from service.rest.server import RestServer
+
+HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+REPEAT_S = 1.0  # how long Linux waits before it asks again to be let in
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can ignore newcomers")
+
+
+def begin_to_connect(port: int) -> socket.socket:
+    client = socket.socket()
+    client.setblocking(False)
+    assert client.connect_ex(("127.0.0.1", port)) == errno.EINPROGRESS
+    return client
+
+
+@linux_only
+async def test_who_comes_in_the_moment_before_the_listener_closes_is_refused(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = RestServer(create_app(engine, max_body=100_000), drain_s=5)
+    port = await server.start("127.0.0.1", 0)
+    late = list[socket.socket]()
+
+    def accept_all_but_one(listener: socket.socket) -> Iterator[socket.socket]:
+        yield from accept_all(listener)
+        late.append(begin_to_connect(port))
+
+    monkeypatch.setattr(rest, "accept_all", accept_all_but_one)
+    await server.close_door()
+    with late[0] as client:
+        await asyncio.sleep(2 * REPEAT_S)
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+    await server.stop()
+    engine.admission.close()
+
+
+async def test_who_was_in_before_is_answered(engine: Engine) -> None:
+    server = RestServer(create_app(engine, max_body=100_000), drain_s=5)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await server.close_door()
+    writer.write(HEALTHZ)
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+    await server.stop()
+    engine.admission.close()
+
+
+@linux_only
+def test_a_connection_made_before_is_accepted_and_carries_bytes_after() -> None:
+    with listen("127.0.0.1", 0, shared=False) as listener:
+        listener.setblocking(False)
+        with socket.create_connection(listener.getsockname()) as client:
+            ignore_newcomers(listener)
+            client.sendall(b"first")
+            (accepted,) = accept_all(listener)
+            accepted.settimeout(5)
+            with accepted, begin_to_connect(listener.getsockname()[1]):
+                assert accepted.recv(9) == b"first"
+                assert list(accept_all(listener)) == []
+
+
+def test_without_filters_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.rest.listener.SO_ATTACH_FILTER", -1)
+    with listen("127.0.0.1", 0, shared=False) as listener:
+        ignore_newcomers(listener)
+        with socket.create_connection(listener.getsockname()):
+            pass

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import structlog
 
-from service.errors import BlitzError
+from service.errors import BlitzError, NotReady
 from service.metrics import REJECTIONS, UNAVAILABLE, Metrics, Transport
 from service.tracing import Deed, Span
 from service.types import Segmentation, Timings
@@ -86,7 +86,8 @@ class Access:
         """Count the request and log it, on level debug where it is `quiet`."""
         seconds = self.seconds
         metrics.request(self.transport, method, outcome=self.outcome, seconds=seconds)
-        if self.outcome in REJECTIONS and not quiet:  # a probe that finds us not ready wanted nothing else
+        found_out = quiet and self.outcome == NotReady.__name__  # a probe, which wanted nothing else
+        if self.outcome in REJECTIONS and not found_out:
             metrics.rejected(self.outcome)
         if self.key is not None:
             self.about["key"] = self.key

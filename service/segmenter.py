@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from service.backends import Backend, BackendChoice, open_backend
+from service.backends import Backend, BackendChoice, choose_file, open_backend
 from service.card import Card, read_card
 from service.criteria import Criteria, read_options
 from service.decoding import DECODERS
@@ -144,17 +144,18 @@ def open_model(folder: Path, choice: BackendChoice, limits: Limits = _DEFAULT_LI
     Where the precision is free and the one chosen for its speed fails the test, as INT8 may on processors
     that cut its sums short, fp32 is taken.
     """
+    card = read_card(folder)
     try:
-        return _open_tested(folder, choice, limits)
+        return _open_tested(folder, card, choice, limits)
     except SelfTestFailed as error:
-        if choice.precision != "auto":
+        if choice.precision != "auto" or choose_file(card, choice).precision == "fp32":
             raise
         log.warning("the fastest precision fails its self-test: fp32 is tried", reason=str(error))
-        return _open_tested(folder, replace(choice, precision="fp32"), limits)
+        return _open_tested(folder, card, replace(choice, precision="fp32"), limits)
 
 
-def _open_tested(folder: Path, choice: BackendChoice, limits: Limits) -> Segmenter:
-    card, golden = read_card(folder), read_golden(folder)
+def _open_tested(folder: Path, card: Card, choice: BackendChoice, limits: Limits) -> Segmenter:
+    golden = read_golden(folder)
     segmenter = Segmenter(card, open_backend(folder, card, choice), limits)
     try:
         segmenter.self_test(golden)

@@ -3,15 +3,17 @@
 import hashlib
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 import numpy as np
 
 from service.backends import BackendChoice, open_backend
 from service.card import ArtifactFile, Card, Runtime, read_card
+from service.errors import InvalidCard
 from service.golden import Golden, check_heads, draw_picture, read_golden
 from service.types import Floats, Heads, Pixels, Precision, Size
 from training.export import ExportMismatch
@@ -46,22 +48,30 @@ class Source:
 Writer = Callable[[Source, Path], None]
 
 
-def _write_int8_onnx(source: Source, path: Path) -> None:
-    quantise_onnx(source.folder / "model.fp32.onnx", path, source.pictures, float_heads=source.float_heads)
+def _halve_onnx(source: Source, path: Path) -> None:
+    halve_onnx(_locate_fp32(source.folder, "onnx"), path)
 
 
-def _write_int8_tflite(source: Source, path: Path) -> None:
-    quantise_tflite(
-        source.folder / "model.fp32.tflite", path, source.pictures, float_heads=source.float_heads
-    )
+def _halve_tflite(source: Source, path: Path) -> None:
+    halve_tflite(_locate_fp32(source.folder, "tflite"), path)
+
+
+def _quantise_onnx(source: Source, path: Path) -> None:
+    fp32 = _locate_fp32(source.folder, "onnx")
+    quantise_onnx(fp32, path, source.pictures, float_heads=source.float_heads)
+
+
+def _quantise_tflite(source: Source, path: Path) -> None:
+    fp32 = _locate_fp32(source.folder, "tflite")
+    quantise_tflite(fp32, path, source.pictures, float_heads=source.float_heads)
 
 
 WRITERS: Mapping[tuple[Runtime, Precision], Writer] = MappingProxyType(
     {
-        ("onnx", "fp16"): lambda source, path: halve_onnx(source.folder / "model.fp32.onnx", path),
-        ("tflite", "fp16"): lambda source, path: halve_tflite(source.folder / "model.fp32.tflite", path),
-        ("onnx", "int8"): _write_int8_onnx,
-        ("tflite", "int8"): _write_int8_tflite,
+        ("onnx", "fp16"): _halve_onnx,
+        ("tflite", "fp16"): _halve_tflite,
+        ("onnx", "int8"): _quantise_onnx,
+        ("tflite", "int8"): _quantise_tflite,
     }
 )
 
@@ -69,11 +79,12 @@ WRITERS: Mapping[tuple[Runtime, Precision], Writer] = MappingProxyType(
 def add_precisions(source: Source, writers: Mapping[tuple[Runtime, Precision], Writer] = WRITERS) -> Card:
     """Writes the files into the model folder and its card; older ones of the same kind are replaced.
 
-    Raises ExportMismatch when a file's heads have little to do with those of fp32.
+    Raises InvalidCard where the fp32 file to make one from is missing, ExportMismatch when a file's heads
+    have little to do with those of fp32.
     """
     card, golden = read_card(source.folder), read_golden(source.folder)
     pictures = source.pictures[:CHECKED]
-    expected = _run_file(source.folder, card, _find_file(card, "fp32"), pictures)
+    expected = _run_file(source.folder, card, _find_fp32(card, get_args(Runtime)), pictures)
     with tempfile.TemporaryDirectory(dir=source.folder.parent, prefix=f".{source.folder.name}-") as name:
         draft = Path(name)
         for kind, write in writers.items():
@@ -108,8 +119,18 @@ def _cosine(a: Floats, b: Floats) -> float:
     return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), TINY))
 
 
-def _find_file(card: Card, precision: Precision) -> ArtifactFile:
-    return next(file for file in card.files if file.precision == precision)
+def _find_fp32(card: Card, runtimes: Collection[Runtime]) -> ArtifactFile:
+    for file in card.files:
+        if file.precision == "fp32" and file.runtime in runtimes:
+            return file
+    raise InvalidCard(
+        f"{card.name} {card.version} has no fp32 file for {' or '.join(runtimes)} to make others from; "
+        "`export` makes a model folder with them from a checkpoint"
+    )
+
+
+def _locate_fp32(folder: Path, runtime: Runtime) -> Path:
+    return folder / _find_fp32(read_card(folder), (runtime,)).path
 
 
 def _run_file(folder: Path, card: Card, file: ArtifactFile, pixels: Pixels) -> Heads:

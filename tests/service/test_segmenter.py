@@ -10,6 +10,7 @@ import numpy as np
 import pycocotools.mask
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 
 from service.backends import BackendChoice
 from service.card import read_card
@@ -270,6 +271,16 @@ def test_a_fast_precision_that_fails_its_test_gives_way_to_fp32_unless_it_was_as
     assert describe_precision(folder, choice) == "fp32"
     with pytest.raises(SelfTestFailed):
         open_model(folder, replace(choice, precision="int8"))
+
+
+def test_fp32_that_fails_its_test_is_not_tried_twice(toy_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(toy_folder, tmp_path / "toy"))
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["samples"][0]["value"] += 0.5
+    (folder / "golden.json").write_text(json.dumps(golden))
+    with capture_logs() as lines, pytest.raises(SelfTestFailed):
+        open_model(folder, BackendChoice())
+    assert lines == []
 
 
 def describe_precision(folder: Path, choice: BackendChoice) -> str:

@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from service.backends import BackendChoice, open_backend
 from service.card import ArtifactFile, Card, Label, read_card
+from service.errors import InvalidCard
 from service.segmenter import open_model
 from service.types import Heads, Pixels, Size
 from tests.training.traces import find_traces
@@ -156,6 +157,22 @@ def test_a_precision_is_replaced_when_it_is_made_again(
     assert sorted((file.runtime, file.precision) for file in card.files) == sorted(KINDS)
     assert find_file(card, "onnx", "int8") != find_file(read_card(folder), "onnx", "int8")
     open_model(copy, BackendChoice(runtime="onnx", precision="int8")).close()
+
+
+@pytest.mark.parametrize(
+    ("lost", "clue"), [(["tflite"], "for tflite"), (["onnx", "tflite"], "for onnx or tflite")]
+)
+def test_without_the_fp32_file_it_is_made_from_none_is_made(
+    folder: Path, canvases: Pixels, tmp_path: Path, lost: list[str], clue: str
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "model")
+    card = read_card(copy)
+    left = tuple(file for file in card.files if file.precision != "fp32" or file.runtime not in lost)
+    (copy / "card.json").write_text(card.model_copy(update={"files": left}).model_dump_json())
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    with pytest.raises(InvalidCard, match=f"has no fp32 file {clue} to make others from; `export` makes"):
+        add_precisions(Source(copy, canvases))
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
 
 
 def test_likeness_is_the_cosine_of_each_head() -> None:

@@ -140,6 +140,7 @@ def doctor(
     from service.trial import try_models
 
     chosen = read_settings()
+    _keep_output_clean()
     source = Source(chosen.models_dir, chosen.default_model, chosen.choice, chosen.limits)
     findings = examine(read_board(), chosen, list(try_models(source)))
     if json:
@@ -192,8 +193,16 @@ def _load_catalog() -> "Catalog":
     from service.environment import read_settings
 
     chosen = read_settings()
+    _keep_output_clean()
     choice = replace(chosen.choice, threads=chosen.threads * chosen.slots, slots=1)
     return Catalog.load(chosen.models_dir, default=chosen.default_model, choice=choice, limits=chosen.limits)
+
+
+def _keep_output_clean() -> None:
+    """Send warnings to standard error; a service logs to standard output, a command answers there."""
+    from service.logs import configure_logs
+
+    configure_logs("warning", "console", sys.stderr)
 
 
 def _complain(text: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from service.logs import configure_logs
+from service.logs import LIBRARIES, configure_logs
 
 # A property has to hold on a busy machine too; pytest's own timeout ends a test that hangs.
 settings.register_profile("unhurried", deadline=None)
@@ -16,15 +16,23 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    """What is logged as JSON, from level info on."""
-    root, quiet = logging.getLogger(), logging.raiseExceptions
+def restored_logs() -> Iterator[None]:
+    """Puts logging back as it was after a test that configures it."""
+    root, told = logging.getLogger(), logging.raiseExceptions
     handlers, level = root.handlers, root.level
+    yield
+    root.handlers, logging.raiseExceptions = handlers, told
+    root.setLevel(level)
+    for library in LIBRARIES:
+        logging.getLogger(library).setLevel("NOTSET")
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines(restored_logs: None) -> Iterator[io.StringIO]:
+    """What is logged as JSON, from level info on."""
     stream = io.StringIO()
     configure_logs("info", "json", stream)
     logging.getLogger("httpx").setLevel("WARNING")  # a client of these tests
     yield stream
     logging.getLogger("httpx").setLevel("NOTSET")
-    root.handlers, logging.raiseExceptions = handlers, quiet
-    root.setLevel(level)
-    structlog.reset_defaults()

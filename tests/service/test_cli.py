@@ -17,6 +17,7 @@ from service.__main__ import main
 from service.keys import Key, hash_key, parse_key
 from service.rest.schemas import SegmentAnswer
 from service.types import MaskFormat
+from tests.service.models import copy_with_fast_int8, spoil_int8
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +27,12 @@ Run: TypeAlias = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(toy_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(
+    toy_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    restored_logs: None,
+) -> Run:
     """Runs a command beside the toy model; gives exit status, output and complaints."""
     monkeypatch.setenv("BLITZ_MODELS_DIR", str(toy_folder.parent))
     monkeypatch.setenv("BLITZ_RUNTIME", "onnx")
@@ -185,6 +191,20 @@ def test_the_doctor_tells_people_and_programs_what_it_found(run: Run) -> None:
     assert status == 0
     serving = [each["subject"] for each in orjson.loads(output) if each["found"].endswith("serves")]
     assert serving == ["toy onnx fp32"]
+
+
+@pytest.mark.parametrize("command", [["doctor", "--json"], ["models"]])
+def test_what_is_worth_a_warning_does_not_come_between_the_findings(
+    run: Run, toy_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    """The fastest file fails its self-test, and fp32 serves instead."""
+    folder = copy_with_fast_int8(toy_folder, tmp_path / "models" / "toy")
+    spoil_int8(folder)
+    monkeypatch.setenv("BLITZ_MODELS_DIR", str(folder.parent))
+    monkeypatch.setenv("BLITZ_RUNTIME", "tflite")
+    _, output, complaints = run(*command)
+    assert "fails its self-test" in complaints
+    assert "[warning" not in output
 
 
 def test_the_doctor_of_a_service_that_cannot_serve_ends_with_status_1(

@@ -2,24 +2,13 @@ import io
 import json
 import logging
 import threading
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
-from service.logs import LIBRARIES, configure_logs
+from service.logs import configure_logs
 
-
-@pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
-    root, told = logging.getLogger(), logging.raiseExceptions
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, logging.raiseExceptions = handlers, told
-    root.setLevel(level)
-    for library in LIBRARIES:
-        logging.getLogger(library).setLevel("NOTSET")
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("restored_logs")
 
 
 def test_an_event_is_one_line_of_json() -> None:

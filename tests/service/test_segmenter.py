@@ -31,6 +31,7 @@ from service.types import (
     RleCrop,
     Size,
 )
+from tests.service.models import copy_with_fast_int8, spoil_int8
 
 CHOICES = {
     "onnx": BackendChoice(runtime="onnx"),
@@ -255,19 +256,10 @@ def test_a_model_that_computes_something_else_is_not_opened(
 def test_a_fast_precision_that_fails_its_test_gives_way_to_fp32_unless_it_was_asked_for(
     toy_folder: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(toy_folder, tmp_path / "toy"))
-    card = json.loads((folder / "card.json").read_text())
-    for file in card["files"]:
-        milliseconds = 1.0 if file["precision"] == "int8" else 2.0
-        figures = {"mask_ap": 0.3, "mask_ap50": 0.5, "box_ap": 0.3}
-        file["accuracy"] = {"data": "-", "command": "-", "images": 1, **figures}
-        file["latency"] = {"hardware": "-", "threads": 1, "milliseconds": milliseconds}
-    (folder / "card.json").write_text(json.dumps(card))
+    folder = copy_with_fast_int8(toy_folder, tmp_path / "toy")
     choice = BackendChoice(runtime="tflite")
     assert describe_precision(folder, choice) == "int8"
-    golden = json.loads((folder / "golden.json").read_text())
-    golden["tolerance"]["int8"] = 1e-9
-    (folder / "golden.json").write_text(json.dumps(golden))
+    spoil_int8(folder)
     assert describe_precision(folder, choice) == "fp32"
     with pytest.raises(SelfTestFailed):
         open_model(folder, replace(choice, precision="int8"))

@@ -123,6 +123,7 @@ def open_tracer(*, recording: bool) -> Tracer:
         from service.spans import open_recorder  # takes half a second
     except ImportError as error:
         raise InvalidSetting(
-            "BLITZ_OTEL: OpenTelemetry is not installed; `pip install 'blitzmask-server[otel]'`, or unset it"
+            "BLITZ_OTEL: OpenTelemetry is not installed: "
+            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http, or unset it"
         ) from error
     return open_recorder()

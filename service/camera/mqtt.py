@@ -153,9 +153,7 @@ def _create_client(broker: Broker) -> "Client":
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
     except ImportError as error:
-        raise InvalidOption(
-            "--out mqtt://... needs paho-mqtt: pip install 'blitzmask-server[mqtt]'"
-        ) from error
+        raise InvalidOption("--out mqtt://... needs paho-mqtt: pip install paho-mqtt") from error
     client = Client(CallbackAPIVersion.VERSION2)
     client.username_pw_set(broker.user, broker.password)
     client.reconnect_delay_set(1, 30)

@@ -147,9 +147,7 @@ def _require_httpx() -> None:
     try:
         import httpx  # noqa: F401
     except ImportError as error:
-        raise ImportError(
-            "REST needs httpx: pip install 'blitzmask-server[client]', or use RpcClient"
-        ) from error
+        raise ImportError("REST needs httpx: pip install httpx, or use RpcClient") from error
 
 
 def _read(response: "httpx.Response", convert: Callable[[Json], T]) -> T:

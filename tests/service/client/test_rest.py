@@ -74,7 +74,7 @@ except ImportError as error:
     print(error)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout == "REST needs httpx: pip install 'blitzmask-server[client]', or use RpcClient\n"
+    assert ran.stdout == "REST needs httpx: pip install httpx, or use RpcClient\n"
 
 
 def test_the_client_loads_no_runtime_and_no_server() -> None:

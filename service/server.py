@@ -46,12 +46,13 @@ class Post:
 
     lifeline: a file descriptor that ends when the worker has to stop: its parent says so, or is gone.
     metrics: the folder where the numbers of all workers are.
-    replaces: it takes the place of another, so it opens its ports only when it can answer.
+    bell: a file descriptor to close once the worker is ready, if it is the first; the others wait for that.
+        They join workers that answer, so they open their ports only when they can, too.
     """
 
     lifeline: int
     metrics: Path
-    replaces: bool
+    bell: int | None
 
 
 def run_server(settings: Settings, post: Post | None = None) -> int:
@@ -94,7 +95,7 @@ async def serve(settings: Settings, load: Load, post: Post | None = None) -> int
     """Serve what `load` gives until a signal; raises InvalidSetting where a port cannot be had."""
     with stop_signals(None if post is None else post.lifeline) as (stop, force):
         server = Server(settings, post)
-        if post is not None and post.replaces and not await server.load(load):
+        if post is not None and post.bell is None and not await server.load(load):
             return NEVER_READY
         await server.start()
         loading = asyncio.create_task(server.keep_loading(load))
@@ -118,6 +119,7 @@ class Server:
     def __init__(self, settings: Settings, post: Post | None = None) -> None:
         self._settings = settings
         self._shared = post is not None
+        self._bell = None if post is None else post.bell
         self._chores: list[asyncio.Task[None]] = []
         metrics = Metrics(None if post is None else post.metrics)
         self.admission = Admission(settings.slots, settings.queue_limit, longest_wait=settings.queue_s)
@@ -197,6 +199,8 @@ class Server:
             log.warning("model refused", folder=folder, reason=reason)
         self.engine.use(catalog)
         await self._rpc.health.set_serving(now=True)
+        if self._bell is not None:
+            os.close(self._bell)
         log.info("ready", models=[f"{model.card.name} {model.card.version}" for model in catalog.models()])
         if self._settings.watch_s:
             self._chores.append(asyncio.create_task(watch_models(self.engine, self._settings.watch_s)))

@@ -1,8 +1,12 @@
 """Several processes that share both ports, and the one that looks after them.
 
-The parent forks the workers before it has loaded anything that starts threads, and from then on only waits:
-for a worker that ends, which it replaces, and for a signal, which it passes on by letting go of the pipe that
-all of them hold. When it is killed itself, the pipe ends as well, and the workers finish and go.
+The parent has loaded nothing that starts threads, forks the first worker, the others as soon as that one can
+answer, and only waits otherwise: for a worker that ends, which it replaces, and for a signal, which it passes
+on by letting go of the pipe that all of them hold. When it is killed itself, the pipe ends as well, and the
+workers finish and go.
+
+Only the first opens its ports before it can answer, to say so to whoever asks. Once it is ready, nobody meets
+a worker that is not.
 """
 
 import contextlib
@@ -59,21 +63,29 @@ class Crew:
         self._settings = settings
         self._folder = folder
         self._started: dict[int, float] = {}
-        self._due: list[float] = []  # when the missing ones are to be replaced
+        self._due: list[float] = []  # when those that are missing are to start
         self._lifeline, self._grip = os.pipe()
+        self._first, self._bell = os.pipe()  # ends when the first worker is ready, or has ended
         self._stopping = False
         self._status = DONE
 
     def run(self, heeded: int) -> int:
         """Start all, replace who ends, and return when told to stop and all have; `heeded` gives signals."""
-        for _ in range(self._settings.workers):
-            self._hire(replaces=False)
+        self._hire(joins=False)
+        os.close(self._bell)
+        awaited = [heeded, self._first]
         while self._started or not self._stopping:
             pause = max(0.0, min(self._due) - time.monotonic()) if self._due else None
-            if select.select([heeded], [], [], pause)[0]:
+            came = select.select(awaited, [], [], pause)[0]
+            if heeded in came:
                 for number in os.read(heeded, 64):
                     self._heed(number)
-            self._replace()
+            if self._first in came:
+                awaited.remove(self._first)
+                os.close(self._first)
+                if not self._stopping:
+                    self._due += [time.monotonic()] * (self._settings.workers - 1)
+            self._hire_due()
         return self._status
 
     def _heed(self, number: int) -> None:
@@ -103,19 +115,19 @@ class Crew:
             log.error("worker ended", pid=pid, exit_status=code, lived_s=round(lived, 1))
             self._due.append(time.monotonic() + (PAUSE_S if lived < PAUSE_S else 0))
 
-    def _replace(self) -> None:
+    def _hire_due(self) -> None:
         now = time.monotonic()
         for moment in [each for each in self._due if each <= now]:
             self._due.remove(moment)
-            self._hire(replaces=True)
+            self._hire(joins=True)
 
-    def _hire(self, *, replaces: bool) -> None:
+    def _hire(self, *, joins: bool) -> None:
         pid = os.fork()
         if pid == 0:
-            self._work(replaces=replaces)
+            self._work(joins=joins)
         self._started[pid] = time.monotonic()
 
-    def _work(self, *, replaces: bool) -> None:
+    def _work(self, *, joins: bool) -> None:
         """What a worker does from its first moment to its last; never returns."""
         status = FAILED
         try:
@@ -124,7 +136,8 @@ class Crew:
             os.environ[FOLDER_OF_NUMBERS] = str(self._folder)
             from service.server import Post, run_server  # only now: they start threads, and read the above
 
-            status = run_server(self._settings, Post(self._lifeline, self._folder, replaces=replaces))
+            post = Post(self._lifeline, self._folder, bell=None if joins else self._bell)
+            status = run_server(self._settings, post)
         except BlitzError as error:
             log.error("worker failed", reason=str(error))
         except BaseException:

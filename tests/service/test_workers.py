@@ -35,7 +35,7 @@ def models_dir(write_toy: Any, toy_files: Any, tmp_path: Path) -> Path:
 def server(models_dir: Path) -> Iterator[RunningServer]:
     """Two workers, both of them ready."""
     with running_server(BLITZ_WORKERS="2", BLITZ_MODELS_DIR=str(models_dir)) as server:
-        wait_for(lambda: read_metric(server, "blitzmask_ready") == 1)
+        wait_for(lambda: has_two_ready(server))
         yield server
 
 
@@ -54,6 +54,10 @@ def read_metric(server: RunningServer, name: str, **labels: str) -> float:
     ]
     assert len(values) < 2
     return values[0] if values else float("nan")
+
+
+def has_two_ready(server: RunningServer) -> bool:
+    return read_metric(server, "blitzmask_slots") == 2 and read_metric(server, "blitzmask_ready") == 1
 
 
 def count_answers(server: RunningServer) -> float:

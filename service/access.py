@@ -86,8 +86,8 @@ class Access:
         """Count the request and log it, on level debug where it is `quiet`."""
         seconds = self.seconds
         metrics.request(self.transport, method, outcome=self.outcome, seconds=seconds)
-        found_out = quiet and self.outcome == NotReady.__name__  # a probe, which wanted nothing else
-        if self.outcome in REJECTIONS and not found_out:
+        probed = quiet and self.outcome == NotReady.__name__  # it wanted to know nothing else
+        if self.outcome in REJECTIONS and not probed:
             metrics.rejected(self.outcome)
         if self.key is not None:
             self.about["key"] = self.key

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 import structlog
 
-from service.errors import BlitzError, NotReady
+from service.errors import BlitzError
 from service.metrics import REJECTIONS, UNAVAILABLE, Metrics, Transport
 from service.tracing import Deed, Span
 from service.types import Segmentation, Timings
@@ -82,12 +82,11 @@ class Access:
             self.outcome = "internal"
             log.error("request failed", **self.ids, exc_info=error, **self.about)
 
-    def write(self, metrics: Metrics, method: str, *, quiet: bool = False) -> None:
-        """Count the request and log it, on level debug where it is `quiet`."""
+    def write(self, metrics: Metrics, method: str, *, quiet: bool = False, probe: bool = False) -> None:
+        """Count the request and log it, on level debug where it is `quiet`; a `probe` is never rejected."""
         seconds = self.seconds
         metrics.request(self.transport, method, outcome=self.outcome, seconds=seconds)
-        probed = quiet and self.outcome == NotReady.__name__  # it wanted to know nothing else
-        if self.outcome in REJECTIONS and not probed:
+        if self.outcome in REJECTIONS and not probe:
             metrics.rejected(self.outcome)
         if self.key is not None:
             self.about["key"] = self.key

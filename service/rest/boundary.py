@@ -42,7 +42,7 @@ class Boundary:
         try:
             await self._answer(scope, receive, self._mark(send, access))
         finally:
-            access.write(self.engine.metrics, _name_method(scope), quiet=quiet)
+            access.write(self.engine.metrics, _name_method(scope), quiet=quiet, probe=quiet)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         access: Access = scope[KEY]

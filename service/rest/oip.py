@@ -22,6 +22,7 @@ from service.rest.query import read_timeout
 
 MODEL = "/v2/models/{name}"
 VERSION = "/v2/models/{name}/versions/{version}"  # each path of MODEL is there for one version, too
+AN_OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}  # as Triton gives it
 
 router = APIRouter(tags=["open inference protocol"])
 
@@ -79,7 +80,7 @@ async def tell_ready(engine: EngineHeld, known: CallerKnown) -> Response:
     summary="Count the inferences of all models",
     operation_id="oip_all_statistics",
     response_class=Response,
-    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(503)},
+    responses={200: AN_OBJECT, **problems(503)},
 )
 async def count_all(engine: EngineHeld) -> Response:
     """How many each model has made by this protocol since the start, and the nanoseconds in each stage."""
@@ -92,7 +93,7 @@ async def count_all(engine: EngineHeld) -> Response:
     summary="Count a model's inferences",
     operation_id="oip_statistics",
     response_class=Response,
-    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(404, 503)},
+    responses={200: AN_OBJECT, **problems(404, 503)},
 )
 async def count(engine: EngineHeld, view: ViewHeld) -> Response:
     """As `/v2/models/stats`, of one model."""
@@ -132,7 +133,7 @@ async def tell_model_ready(engine: EngineHeld, view: ViewHeld) -> Response:
     summary="Describe a model as Triton does",
     operation_id="oip_config",
     response_class=Response,
-    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(404, 503)},
+    responses={200: AN_OBJECT, **problems(404, 503)},
 )
 async def configure_model(view: ViewHeld) -> Response:
     """The parts of Triton's `ModelConfig` that apply; `labels` are among its parameters."""

@@ -53,7 +53,8 @@ def test_only_refusals_count_as_rejected_and_those_of_probes_do_not() -> None:
     for outcome in ("ok", "InvalidImage", "Overloaded", "Overloaded", "DeadlineExceeded", "gone"):
         Access("rest", "7", outcome).write(metrics, "POST /v1/segment")
     Access("grpc", "7", "Overloaded").write(metrics, "SegmentStream/frame", quiet=True)
-    Access("rest", "7", "NotReady").write(metrics, "GET /readyz", quiet=True)
+    for outcome in ("Overloaded", "NotReady"):
+        Access("rest", "7", outcome).write(metrics, "GET /readyz", probe=True)
     text = metrics.exposition().decode()
     assert 'blitzmask_rejected_total{reason="Overloaded"} 3.0' in text
     assert 'blitzmask_rejected_total{reason="NotReady"}' not in text

@@ -15,6 +15,6 @@ COPY models models
 USER 10001
 EXPOSE 8000 8001
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD python -m service.healthcheck "${BLITZ_HTTP_PORT:-8000}"
+    CMD python -m service.process.healthcheck "${BLITZ_HTTP_PORT:-8000}"
 ENTRYPOINT ["python", "-m", "service"]
 CMD ["serve"]

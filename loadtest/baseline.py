@@ -11,9 +11,9 @@ from loadtest.errors import CannotRun
 from loadtest.floor import FloorPlan
 from loadtest.probe import Served
 from loadtest.targets import Target
-from service.backends.base import BackendChoice, PrecisionChoice, RuntimeChoice
-from service.card import read_card
 from service.errors import InvalidCard
+from service.inference.backends.base import BackendChoice, PrecisionChoice, RuntimeChoice
+from service.inference.card import read_card
 from service.settings import usable_cores
 
 _RUNTIMES: Mapping[str, RuntimeChoice] = MappingProxyType(

@@ -13,7 +13,7 @@ from loadtest.targets import Target
 
 _RETRY = 0.002  # seconds
 _PATIENCE = 60.0
-_IMPORTS = "import service.server, onnxruntime, psutil; print(psutil.Process().memory_info().rss)"
+_IMPORTS = "import service.process.server, onnxruntime, psutil; print(psutil.Process().memory_info().rss)"
 
 
 async def measure_cold_start(models: Path, photo: Photo) -> float:

@@ -25,8 +25,8 @@ from loadtest.session import Session, Setup, open_session
 from loadtest.soak import run_soak
 from loadtest.streams import Cast, run_streams
 from loadtest.targets import Ask, Target
-from service.backends import BackendChoice
 from service.client.credentials import Credentials
+from service.inference.backends import BackendChoice
 from service.types import Options
 
 _PROBED = 16  # images of a labelled set that are tried, and given to the floor

@@ -1,4 +1,4 @@
-"""The floor: the same photos through `service.segmenter` in this machine's cores, without any server.
+"""The floor: the same photos through the service's Segmenter in this machine's cores, without any server.
 
 It runs in processes of its own, so that neither the model's memory nor Python's lock touches the generator.
 """
@@ -17,9 +17,9 @@ import numpy as np
 
 from loadtest.errors import CannotRun
 from loadtest.latencies import percentile
-from service.backends import BackendChoice
 from service.errors import BlitzError
-from service.segmenter import Segmenter, open_model
+from service.inference.backends import BackendChoice
+from service.inference.segmenter import Segmenter, open_model
 from service.types import Options
 
 _OPEN_SECONDS = 120

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from loadtest.blobs import Doubles
-from service.card import Card
+from service.inference.card import Card
 from service.types import Heads, Instances
 
 _PEAK, _NOISE = 0.9, 0.2  # scores of the objects, and the highest one elsewhere

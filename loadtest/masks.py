@@ -19,8 +19,8 @@ from rich.progress import track
 from rich.table import Table
 
 from loadtest.blobs import draw_instances, fit_canvas
-from service.masks.grid import boxes_to_windows
-from service.masks.rle import encode_masks
+from service.inference.masks.grid import boxes_to_windows
+from service.inference.masks.rle import encode_masks
 from service.types import Instances, Placement, Size
 
 SIZES = (Size(480, 640), Size(720, 1280), Size(1080, 1920), Size(3000, 4000))

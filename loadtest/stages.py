@@ -19,10 +19,10 @@ from loadtest.masks import MaskCost, measure_masks
 from loadtest.outcome import Finding, Outcome, Sheet
 from loadtest.reports.tables import show
 from loadtest.samples import draw_sample
-from service.backends import Backend, BackendChoice, open_backend
-from service.card import Card, read_card
-from service.images import Limits
-from service.segmenter import Segmenter
+from service.inference.backends import Backend, BackendChoice, open_backend
+from service.inference.card import Card, read_card
+from service.inference.images import Limits
+from service.inference.segmenter import Segmenter
 from service.types import BackendInfo, Heads, Instances, Options, Pixels, Placement, Size
 
 SIZES = (Size(480, 640), Size(720, 1280), Size(1080, 1920))

@@ -26,7 +26,7 @@ from loadtest.serving import serving
 from loadtest.session import Session, Setup, open_session
 from loadtest.stages import run_stages
 from loadtest.targets import Target
-from service.backends import BackendChoice
+from service.inference.backends import BackendChoice
 
 QUICK, THOROUGH = Pace(load=6, soak=20, stage=0.4), Pace(load=30, soak=3600, stage=3)
 _SOAKED = 20_000  # requests, or as many as go in the time

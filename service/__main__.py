@@ -15,7 +15,7 @@ from service.camera.command import camera
 from service.errors import BlitzError, InvalidOption, InvalidSetting, ModelNotFound
 
 if TYPE_CHECKING:
-    from service.catalog import Catalog
+    from service.serving.catalog import Catalog
     from service.types import Segmentation
 
 FAILED, MISUSED = 1, 2
@@ -59,10 +59,10 @@ def serve(
     if watch and not settings.watch_s:
         settings = settings.model_copy(update={"watch_s": WATCH_S})
     if settings.workers > 1:
-        from service.workers import run_workers
+        from service.process.workers import run_workers
 
         raise typer.Exit(run_workers(settings))
-    from service.server import run_server
+    from service.process.server import run_server
 
     raise typer.Exit(run_server(settings))
 
@@ -87,8 +87,8 @@ def predict(
     ] = "rle",
 ) -> None:
     """Segment image files without a server. Where a file fails, the others go on; the exit status is 1."""
-    from service.predict import plan_jobs, predict_file, write_json
-    from service.tables import instances_table, print_table
+    from service.doctor.tables import instances_table, print_table
+    from service.inference.predict import plan_jobs, predict_file, write_json
     from service.types import Options, split_labels
 
     jobs = plan_jobs(images, output)
@@ -116,7 +116,7 @@ app.command()(camera)
 @app.command()
 def models() -> None:
     """List the models that can serve here, and why others cannot."""
-    from service.tables import models_table, print_table
+    from service.doctor.tables import models_table, print_table
 
     catalog = _load_catalog()
     print_table(models_table(catalog.models()))
@@ -132,12 +132,12 @@ def doctor(
 
     The exit status is 1 where something that is asked for does not work.
     """
-    from service.board import read_board
-    from service.doctor import examine, is_fit
+    from service.doctor.benchmark import try_models
+    from service.doctor.checks import examine, is_fit
+    from service.doctor.hardware import read_board
+    from service.doctor.tables import findings_table, findings_to_json, print_table
     from service.environment import read_settings
-    from service.shelf import Source
-    from service.tables import findings_table, findings_to_json, print_table
-    from service.trial import try_models
+    from service.serving.repository import Source
 
     chosen = read_settings()
     _keep_output_clean()
@@ -165,7 +165,7 @@ def key(
     ] = False,
 ) -> None:
     """Make a key, and the entry of BLITZ_API_KEYS or BLITZ_ADMIN_KEYS that lets in whoever shows it."""
-    from service.keys import hash_key, make_key, parse_key
+    from service.security.keys import hash_key, make_key, parse_key
 
     made = sys.stdin.readline().strip() if stdin else make_key()
     if not made:
@@ -181,16 +181,16 @@ def key(
 @app.command()
 def settings() -> None:
     """List every setting: its environment variable, its value in effect, its meaning."""
+    from service.doctor.tables import print_table, settings_table
     from service.environment import describe_settings, read_settings
-    from service.tables import print_table, settings_table
 
     print_table(settings_table(describe_settings(read_settings())))
 
 
 def _load_catalog() -> "Catalog":
     """The models, opened for one image at a time on all cores."""
-    from service.catalog import Catalog
     from service.environment import read_settings
+    from service.serving.catalog import Catalog
 
     chosen = read_settings()
     _keep_output_clean()
@@ -200,7 +200,7 @@ def _load_catalog() -> "Catalog":
 
 def _keep_output_clean() -> None:
     """Send warnings to standard error; a service logs to standard output, a command answers there."""
-    from service.logs import configure_logs
+    from service.telemetry.logs import configure_logs
 
     configure_logs("warning", "console", sys.stderr)
 

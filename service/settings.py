@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.backends.base import BackendChoice, Fallback, PrecisionChoice, RuntimeChoice
-from service.images import Limits
-from service.tls import Tls, read_tls
+from service.inference.backends.base import BackendChoice, Fallback, PrecisionChoice, RuntimeChoice
+from service.inference.images import Limits
+from service.security.tls import Tls, read_tls
 from service.values import KeyEntries, LogFormat, LogLevel, Names, Port, Seconds
 
 PREFIX = "BLITZ_"

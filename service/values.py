@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from service.keys import Key, parse_keys
+from service.security.keys import Key, parse_keys
 
 
 def _split_commas(value: object) -> object:

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from service.logs import LIBRARIES, configure_logs
+from service.telemetry.logs import LIBRARIES, configure_logs
 
 # A property has to hold on a busy machine too; pytest's own timeout ends a test that hangs.
 settings.register_profile("unhurried", deadline=None)

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco
 
-from service.card import ArtifactFile, Card, CentersDecoder, InputSize, Label
-from service.criteria import read_options
 from service.errors import ModelNotFound
-from service.images import Limits, decode_image
-from service.masks.forms import CONVERTERS, form_to_runs
-from service.masks.grid import boxes_to_windows
+from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize, Label
+from service.inference.images import Limits, decode_image
+from service.inference.masks.forms import CONVERTERS, form_to_runs
+from service.inference.masks.grid import boxes_to_windows
+from service.inference.resolved_options import read_options
 from service.types import (
     BackendInfo,
     Heads,

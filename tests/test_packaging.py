@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.server import LINGER_S, MARGIN_S
+from service.process.server import LINGER_S, MARGIN_S
 from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ def test_a_container_is_given_the_time_that_the_service_takes_to_stop() -> None:
     assert int(granted[1]) > settings.stop_delay_s + LINGER_S + settings.drain_s + MARGIN_S
 
 
-@pytest.mark.parametrize("module", ["service.__main__", "service.server"])
+@pytest.mark.parametrize("module", ["service.__main__", "service.process.server"])
 def test_the_service_loads_neither_torch_nor_training(module: str) -> None:
     program = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run(

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from service.backends import BackendChoice, choose_file
-from service.backends.base import PrecisionChoice, RuntimeChoice
-from service.card import Runtime, read_card
 from service.errors import BlitzError
-from service.segmenter import open_model
+from service.inference.backends import BackendChoice, choose_file
+from service.inference.backends.base import PrecisionChoice, RuntimeChoice
+from service.inference.card import Runtime, read_card
+from service.inference.segmenter import open_model
 from service.types import Size
 from training.checkpoint import CheckpointNotWritten, CheckpointRefused
 from training.cohort import joined_cohort, name_launcher, own_rank

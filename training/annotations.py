@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from service.card import Label
-from service.masks.rle import decode_rle
+from service.inference.card import Label
+from service.inference.masks.rle import decode_rle
 from service.types import Rle, Size
 from training.faults import clean_content, read_content, refuse_faults
 

@@ -9,8 +9,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from rich.table import Table
 
-from service.card import Accuracy, ArtifactFile, Card, read_card
-from service.segmenter import Segmenter
+from service.inference.card import Accuracy, ArtifactFile, Card, read_card
+from service.inference.segmenter import Segmenter
 from service.types import Instance, Options, Rle, Size
 from training.accuracy import ClassAccuracy, KindAccuracy, best_threshold, measure_accuracy
 from training.faults import DataRefused

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from service.card import ArtifactFile, Label
-from service.images import Limits
-from service.segmenter import Segmenter
+from service.inference.card import ArtifactFile, Label
+from service.inference.images import Limits
+from service.inference.segmenter import Segmenter
 from service.types import BackendInfo, Heads, Pixels, Size
 from training.evaluate import Verdict, detect, judge
 from training.export import Title, describe_model

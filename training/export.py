@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 import torch
 
-from service.backends import BackendChoice, open_backend
-from service.card import ArtifactFile, Card, CentersDecoder, InputSize, Label, Runtime
-from service.golden import Golden, draw_picture, sample_heads
+from service.inference.backends import BackendChoice, open_backend
+from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize, Label, Runtime
+from service.inference.golden import Golden, draw_picture, sample_heads
 from service.types import Heads, Pixels, Precision, Size
 from training.complexity import count_network
 from training.litert import write_tflite
@@ -21,7 +21,7 @@ from training.networks.blitzmask import STRIDE, BlitzMask
 
 GOLDEN_SEED = 1
 CHECK_SEEDS = (2, 3)
-CONTAINMENT = 0.25  # see service.decoding.containment; where it was found: training/RESULTS.md
+CONTAINMENT = 0.25  # see service.inference.decoding.containment; where it was found: training/RESULTS.md
 OVERLAP = 0.6  # large objects have blunt peaks, often two of them
 TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp32": 1e-3})
 

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from service.masks.overlay import draw_overlay
+from service.inference.masks.overlay import draw_overlay
 from service.types import BackendInfo, Instance, Pixels, Rle, Segmentation, Size
 from training.annotations import encode_segmentation
 from training.data import read_image

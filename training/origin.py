@@ -8,7 +8,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from service.card import Card, Label, read_artifact, read_card
+from service.inference.card import Card, Label, read_artifact, read_card
 from training.checkpoint import read_checkpoint
 from training.networks.blitzmask import BlitzMask
 from training.networks.pretrained import Folded, WeightsRefused, convolutions, load_folded, unfold

@@ -18,10 +18,10 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from service.backends import Backend, BackendChoice
-from service.card import Card, Latency, read_card
-from service.images import letterbox
-from service.segmenter import Segmenter, open_model
+from service.inference.backends import Backend, BackendChoice
+from service.inference.card import Card, Latency, read_card
+from service.inference.images import letterbox
+from service.inference.segmenter import Segmenter, open_model
 from service.types import Heads, Pixels, Size
 from training.command import spell_command
 from training.data import read_image

@@ -11,10 +11,10 @@ from typing import get_args
 
 import numpy as np
 
-from service.backends import BackendChoice, open_backend
-from service.card import ArtifactFile, Card, Runtime, read_card
 from service.errors import InvalidCard
-from service.golden import Golden, check_heads, draw_picture, read_golden
+from service.inference.backends import BackendChoice, open_backend
+from service.inference.card import ArtifactFile, Card, Runtime, read_card
+from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.types import Floats, Heads, Pixels, Precision, Size
 from training.export import ExportMismatch
 from training.faults import read_content

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.card import ArtifactFile, Card, Runtime, read_card
+from service.inference.card import ArtifactFile, Card, Runtime, read_card
 from service.types import Precision, Size
 from training.export import Title, export_model
 from training.folder import find_split

@@ -11,9 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from service.backends import BackendChoice
-from service.card import Runtime
-from service.segmenter import open_model
+from service.inference.backends import BackendChoice
+from service.inference.card import Runtime
+from service.inference.segmenter import open_model
 from service.types import Pixels, Size
 from training.board import Board
 from training.cohort import own_rank

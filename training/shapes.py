@@ -9,7 +9,7 @@ import numpy as np
 import typer
 from pycocotools import mask as coco_mask
 
-from service.golden import draw_picture
+from service.inference.golden import draw_picture
 from service.types import Pixels, Size
 from training.annotations import Bitmap
 

@@ -9,7 +9,7 @@ import torch
 import typer
 from torch import Tensor
 
-from service.card import Label, read_card
+from service.inference.card import Label, read_card
 from training.annotations import read_collection
 from training.checkpoint import read_checkpoint, write_checkpoint
 from training.folder import find_split

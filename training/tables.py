@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.card import ArtifactFile
+from service.inference.card import ArtifactFile
 from training.evaluate import COLUMNS, Verdict, tabulate
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from service.card import Label
+from service.inference.card import Label
 from service.types import Size
 from training.annotations import Collection, read_collection
 from training.augment import fit_view

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.streaming import Frame, FrameResult
+from service.serving.streaming import Frame, FrameResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def camera(
     from service.camera.run import run_camera
     from service.camera.targets import default_outputs
     from service.client import Credentials
-    from service.streaming import StreamOptions
+    from service.serving.streaming import StreamOptions
     from service.types import Options, split_labels
 
     taken = parse_source(source)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-from service.rest.convert import Json
+from service.inference.documents import Json
 
 PREFIX = "homeassistant"
 

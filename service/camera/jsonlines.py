@@ -7,7 +7,7 @@ from typing import BinaryIO
 import orjson
 
 from service.camera.answered import Answered
-from service.rest.convert import Json, answer_to_json
+from service.inference.documents import Json, answer_to_json
 from service.types import Answer, Segmentation
 
 Title = Callable[[int], str | None]

@@ -14,9 +14,9 @@ from service.camera.backoff import Backoff
 from service.camera.status import Status
 from service.camera.window import Window
 from service.errors import BlitzError, RequestError
-from service.streaming import Frame, FrameResult, RawImage, StreamOptions
-from service.streaming.inbox import Inbox
-from service.streaming.pace import Clock
+from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
+from service.serving.streaming.inbox import Inbox
+from service.serving.streaming.pace import Clock
 from service.types import Instance, Segmentation
 
 JPEG_QUALITY = 90

@@ -17,7 +17,7 @@ from service.camera.discovery import Topics, choose_id, describe_device, discove
 from service.camera.jsonlines import Title, answered_to_json
 from service.client.credentials import Credentials
 from service.errors import InvalidOption
-from service.rest.convert import Json
+from service.inference.documents import Json
 from service.types import Segmentation
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import cv2
 
 from service.camera.answered import Answered
 from service.errors import BlitzError
-from service.images import Limits, decode_image, letterbox
-from service.masks.overlay import draw_overlay
-from service.streaming import Frame, RawImage, raw_to_pixels
+from service.inference.images import Limits, decode_image, letterbox
+from service.inference.masks.overlay import draw_overlay
+from service.serving.streaming import Frame, RawImage, raw_to_pixels
 from service.types import Pixels, Segmentation, Size
 
 CODEC = "mp4v"  # the one that every build of OpenCV can write

@@ -7,9 +7,9 @@ import time
 from service.camera.backoff import Backoff
 from service.camera.source import Capture, Shot, Source, SourceLost
 from service.camera.status import Status
-from service.streaming import Frame, Policy
-from service.streaming.inbox import Inbox
-from service.streaming.pace import Clock
+from service.serving.streaming import Frame, Policy
+from service.serving.streaming.inbox import Inbox
+from service.serving.streaming.pace import Clock
 
 
 class Reel:

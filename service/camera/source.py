@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from service.streaming import RawImage
+from service.serving.streaming import RawImage
 
 
 class SourceLost(Exception):

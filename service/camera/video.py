@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import cv2
 
 from service.camera.source import Shot, SourceLost
-from service.streaming import RawImage
+from service.serving.streaming import RawImage
 from service.types import Size
 
 # What is wrong with a source is told in one line of ours; FFmpeg would print pages. OpenCV reads this once.

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.streaming import Frame
+from service.serving.streaming import Frame
 
 IN_FLIGHT = 8  # enough for a few workers and a slow network, few enough for answers to be fresh
 

@@ -23,9 +23,9 @@ from service.client.pictures import decode_masks, pixels_to_png
 from service.client.rest import AsyncRestClient, RestClient
 from service.client.rpc import AsyncRpcClient, RpcClient
 from service.errors import BlitzError, RequestError, Unavailable
-from service.masks.overlay import draw_overlay
-from service.masks.rle import decode_rle
-from service.streaming import Frame, FrameResult, RawImage, StreamOptions
+from service.inference.masks.overlay import draw_overlay
+from service.inference.masks.rle import decode_rle
+from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
 from service.types import Instance, Options, Segmentation, Size
 
 __all__ = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 
 from service.errors import InvalidOption
-from service.keys import HEADER
+from service.security.keys import HEADER
 
 SCHEMES = {"grpc": False, "grpcs": True}
 

@@ -6,8 +6,8 @@ from service.client.models import ModelInfo, ModelList
 from service.client.refusals import code_to_error
 from service.errors import BlitzError
 from service.rpc.generated import segmentation_pb2 as pb
-from service.streaming import Frame, FrameResult, Policy, RawFormat, StreamOptions
-from service.tracking import Overlap
+from service.serving.streaming import Frame, FrameResult, Policy, RawFormat, StreamOptions
+from service.serving.tracking import Overlap
 from service.types import (
     BackendInfo,
     Instance,

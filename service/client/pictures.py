@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from service.masks.forms import form_to_mask
+from service.inference.masks.forms import form_to_mask
 from service.types import Mask, Pixels, Segmentation
 
 

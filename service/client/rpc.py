@@ -23,7 +23,7 @@ from service.errors import Unavailable
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.rpc.sizes import MAX_MESSAGE
-from service.streaming import Frame, FrameResult, StreamOptions
+from service.serving.streaming import Frame, FrameResult, StreamOptions
 from service.types import Options, Segmentation
 
 OPTIONS = Options()

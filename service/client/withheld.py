@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from service.errors import BlitzError, ImageTooLarge
 from service.rpc.generated import segmentation_pb2 as pb
-from service.streaming import FrameResult
+from service.serving.streaming import FrameResult
 
 
 class Withheld:

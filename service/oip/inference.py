@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from service.access import Access
-from service.engine import Call, Engine
 from service.errors import BlitzError, InvalidOption
 from service.oip.parameters import read_parameters
 from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, read_tensor
 from service.oip.views import MASK_OUTPUTS, View
+from service.serving.engine import Call, Engine
+from service.telemetry.request_log import Access
 from service.types import Answer, BackendInfo, Instance, Options, Rle, Timings, seconds_to_ms
 
 T = TypeVar("T")

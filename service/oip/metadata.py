@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 
 from service import __version__
-from service.engine import Models
 from service.oip.tensors import BYTES, TensorSpec
 from service.oip.views import SUFFIX, View, list_views
+from service.serving.engine import Models
 
 Json = dict[str, object]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 
-from service.changes import load_model, unload_model
-from service.engine import Engine
 from service.errors import InvalidOption
 from service.oip.views import SUFFIX
+from service.serving.changes import load_model, unload_model
+from service.serving.engine import Engine
 
 DEPENDENTS = "unload_dependents"  # no model has any
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from service.engine import Model, Models
 from service.oip.tensors import BYTES, FREE, TensorSpec
+from service.serving.engine import Model, Models
 
 Kind: TypeAlias = Literal["image", "tensors"]
 

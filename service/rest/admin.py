@@ -5,14 +5,14 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from service import changes
-from service.changes import admit_admin
 from service.rest.asked import ModelName, ModelQuery, NoQuery
 from service.rest.description import problems
 from service.rest.held import EngineHeld
 from service.rest.models import models_to_json
 from service.rest.problem import access_of
 from service.rest.schemas import ModelsAnswer
+from service.serving import changes
+from service.serving.changes import admit_admin
 
 
 async def admit(request: Request) -> None:

@@ -10,11 +10,11 @@ import orjson
 from starlette.exceptions import HTTPException
 
 from service.errors import InvalidOption
-from service.images import Limits, decode_image
-from service.masks.forms import forms_to_runs
-from service.masks.labelmap import draw_labelmap
-from service.masks.overlay import draw_overlay
-from service.rest.convert import answer_to_coco, answer_to_json
+from service.inference.documents import answer_to_coco, answer_to_json
+from service.inference.images import Limits, decode_image
+from service.inference.masks.forms import forms_to_runs
+from service.inference.masks.labelmap import draw_labelmap
+from service.inference.masks.overlay import draw_overlay
 from service.types import Answer, Options
 
 

@@ -5,7 +5,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.engine import Engine
 from service.errors import BlitzError
 from service.rest import admin as admins
 from service.rest import docs, live, models, oip, oip_repository, pages, probes, segment
@@ -13,7 +12,8 @@ from service.rest.boundary import Boundary
 from service.rest.direct import Direct
 from service.rest.guard import Guard
 from service.rest.problem import answer_blitz_error, answer_http_error, answer_validation_error
-from service.rules import ANYBODY, Rules
+from service.security.rules import ANYBODY, Rules
+from service.serving.engine import Engine
 
 ROUTERS = tuple(
     part.router for part in (segment, live, models, admins, oip, oip_repository, probes, docs, pages)

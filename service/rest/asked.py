@@ -6,8 +6,8 @@ from fastapi import Path
 from pydantic import Field
 
 from service.rest.schemas import Schema
-from service.streaming import Policy, RawFormat
-from service.tracking import Overlap
+from service.serving.streaming import Policy, RawFormat
+from service.serving.tracking import Overlap
 from service.types import MaskFormat
 
 Timeout = Annotated[

@@ -5,10 +5,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.access import Access, choose_request_id
-from service.engine import Engine
 from service.rest.problem import KEY, answer_unknown_error
-from service.tracing import TRACEPARENT, TRACESTATE
+from service.serving.engine import Engine
+from service.telemetry.request_log import Access, choose_request_id
+from service.telemetry.tracing import TRACEPARENT, TRACESTATE
 
 QUIET = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 PAGE = "/page/"  # the files of the page, of which each visit takes dozens

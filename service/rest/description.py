@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.formats import ACCEPTED
+from service.inference.image_headers import ACCEPTED
 from service.rest.answers import COCO_RESULTS, LABEL_MAP
 from service.rest.guard import needs_key
 from service.rest.oip_schemas import IndexRequest, InferRequest, RepositoryRequest

@@ -9,9 +9,9 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import HTMLResponse, Response
 
-from service.engine import Engine
 from service.rest.description import Names, describe_app
 from service.rest.held import CallerKnown, EngineHeld
+from service.serving.engine import Engine
 
 router = APIRouter(include_in_schema=False)
 

@@ -9,12 +9,12 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from service.access import Access
-from service.callers import Caller
 from service.errors import BlitzError, Forbidden
-from service.keys import read_key, read_subprotocol_key
 from service.rest.problem import KEY, answer_blitz_error
-from service.rules import Rules
+from service.security.callers import Caller
+from service.security.keys import read_key, read_subprotocol_key
+from service.security.rules import Rules
+from service.telemetry.request_log import Access
 
 OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json"}
 PAGE = "/page/"

@@ -4,8 +4,8 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from service.engine import Engine
-from service.rules import Rules
+from service.security.rules import Rules
+from service.serving.engine import Engine
 
 
 async def _engine(request: Request) -> Engine:

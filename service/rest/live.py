@@ -13,18 +13,16 @@ from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
-from service.access import Access, choose_request_id
-from service.callers import Caller
-from service.engine import Engine
 from service.errors import BlitzError, ImageTooLarge, InvalidOption, Unavailable
-from service.framelog import FrameLog
+from service.inference.documents import Json, answer_to_json
 from service.rest.asked import FrameHeader, LiveOptions
-from service.rest.convert import Json, answer_to_json
 from service.rest.guard import admit_live, refuse_live
 from service.rest.problem import error_to_problem
 from service.rest.segment import query_to_options
-from service.rules import Rules
-from service.streaming import (
+from service.security.callers import Caller
+from service.security.rules import Rules
+from service.serving.engine import Engine
+from service.serving.streaming import (
     Frame,
     FrameResult,
     Picture,
@@ -33,7 +31,9 @@ from service.streaming import (
     read_frames,
     unless_stopped,
 )
-from service.tracing import TRACEPARENT, TRACESTATE
+from service.telemetry.frame_log import FrameLog
+from service.telemetry.request_log import Access, choose_request_id
+from service.telemetry.tracing import TRACEPARENT, TRACESTATE
 from service.types import Answer, Segmentation, Size
 
 router = APIRouter()

@@ -5,12 +5,12 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Response
 
-from service.engine import Models
+from service.inference.documents import Json, model_to_json
 from service.rest.asked import ModelName, ModelQuery, NoQuery
-from service.rest.convert import Json, model_to_json
 from service.rest.description import problems
 from service.rest.held import EngineHeld
 from service.rest.schemas import ModelAnswer, ModelsAnswer
+from service.serving.engine import Models
 
 router = APIRouter(tags=["models"])
 

@@ -5,11 +5,11 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Path, Request, Response
 
+from service.inference.documents import server_timing
 from service.oip.inference import infer
 from service.oip.metadata import Json, configure_view, describe_server, describe_view
 from service.oip.views import View, find_view, list_views
 from service.rest.body import Body
-from service.rest.convert import server_timing
 from service.rest.description import problems
 from service.rest.hangup import unless_gone
 from service.rest.held import CallerKnown, EngineHeld

@@ -8,10 +8,10 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from service.errors import InvalidOption
+from service.inference.documents import Json
 from service.oip.inference import Reply, Request
 from service.oip.tensors import BYTES, Offered, Tensor, write_tensor
 from service.oip.views import View
-from service.rest.convert import Json
 from service.rest.oip_schemas import InferRequest
 
 HEADER_LENGTH = "inference-header-content-length"

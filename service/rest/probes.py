@@ -3,13 +3,13 @@
 import orjson
 from fastapi import APIRouter, Response
 
-from service.engine import Engine, Models
 from service.errors import NotReady
-from service.metrics import CONTENT_TYPE
-from service.rest.convert import Json, backend_to_json
+from service.inference.documents import Json, backend_to_json
 from service.rest.description import problems
 from service.rest.held import CallerKnown, EngineHeld
 from service.rest.schemas import Liveness, Readiness
+from service.serving.engine import Engine, Models
+from service.telemetry.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["operations"])
 

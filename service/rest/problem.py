@@ -11,8 +11,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from service import errors
-from service.access import Access, choose_request_id
-from service.rest.convert import Json
+from service.inference.documents import Json
+from service.telemetry.request_log import Access, choose_request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, QueryParams
 from service.errors import InvalidOption
 from service.rest.asked import RequestId, SegmentQuery, Timeout, Traceparent
 from service.rest.problem import describe_fault
-from service.tracing import TRACEPARENT
+from service.telemetry.tracing import TRACEPARENT
 
 TIMEOUT = "x-request-timeout"
 LISTS = {"classes"}

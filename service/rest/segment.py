@@ -5,16 +5,16 @@ from functools import lru_cache
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import QueryParams
 
-from service.engine import Call, Engine
 from service.errors import InvalidOption
+from service.inference.documents import name_answerer, server_timing
 from service.rest.answers import FORMATS, JSON, Source, choose_format, fit_options
 from service.rest.asked import AskedOptions, SegmentQuery
-from service.rest.convert import name_answerer, server_timing
 from service.rest.description import SEGMENT_BODY, SEGMENT_RESPONSES
 from service.rest.hangup import unless_gone
 from service.rest.problem import access_of
 from service.rest.query import describe_parameters, read_query, read_timeout
 from service.rest.upload import Upload
+from service.serving.engine import Call, Engine
 from service.types import Options
 
 router = APIRouter(tags=["segmentation"])

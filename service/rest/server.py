@@ -9,10 +9,10 @@ from functools import partial
 import uvicorn
 from fastapi import FastAPI
 
-from service.engine import Engine
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
 from service.rest.listener import accept_all, ignore_newcomers, listen
-from service.tls import Tls
+from service.security.tls import Tls
+from service.serving.engine import Engine
 
 FRAME_MARGIN = 1_000_000  # bytes by which a frame may be too large and still be answered that it is
 # On every answer, and those that are not for people only in part: the page adds to them.

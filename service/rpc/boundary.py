@@ -7,11 +7,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from grpc.aio import InternalError, ServicerContext
 
-from service.access import Access, choose_request_id
-from service.callers import Caller
-from service.metrics import Metrics
 from service.rpc.convert import error_to_status
-from service.tracing import PASSING, TRACEPARENT, TRACESTATE, Tracer
+from service.security.callers import Caller
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_log import Access, choose_request_id
+from service.telemetry.tracing import PASSING, TRACEPARENT, TRACESTATE, Tracer
 
 Context: TypeAlias = ServicerContext[Any, Any]
 

@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from service import errors
-from service.engine import Model
 from service.rpc.generated import segmentation_pb2 as pb
+from service.serving.engine import Model
 from service.types import (
     STAGES,
     Answer,

@@ -6,8 +6,8 @@ from typing import TypeVar
 from service.errors import InvalidImage, InvalidOption
 from service.rpc.convert import answer_to_proto, error_to_frame, options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
-from service.streaming import Frame, FrameResult, Picture, Policy, RawFormat, RawImage, StreamOptions
-from service.tracking import Overlap
+from service.serving.streaming import Frame, FrameResult, Picture, Policy, RawFormat, RawImage, StreamOptions
+from service.serving.tracking import Overlap
 from service.types import Answer, Segmentation, Size
 
 T = TypeVar("T")

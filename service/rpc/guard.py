@@ -7,11 +7,11 @@ from typing import Any, cast
 import grpc
 from grpc.aio import ServerInterceptor
 
-from service.access import Access
-from service.callers import Callers
 from service.errors import BlitzError
-from service.metrics import Metrics
 from service.rpc.boundary import CALLER, Context, answer_call
+from service.security.callers import Callers
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_log import Access
 
 OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 PROBES = {"/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"}

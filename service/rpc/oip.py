@@ -7,9 +7,6 @@ from typing import TypeVar
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
-from service.access import Access
-from service.changes import admit_admin
-from service.engine import Engine
 from service.errors import BlitzError, NotReady
 from service.oip import repository
 from service.oip.inference import infer
@@ -19,7 +16,10 @@ from service.rpc.boundary import Context, answer_call, read_metadata
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.oip_convert import reply_to_proto, request_from_proto
 from service.rpc.oip_stream import InferenceStream
-from service.rules import ANYBODY, Rules
+from service.security.rules import ANYBODY, Rules
+from service.serving.changes import admit_admin
+from service.serving.engine import Engine
+from service.telemetry.request_log import Access
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")

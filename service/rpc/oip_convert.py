@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from service.engine import Models
 from service.errors import InvalidOption
 from service.oip.inference import Reply, Request
 from service.oip.tensors import Offered, write_tensor
 from service.oip.views import find_view
 from service.rpc.convert import refuse_unknown
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
+from service.serving.engine import Models
 
 CONTENTS = {"UINT8": "uint_contents", "BYTES": "bytes_contents"}  # those that some model takes
 

@@ -3,8 +3,6 @@
 import asyncio
 import time
 
-from service.access import Access
-from service.engine import Engine
 from service.errors import NotReady
 from service.oip.inference import infer
 from service.rpc.boundary import CALLER, Context, begin_answer
@@ -12,8 +10,10 @@ from service.rpc.convert import error_to_status
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.oip_convert import reply_to_proto, request_from_proto
 from service.rpc.registry import check_read
-from service.rules import Rules
-from service.streaming import unless_stopped
+from service.security.rules import Rules
+from service.serving.engine import Engine
+from service.serving.streaming import unless_stopped
+from service.telemetry.request_log import Access
 
 REQUEST = "ModelStreamInfer/request"
 FINAL = "triton_final_response"

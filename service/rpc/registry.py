@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import grpc
 from google.protobuf.message import DecodeError
 
-from service.access import Access
 from service.errors import InvalidOption
-from service.metrics import Metrics
 from service.rpc.boundary import Context, answer_call
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_log import Access
 
 Handler: TypeAlias = Any  # grpc.RpcMethodHandler, which its types do not let one make
 ADVICE = "the bytes are not the message that this method takes; is the client's .proto file this service's?"

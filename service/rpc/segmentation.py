@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from service.access import Access
-from service.engine import Call, Engine
 from service.errors import InvalidImage, NotReady
 from service.rpc.boundary import Context, answer_call
 from service.rpc.convert import answer_to_proto, model_to_proto, options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.stream import FrameStream
-from service.rules import ANYBODY, Rules
+from service.security.rules import ANYBODY, Rules
+from service.serving.engine import Call, Engine
+from service.telemetry.request_log import Access
 
 T = TypeVar("T")
 

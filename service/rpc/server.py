@@ -5,7 +5,6 @@ from grpc_health.v1 import health as health_v1
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from service.engine import Engine
 from service.errors import InvalidSetting
 from service.rpc.generated import grpc_predict_v2_pb2 as oip_pb
 from service.rpc.generated import grpc_predict_v2_pb2_grpc as oip_pb_grpc
@@ -17,8 +16,9 @@ from service.rpc.oip import InferenceService
 from service.rpc.registry import Registry
 from service.rpc.segmentation import SegmentationService
 from service.rpc.sizes import MESSAGE_MARGIN
-from service.rules import ANYBODY, Rules
-from service.tls import Tls
+from service.security.rules import ANYBODY, Rules
+from service.security.tls import Tls
+from service.serving.engine import Engine
 
 _SERVICES = (
     pb.DESCRIPTOR.services_by_name["SegmentationService"],

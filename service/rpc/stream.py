@@ -3,17 +3,17 @@
 import asyncio
 from dataclasses import replace
 
-from service.access import Access
-from service.engine import Engine
 from service.errors import NotReady
-from service.framelog import FrameLog
 from service.rpc.boundary import CALLER, Context, begin_answer
 from service.rpc.frames import frame_from_proto, result_to_proto, stream_options_from_proto
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.registry import check_read
 from service.rpc.sizes import MAX_MESSAGE
-from service.rules import Rules
-from service.streaming import Frame, FrameResult, read_frames, unless_stopped
+from service.security.rules import Rules
+from service.serving.engine import Engine
+from service.serving.streaming import Frame, FrameResult, read_frames, unless_stopped
+from service.telemetry.frame_log import FrameLog
+from service.telemetry.request_log import Access
 
 FRAME = "SegmentStream/frame"
 

@@ -10,14 +10,14 @@ import httpx
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from service.admission import Admission
-from service.engine import Engine
-from service.images import Limits
-from service.metrics import Metrics
+from service.inference.images import Limits
 from service.rest.app import create_app
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.rpc.server import RpcServer
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel
 
 MAX_BODY = 1_000_000

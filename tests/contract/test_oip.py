@@ -12,11 +12,11 @@ import httpx
 import numpy as np
 import pytest
 
-from service.engine import Engine
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.generated import grpc_predict_v2_pb2_grpc as pb_grpc
 from service.rpc.server import RpcServer
-from service.tracing import Deed, Span, TraceContext
+from service.serving.engine import Engine
+from service.telemetry.tracing import Deed, Span, TraceContext
 from tests.contract.conftest import MAX_BODY, Ask, Reply
 from tests.fakes import encode_picture
 

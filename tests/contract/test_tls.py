@@ -12,10 +12,10 @@ import websockets
 from service.camera.run import check_server
 from service.client import AsyncRestClient, AsyncRpcClient, Credentials
 from service.errors import BlitzError, InvalidOption, RateLimited, Unauthorized, Unavailable
-from service.keys import Key, hash_key
-from service.server import Server
+from service.process.server import Server
+from service.security.keys import Key, hash_key
+from service.serving.streaming import Frame, StreamOptions
 from service.settings import Settings
-from service.streaming import Frame, StreamOptions
 from tests.certificates import Authority, make_authority
 from tests.fakes import FakeCatalog, encode_picture
 

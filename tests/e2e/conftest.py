@@ -10,12 +10,12 @@ from queue import Queue
 import cv2
 import pytest
 
-from service.admission import Admission
-from service.engine import Engine
-from service.metrics import Metrics
 from service.rest.app import create_app
 from service.rest.server import RestServer
-from service.rules import ANYBODY, Rules
+from service.security.rules import ANYBODY, Rules
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from tests.e2e.chromium import EXECUTABLE, Chromium, Tab
 from tests.e2e.scene import SceneCatalog, draw_scene
 from tests.e2e.visit import READY, SETTLED

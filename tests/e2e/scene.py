@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
-from service.card import ArtifactFile, Card, CentersDecoder, InputSize, Label
-from service.images import Limits, decode_image
+from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize, Label
+from service.inference.images import Limits, decode_image
 from service.types import (
     BackendInfo,
     Heads,

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.masks.rle import decode_rle
+from service.inference.masks.rle import decode_rle
 from service.types import Rle
 from tests.e2e.chromium import Tab
 from tests.e2e.scene import SCENE, SIZE

@@ -10,8 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from pycocotools import mask as coco
 
-from service.masks.forms import CONVERTERS
-from service.rest.convert import instance_to_json
+from service.inference.documents import instance_to_json
+from service.inference.masks.forms import CONVERTERS
 from service.types import Instance, MaskFormat, Rle, Size
 from tests.e2e.chromium import Chromium, Tab
 from tests.fakes import reshape_mask

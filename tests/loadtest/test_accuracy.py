@@ -17,7 +17,7 @@ from loadtest.outcome import Outcome
 from loadtest.progress import Progress
 from loadtest.results import read_detections
 from loadtest.session import Setup, open_session
-from service.images import Limits, decode_image
+from service.inference.images import Limits, decode_image
 from service.rpc.generated import segmentation_pb2 as messages
 
 SIDE = 40

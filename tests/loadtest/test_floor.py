@@ -6,7 +6,7 @@ import pytest
 from loadtest.clients import Photo
 from loadtest.errors import CannotRun
 from loadtest.floor import Floor, FloorPlan
-from service.backends import BackendChoice
+from service.inference.backends import BackendChoice
 from service.types import Options
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from loadtest.blobs import draw_instances, fit_canvas
 from loadtest.heads import choose_centres, paint_heads
-from service.card import Card, read_card
-from service.decoding import DECODERS
+from service.inference.card import Card, read_card
+from service.inference.decoding import DECODERS
 from service.types import Instances, Size
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from loadtest.blobs import draw_instances, fit_canvas
 from loadtest.masks import encode_straightforwardly, measure_masks, to_table
-from service.masks.rle import decode_rle, encode_masks
+from service.inference.masks.rle import decode_rle, encode_masks
 from service.types import Rle, Size
 
 

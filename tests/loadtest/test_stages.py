@@ -6,9 +6,9 @@ from loadtest.masks import MaskCost
 from loadtest.outcome import Outcome
 from loadtest.samples import draw_sample, sample_photos
 from loadtest.stages import StageCosts, judge, measure_stages, run_stages, to_sheet
-from service.backends import BackendChoice, open_backend
-from service.card import read_card
-from service.images import Limits, decode_image
+from service.inference.backends import BackendChoice, open_backend
+from service.inference.card import read_card
+from service.inference.images import Limits, decode_image
 from service.types import Size
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import skimage.data
 
-from service.backends import BackendChoice
-from service.card import read_card
-from service.masks.rle import decode_rle
-from service.segmenter import Segmenter, open_model
+from service.inference.backends import BackendChoice
+from service.inference.card import read_card
+from service.inference.masks.rle import decode_rle
+from service.inference.segmenter import Segmenter, open_model
 from service.types import Instance, Options, Pixels, Rle
 
 MODELS = sorted(card.parent for card in (Path(__file__).parents[2] / "models").glob("*/card.json"))

@@ -18,7 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from service.golden import draw_picture, sample_heads
+from service.inference.golden import draw_picture, sample_heads
 from service.types import Floats, Pixels, Size
 
 HEIGHT, WIDTH = 64, 96

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.backends import BackendChoice
-from service.catalog import Catalog
-from service.images import Limits
+from service.inference.backends import BackendChoice
+from service.inference.images import Limits
+from service.serving.catalog import Catalog
 
 
 @pytest.fixture

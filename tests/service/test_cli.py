@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from service.__main__ import main
-from service.keys import Key, hash_key, parse_key
 from service.rest.schemas import SegmentAnswer
+from service.security.keys import Key, hash_key, parse_key
 from service.types import MaskFormat
 from tests.service.models import copy_with_fast_int8, spoil_int8
 

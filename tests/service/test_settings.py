@@ -5,7 +5,7 @@ import pytest
 
 from service.environment import describe_settings, read_settings, variable
 from service.errors import InvalidSetting
-from service.keys import Key, hash_key
+from service.security.keys import Key, hash_key
 from service.settings import Settings, usable_cores
 
 

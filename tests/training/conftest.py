@@ -12,7 +12,7 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from service.golden import draw_picture
+from service.inference.golden import draw_picture
 from service.types import Pixels, Size
 from training.annotations import Bitmap
 from training.folder import find_split

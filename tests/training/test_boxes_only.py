@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from service.backends import BackendChoice
-from service.card import read_card
-from service.segmenter import Segmenter, open_model
+from service.inference.backends import BackendChoice
+from service.inference.card import read_card
+from service.inference.segmenter import Segmenter, open_model
 from service.types import Options, Size
 from training.evaluate import detect, judge
 from training.export import Title, export_model, export_onnx

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from service.backends import BackendChoice, choose_file
-from service.backends.base import RuntimeChoice
-from service.card import Accuracy, read_card
+from service.inference.backends import BackendChoice, choose_file
+from service.inference.backends.base import RuntimeChoice
+from service.inference.card import Accuracy, read_card
 from training.evaluate import draw_table, judge, match_categories, record_accuracy
 from training.faults import read_content
 

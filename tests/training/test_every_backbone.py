@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from service.backends import BackendChoice
-from service.segmenter import open_model
+from service.inference.backends import BackendChoice
+from service.inference.segmenter import open_model
 from service.types import Options
 from training.evaluate import detect, judge
 from training.folder import find_split

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.backends import BackendChoice
-from service.segmenter import open_model
+from service.inference.backends import BackendChoice
+from service.inference.segmenter import open_model
 from service.types import Options, Size
 from training.data import read_image
 from training.examiner import Examiner, open_network, pick_pictures

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from service.card import read_card
+from service.inference.card import read_card
 from training.__main__ import app
 from training.evaluate import parse_ids
 from training.session import Order

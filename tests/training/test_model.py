@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.backends import BackendChoice
-from service.card import read_card
-from service.golden import draw_picture
-from service.segmenter import Segmenter, open_model
+from service.inference.backends import BackendChoice
+from service.inference.card import read_card
+from service.inference.golden import draw_picture
+from service.inference.segmenter import Segmenter, open_model
 from service.types import Size
 from training.evaluate import detect, judge
 from training.export import ExportMismatch, Title, check_file, export_model, run_network

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from service.backends import BackendChoice, open_backend
-from service.card import Label, read_card
-from service.golden import draw_picture
+from service.inference.backends import BackendChoice, open_backend
+from service.inference.card import Label, read_card
+from service.inference.golden import draw_picture
 from service.types import Size
 from training.checkpoint import write_checkpoint
 from training.networks.blitzmask import Architecture, BlitzMask

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from service.card import read_card
+from service.inference.card import read_card
 from service.types import BackendInfo, Heads, Pixels, Size
 from training.__main__ import app
 from training.parity import Exam, largest_differences, name_processor, read_canvases, time_frames

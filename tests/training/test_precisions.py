@@ -11,10 +11,10 @@ import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
 
-from service.backends import BackendChoice, open_backend
-from service.card import ArtifactFile, Card, Label, read_card
 from service.errors import InvalidCard
-from service.segmenter import open_model
+from service.inference.backends import BackendChoice, open_backend
+from service.inference.card import ArtifactFile, Card, Label, read_card
+from service.inference.segmenter import open_model
 from service.types import Heads, Pixels, Size
 from tests.training.traces import find_traces
 from training.evaluate import detect, judge

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from service.backends import BackendChoice
-from service.card import read_card
-from service.segmenter import open_model
+from service.inference.backends import BackendChoice
+from service.inference.card import read_card
+from service.inference.segmenter import open_model
 from training.precisions import WRITERS
 from training.release import choose_writers
 

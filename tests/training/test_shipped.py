@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from loadtest.samples import sample_photos
-from service.backends import ALLOWED_LOSS, BackendChoice, choose_file, open_backend
-from service.card import ArtifactFile, Card, read_card
-from service.golden import draw_picture
-from service.segmenter import open_model
+from service.inference.backends import ALLOWED_LOSS, BackendChoice, choose_file, open_backend
+from service.inference.card import ArtifactFile, Card, read_card
+from service.inference.golden import draw_picture
+from service.inference.segmenter import open_model
 from service.types import Heads, Options
 from tests.training.traces import find_traces
 from training.precisions import likeness

@@ -6,7 +6,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from service.card import Label
+from service.inference.card import Label
 from training.__main__ import app
 from training.checkpoint import write_checkpoint
 from training.networks.blitzmask import Architecture, BlitzMask

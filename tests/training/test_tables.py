@@ -2,7 +2,7 @@
 
 import math
 
-from service.card import ArtifactFile
+from service.inference.card import ArtifactFile
 from training.accuracy import ClassAccuracy, KindAccuracy
 from training.evaluate import Verdict
 from training.federation import Kind

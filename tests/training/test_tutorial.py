@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from service.card import read_card
+from service.inference.card import read_card
 from training.__main__ import app
 from training.journal import read_log
 

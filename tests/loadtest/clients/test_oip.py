@@ -17,7 +17,7 @@ from loadtest.results import read_detections
 from loadtest.serving import Serving, serving
 from loadtest.targets import Ask, Form, Target
 from service.client.credentials import Credentials
-from service.keys import hash_key
+from service.security.keys import hash_key
 from service.types import Options
 from tests.certificates import make_authority
 from tests.service.conftest import WriteToy, toy_files, write_toy

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from service.admission import Admission
 from service.camera.source import Shot, SourceLost
-from service.engine import Engine
-from service.metrics import Metrics
 from service.rpc.server import RpcServer
-from service.streaming import Frame, FrameResult, RawImage
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.serving.streaming import Frame, FrameResult, RawImage
+from service.telemetry.metrics import Metrics
 from service.types import BackendInfo, Instance, Segmentation, Size
 from tests.fakes import FakeCatalog, FakeModel
 from tests.running import free_port

@@ -14,8 +14,8 @@ from service.camera.answered import Answered
 from service.camera.link import Asked, Link, encode_frame
 from service.camera.window import IN_FLIGHT
 from service.errors import BlitzError, ModelNotFound, Overloaded, RequestError, Unavailable
-from service.streaming import Frame, FrameResult, Policy, RawImage, StreamOptions
-from service.streaming.inbox import Inbox
+from service.serving.streaming import Frame, FrameResult, Policy, RawImage, StreamOptions
+from service.serving.streaming.inbox import Inbox
 from service.types import Segmentation, Size
 from tests.service.camera.conftest import FakeClock, FakeStatus, frame, result
 

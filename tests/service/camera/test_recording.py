@@ -8,7 +8,7 @@ import pytest
 from service.camera.answered import Answered
 from service.camera.recording import Recording
 from service.errors import InvalidImage
-from service.streaming import RawImage
+from service.serving.streaming import RawImage
 from service.types import Pixels, Size
 from tests.fakes import encode_picture
 from tests.service.camera.conftest import frame, result, segmentation

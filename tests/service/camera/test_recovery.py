@@ -15,7 +15,7 @@ from service.camera.link import Asked
 from service.camera.plan import CameraPlan
 from service.camera.run import Camera
 from service.camera.source import Shot
-from service.streaming import StreamOptions
+from service.serving.streaming import StreamOptions
 from tests.fakes import encode_picture
 from tests.service.camera.conftest import FakeClock, FakeSource, RestartableServer
 

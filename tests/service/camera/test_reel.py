@@ -5,7 +5,7 @@ import pytest
 
 from service.camera.reel import Reel
 from service.camera.source import Shot, SourceLost
-from service.streaming import Frame, Policy
+from service.serving.streaming import Frame, Policy
 from tests.service.camera.conftest import RAW, FakeClock, FakeSource, FakeStatus
 
 

@@ -21,7 +21,7 @@ from service.camera.plan import CameraPlan, parse_source
 from service.camera.run import Camera, run_camera
 from service.camera.source import Shot
 from service.errors import BlitzError, ImageTooLarge, InvalidOption
-from service.streaming import Policy, StreamOptions
+from service.serving.streaming import Policy, StreamOptions
 from service.types import Options, Segmentation
 from tests.fakes import PATIENCE_S, FakeModel, encode_picture
 from tests.service.camera.conftest import FakeClock, FakeSource, RestartableServer

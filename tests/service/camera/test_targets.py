@@ -11,7 +11,7 @@ from service.camera.plan import CameraPlan, parse_source
 from service.camera.source import Source
 from service.camera.targets import check_outputs, default_outputs, open_output
 from service.errors import InvalidOption
-from service.streaming import StreamOptions
+from service.serving.streaming import StreamOptions
 from tests.service.camera.conftest import FakeSource, frame, result
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from service.camera.source import Shot, SourceLost
 from service.camera.video import NetworkCamera, VideoCapture, VideoFile, Webcam
-from service.streaming import RawImage
+from service.serving.streaming import RawImage
 from service.types import Size
 
 

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from service.admission import Admission
 from service.client import AsyncRestClient, AsyncRpcClient, RestClient, RpcClient
-from service.engine import Engine
-from service.metrics import Metrics
 from service.rest.app import create_app
 from service.rest.server import RestServer
 from service.rpc.server import RpcServer
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel
 
 MAX_BODY = 100_000

@@ -9,10 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import errors
-from service.admission import Admission
 from service.client import ModelInfo, decode_masks, draw_overlay, pixels_to_png
-from service.engine import Engine
-from service.metrics import Metrics
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from service.types import MaskFormat, Options, Size
 from tests.fakes import FakeModel, Gate, encode_picture, find_middle
 from tests.service.client.conftest import MAX_BODY, Addresses, Ask, call, serving

@@ -8,9 +8,9 @@ import pytest
 
 from service import errors
 from service.client import AsyncRpcClient, RpcClient
-from service.engine import Engine
 from service.rpc.sizes import MESSAGE_MARGIN
-from service.streaming import Frame, FrameResult, RawImage, StreamOptions
+from service.serving.engine import Engine
+from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
 from service.types import Options, Segmentation, Size
 from tests.fakes import FakeModel, encode_picture
 from tests.service.client.conftest import MAX_BODY, Addresses

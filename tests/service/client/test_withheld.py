@@ -1,7 +1,7 @@
 from service.client.withheld import Withheld
 from service.errors import ImageTooLarge, InvalidImage
 from service.rpc.generated import segmentation_pb2 as pb
-from service.streaming import FrameResult
+from service.serving.streaming import FrameResult
 
 NO_PICTURE = InvalidImage("the frame has no image: 0 bytes")
 

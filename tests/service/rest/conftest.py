@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from service.admission import Admission
-from service.engine import Engine
-from service.metrics import Metrics
 from service.rest.app import create_app
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel
 
 MAX_BODY = 100_000

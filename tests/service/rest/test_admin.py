@@ -8,17 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
-from service.admission import Admission
-from service.backends import BackendChoice
-from service.callers import Callers
-from service.catalog import Catalog
-from service.engine import Engine
-from service.images import Limits
-from service.keys import Key, hash_key
-from service.metrics import Metrics
+from service.inference.backends import BackendChoice
+from service.inference.images import Limits
 from service.rest.app import create_app
 from service.rest.schemas import ModelsAnswer
-from service.rules import Rules
+from service.security.callers import Callers
+from service.security.keys import Key, hash_key
+from service.security.rules import Rules
+from service.serving.admission import Admission
+from service.serving.catalog import Catalog
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from tests.fakes import encode_picture
 
 KEY = {"x-api-key": "open sesame"}

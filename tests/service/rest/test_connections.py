@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from service.engine import Engine
 from service.rest.app import create_app
 from service.rest.connections import MAX_HEAD, ConnectionLimits
 from service.rest.schemas import Problem
 from service.rest.server import RestServer
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 
 HEAD_S, KEEP_ALIVE_S = 0.4, 0.8

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from service.engine import Engine
-from service.formats import ACCEPTED
+from service.inference.image_headers import ACCEPTED
 from service.rest.answers import FORMATS
 from service.rest.asked import SegmentQuery
 from service.rest.description import PROBLEMS
 from service.rest.schemas import Problem
+from service.serving.engine import Engine
 from tests.fakes import encode_picture
 
 

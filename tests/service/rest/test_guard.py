@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 from starlette.types import Message, Scope
 
-from service.callers import Callers
-from service.engine import Engine
 from service.errors import Forbidden, Unauthorized
-from service.keys import Key, hash_key
 from service.rest.app import create_app
 from service.rest.guard import check_origin
 from service.rest.schemas import Problem
-from service.rules import Rules
+from service.security.callers import Callers
+from service.security.keys import Key, hash_key
+from service.security.rules import Rules
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 
 MAX_BODY = 100_000

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.engine import Engine
 from service.rest import server as rest
 from service.rest.app import create_app
 from service.rest.listener import accept_all, ignore_newcomers, listen
 from service.rest.server import RestServer
+from service.serving.engine import Engine
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 REPEAT_S = 1.0  # how long Linux waits before it asks again to be let in

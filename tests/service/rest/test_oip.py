@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.card import CentersDecoder
-from service.engine import Engine
+from service.inference.card import CentersDecoder
 from service.oip.tensors import BYTES, Tensor, write_tensor
 from service.oip.views import BATCH_LIMIT
 from service.rest.oip_body import HEADER_LENGTH
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
 
 INFER = "/v2/models/toy/infer"

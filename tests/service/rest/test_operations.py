@@ -4,11 +4,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.admission import Admission
-from service.engine import Engine
-from service.metrics import Metrics
 from service.rest.app import create_app
 from service.rest.schemas import Liveness, ModelAnswer, ModelsAnswer, Readiness
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from tests.fakes import encode_picture
 
 PNG = {"content-type": "image/png"}

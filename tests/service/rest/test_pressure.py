@@ -7,8 +7,8 @@ import httpx
 import pytest
 from starlette.types import Message, Scope
 
-from service.engine import Engine
 from service.rest.app import create_app
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
 
 PICTURE = encode_picture()

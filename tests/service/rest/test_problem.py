@@ -4,12 +4,12 @@ import httpx
 import pytest
 
 from service import errors
-from service.admission import Admission
-from service.engine import Engine
-from service.metrics import Metrics
 from service.rest.app import create_app
 from service.rest.problem import STATUS
 from service.rest.schemas import Problem
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel, encode_picture
 
 PNG = {"content-type": "image/png"}

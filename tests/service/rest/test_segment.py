@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from service.masks.rle import decode_rle
+from service.inference.masks.rle import decode_rle
 from service.rest import schemas
 from service.rest.schemas import CocoResult, SegmentAnswer
 from service.types import Rle, Size

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from service.engine import Engine
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 
 PICTURE = encode_picture()

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from service.admission import Admission
-from service.engine import Engine
-from service.metrics import Metrics
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.rpc.server import RpcServer
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel
 
 MAX_BODY = 100_000

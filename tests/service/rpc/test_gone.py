@@ -6,9 +6,9 @@ import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from service.access import Access
-from service.metrics import Metrics
 from service.rpc.boundary import answer_call
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_log import Access
 
 
 class FakeContext:

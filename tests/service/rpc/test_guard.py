@@ -9,15 +9,15 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from service.callers import Callers
-from service.engine import Engine
-from service.keys import Key, hash_key
 from service.rpc.generated import grpc_predict_v2_pb2 as oip
 from service.rpc.generated import grpc_predict_v2_pb2_grpc as oip_grpc
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.rpc.server import RpcServer
-from service.rules import Rules
+from service.security.callers import Callers
+from service.security.keys import Key, hash_key
+from service.security.rules import Rules
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 
 PICTURE = encode_picture()

@@ -11,10 +11,10 @@ import grpc
 import numpy as np
 import pytest
 
-from service.engine import Engine
 from service.oip.tensors import BYTES, Tensor, write_tensor
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.generated import grpc_predict_v2_pb2_grpc as pb_grpc
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
 
 PICTURE = encode_picture()

@@ -6,9 +6,9 @@ import logging
 import grpc
 import pytest
 
-from service.engine import Engine
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
+from service.serving.engine import Engine
 from tests.fakes import SCORE, FakeModel, Gate, encode_picture
 
 PICTURE = encode_picture(60, 30)

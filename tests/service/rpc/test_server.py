@@ -7,9 +7,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from service.engine import Engine
 from service.errors import InvalidSetting
 from service.rpc.server import OIP, SERVICE, RpcServer
+from service.serving.engine import Engine
 
 STATUS = health_pb2.HealthCheckResponse
 

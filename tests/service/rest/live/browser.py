@@ -8,7 +8,7 @@ import orjson
 from fastapi import FastAPI
 from starlette.types import Message, Scope
 
-from service.rest.convert import Json
+from service.inference.documents import Json
 from tests.fakes import encode_picture
 
 MAX_BODY = 100_000

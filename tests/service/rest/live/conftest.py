@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI
 
-from service.engine import Engine
 from service.rest.app import create_app
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate
 from tests.service.rest.live.browser import MAX_BODY, Before, Browser, Connect
 

@@ -7,8 +7,8 @@ import httpx
 import numpy as np
 import pytest
 
-from service.engine import Engine
-from service.rest.convert import Json
+from service.inference.documents import Json
+from service.serving.engine import Engine
 from tests.fakes import Gate
 from tests.service.rest.live.browser import MAX_BODY, PICTURE, Before, Connect, open_stream, until
 

@@ -7,11 +7,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service.admission import Admission
-from service.engine import Engine
-from service.metrics import Metrics
 from service.rest.app import create_app
-from service.streaming import StreamSession
+from service.serving.admission import Admission
+from service.serving.engine import Engine
+from service.serving.streaming import StreamSession
+from service.telemetry.metrics import Metrics
 from tests.fakes import Gate
 from tests.service.rest.live.browser import (
     MAX_BODY,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from service.callers import Callers
-from service.engine import Engine
-from service.keys import Key, hash_key
 from service.rest.app import create_app
-from service.rules import Rules
+from service.security.callers import Callers
+from service.security.keys import Key, hash_key
+from service.security.rules import Rules
+from service.serving.engine import Engine
 from tests.fakes import FakeModel
 from tests.service.rest.live.browser import MAX_BODY, PICTURE, Browser, Connect, open_stream
 

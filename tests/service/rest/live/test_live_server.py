@@ -8,10 +8,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from service.engine import Engine
+from service.inference.documents import Json
 from service.rest.app import create_app
-from service.rest.convert import Json
 from service.rest.server import RestServer
+from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 
 MAX_BODY = 200_000

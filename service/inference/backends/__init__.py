@@ -1,0 +1,137 @@
+"""Runtimes behind one Protocol: ONNX Runtime and TFLite."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from service.errors import BackendUnavailable, InvalidCard
+from service.inference.backends.base import Backend, BackendChoice
+from service.inference.backends.batches import BatchingBackend
+from service.inference.backends.onnx import find_devices, import_onnxruntime, open_onnx
+from service.inference.backends.tflite import import_tflite, open_tflite
+from service.inference.card import ArtifactFile, Card, Runtime, read_artifact
+from service.types import Precision
+
+__all__ = ["Backend", "BackendChoice", "choose_file", "open_backend"]
+
+
+class _Open(Protocol):
+    def __call__(
+        self, model: bytes, card: Card, *, precision: Precision, choice: BackendChoice
+    ) -> Backend: ...
+
+
+_IMPORTERS: Mapping[Runtime, Callable[[], Any]] = {"onnx": import_onnxruntime, "tflite": import_tflite}
+_OPENERS: Mapping[Runtime, _Open] = {"onnx": open_onnx, "tflite": open_tflite}
+_GAINING = frozenset(  # providers of devices to which a batch is cheaper than its pictures one by one
+    f"{name}ExecutionProvider" for name in ("CUDA", "Tensorrt", "NvTensorRTRTX", "MIGraphX", "ROCM", "Dml")
+)
+_ON_CPU = frozenset({"CPU", "CPUExecutionProvider"})
+_PREFERENCE: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+_SLOW_AT_INT8 = frozenset({"tflite_runtime.interpreter"})  # 172 ms a frame where ai-edge-litert takes 8
+ALLOWED_LOSS = 0.009  # of AP against fp32: what INT8 costs at most in the paper's table 2
+
+
+def open_backend(folder: Path, card: Card, choice: BackendChoice) -> Backend:
+    """The artifact of `card` that fits `choice`, opened and run once; batched where its device gains from it.
+
+    Raises BackendUnavailable when the runtime, provider or delegate cannot be had, InvalidCard when the file
+    is not the one the card describes.
+    """
+    file = choose_file(card, choice)
+    backend = _open_file(folder, card, file, choice)
+    if _ON_CPU.issuperset(backend.describe().in_effect):  # whatever was asked for
+        fastest = choose_file(card, replace(choice, runtime=file.runtime, providers=(), delegates=()))
+        if fastest != file:
+            backend.close()
+            backend = _open_file(folder, card, fastest, choice)
+    _check_heads(backend, card)
+    if choice.batch == 1 or not _GAINING.intersection(backend.describe().in_effect[:1]):
+        return backend
+    backend.run(np.zeros((choice.batch, card.canvas.height, card.canvas.width, 3), np.uint8))
+    return BatchingBackend(backend, size=choice.batch, wait_s=choice.batch_wait_ms / 1000)
+
+
+def choose_file(card: Card, choice: BackendChoice) -> ArtifactFile:
+    """The file of the card that fits, of the first runtime that can be imported.
+
+    Where the precision is free, that is the fastest on a CPU by the card's own figures, of those that are as
+    good as fp32; without such figures, and on any other device, fp32 before fp16 before int8.
+    Raises BackendUnavailable.
+    """
+    reasons = []
+    fitting = [file for file in sorted(card.files, key=_rank) if _fits(file, choice)]
+    for file in fitting:
+        try:
+            module = _IMPORTERS[file.runtime]()
+        except BackendUnavailable as error:
+            reasons.append(str(error))
+        else:
+            elsewhere = choice.delegates or (file.runtime == "onnx" and find_devices(module, choice))
+            if choice.precision != "auto" or elsewhere or module.__name__ in _SLOW_AT_INT8:
+                return file
+            return _find_fastest(card, [each for each in fitting if each.runtime == file.runtime])
+    if reasons:
+        raise BackendUnavailable("; ".join(dict.fromkeys(reasons)))
+    offered = ", ".join(f"{file.runtime} {file.precision}" for file in card.files)
+    raise BackendUnavailable(
+        f"{card.name} {card.version} has no file for runtime {choice.runtime} and precision "
+        f"{choice.precision}{_reason(choice)}; it has {offered}"
+    )
+
+
+def _open_file(folder: Path, card: Card, file: ArtifactFile, choice: BackendChoice) -> Backend:
+    model = read_artifact(folder, file)
+    return _OPENERS[file.runtime](model, card, precision=file.precision, choice=choice)
+
+
+def _rank(file: ArtifactFile) -> int:
+    return _PREFERENCE.index(file.precision)
+
+
+def _find_fastest(card: Card, files: Sequence[ArtifactFile]) -> ArtifactFile:
+    """The fastest of the files that lose less than is allowed against the first; it, where figures lack."""
+    first = files[0]
+    standard = _read_ap(card, first)
+    if standard is None or first.latency is None:
+        return first
+    good = [file for file in files if (_read_ap(card, file) or 0) >= standard - ALLOWED_LOSS]
+    return min(good, key=_read_milliseconds)
+
+
+def _read_milliseconds(file: ArtifactFile) -> float:
+    return math.inf if file.latency is None else file.latency.milliseconds
+
+
+def _read_ap(card: Card, file: ArtifactFile) -> float | None:
+    """What the model is for: the AP of masks, or of boxes where it gives no masks."""
+    if file.accuracy is None:
+        return None
+    return file.accuracy.mask_ap if card.decoder.coefficients else file.accuracy.box_ap
+
+
+def _fits(file: ArtifactFile, choice: BackendChoice) -> bool:
+    return (
+        choice.runtime in ("auto", file.runtime)
+        and choice.precision in ("auto", file.precision)
+        and not (choice.providers and file.runtime != "onnx")
+        and not (choice.delegates and file.runtime != "tflite")
+    )
+
+
+def _reason(choice: BackendChoice) -> str:
+    asked = choice.providers + choice.delegates
+    return f" with {', '.join(asked)}" if asked else ""
+
+
+def _check_heads(backend: Backend, card: Card) -> None:
+    """Raises InvalidCard when the heads of one picture do not have the card's shapes."""
+    heads = backend.run(np.zeros((1, card.canvas.height, card.canvas.width, 3), np.uint8))
+    found = {name: head.shape for name, head in heads.items()}
+    expected = {name: (1, *shape) for name, shape in card.outputs.items()}
+    if found != expected:
+        raise InvalidCard(f"{card.name} {card.version}: the graph gives {found}, its card says {expected}")

@@ -1,0 +1,120 @@
+"""The seam to the runtimes: plain pixels in, plain heads out."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from service.errors import InvalidCard, InvalidSetting
+from service.inference.card import Card
+from service.types import BackendInfo, Heads, Pixels
+
+RuntimeChoice: TypeAlias = Literal["auto", "onnx", "tflite"]
+PrecisionChoice: TypeAlias = Literal["auto", "fp32", "fp16", "int8"]
+Fallback: TypeAlias = Literal["strict", "prefer"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendChoice:
+    """What the operator wants to compute with.
+
+    runtime, precision: which of the card's files; "auto" takes the first runtime that this machine has, and
+        the fastest precision that is as good as fp32 by the card's figures (see `choose_file`).
+    providers: ONNX Runtime providers, best first, by long or short name (`CUDAExecutionProvider`, `cuda`);
+        delegates: TFLite delegates by path. Options follow either as `;option=value`.
+    fallback: "strict" refuses to open when a provider or delegate is not in effect; "prefer" goes on without
+        it, and `describe()` tells.
+    slots: inferences side by side; threads: of one inference while the slots are full.
+    threads_alone: of one inference while there is room for more threads; None: no more than `threads`.
+    batch: pictures that a GPU computes together, at most; batch_wait_ms: how long the first waits for others.
+    Raises InvalidSetting where these contradict each other, or options are malformed.
+    """
+
+    runtime: RuntimeChoice = "auto"
+    precision: PrecisionChoice = "auto"
+    providers: tuple[str, ...] = ()
+    delegates: tuple[str, ...] = ()
+    fallback: Fallback = "strict"
+    threads: int = 1
+    threads_alone: int | None = None
+    slots: int = 1
+    batch: int = 1
+    batch_wait_ms: float = 2.0
+
+    def __post_init__(self) -> None:
+        if min(self.threads, self.slots, self.widest) < 1:
+            raise ValueError(f"threads and slots start at 1, got {self.threads}, {self.widest}, {self.slots}")
+        if self.providers and (self.delegates or self.runtime == "tflite"):
+            raise InvalidSetting("providers are ONNX Runtime's: ask for none, or for the runtime onnx")
+        if self.delegates and self.runtime == "onnx":
+            raise InvalidSetting("delegates are TFLite's: ask for none, or for the runtime tflite")
+        for text in self.providers + self.delegates:
+            split_options(text)
+
+    @property
+    def widest(self) -> int:
+        """Threads of an inference that has room."""
+        return self.threads if self.threads_alone is None else self.threads_alone
+
+
+class Backend(Protocol):
+    """One opened artifact; every method may be called from any thread."""
+
+    def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
+        """Heads by name, float32 [N, h, w, C], of uint8 [N, H, W, 3] RGB pixels, canvas frame.
+
+        crowded: the other slots are at work as well; do with `threads` instead of `threads_alone`.
+        """
+        ...
+
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
+        """What computes such a run, as asked for and as it is in effect."""
+        ...
+
+    def close(self) -> None:
+        """Free the runtime's memory; no `run` may follow."""
+        ...
+
+
+def split_options(text: str) -> tuple[str, dict[str, str]]:
+    """A provider or delegate and its options; raises InvalidSetting when malformed.
+
+    >>> split_options("/usr/lib/libedgetpu.so.1;device=usb")
+    ('/usr/lib/libedgetpu.so.1', {'device': 'usb'})
+    """
+    name, *pairs = text.split(";")
+    options = dict(pair.partition("=")[::2] for pair in pairs)
+    if not name or "" in options or not all("=" in pair for pair in pairs):
+        raise InvalidSetting(f"{text!r} is not of the form NAME;OPTION=VALUE;OPTION=VALUE")
+    return name, options
+
+
+def check_graph(
+    card: Card, *, inputs: Sequence[tuple[str, Sequence[object]]], outputs: Collection[str]
+) -> None:
+    """Raises InvalidCard unless a graph takes one batch of pixels and gives the card's outputs by name.
+
+    inputs: dtype and shape of each; an extent that is not an int is free.
+    """
+    canvas = (card.canvas.height, card.canvas.width, 3)
+    if len(inputs) != 1 or not _takes_pixels(*inputs[0], canvas):
+        found = " and ".join(f"{dtype} {list(shape)}" for dtype, shape in inputs)
+        raise InvalidCard(
+            f"{card.name} {card.version}: the graph takes {found}, expected uint8 {[1, *canvas]}"
+        )
+    missing = sorted(set(card.outputs) - set(outputs))
+    if missing:
+        raise InvalidCard(
+            f"{card.name} {card.version}: the graph has no output {', '.join(missing)}, only "
+            f"{', '.join(sorted(outputs))}; export it with the card's names"
+        )
+
+
+def _takes_pixels(dtype: str, shape: Sequence[object], canvas: tuple[int, ...]) -> bool:
+    return (
+        dtype in ("uint8", "int8")
+        and len(shape) == 4
+        and all(
+            extent == wanted or not isinstance(extent, int)
+            for extent, wanted in zip(shape, (1, *canvas), strict=True)
+        )
+    )

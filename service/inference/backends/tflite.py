@@ -1,0 +1,196 @@
+"""TFLite: an interpreter keeps state, so each slot has its own over the same bytes.
+
+One more, of many threads, is for an inference that has room. XNNPACK packs the weights for each of them anew
+(27 MB with the activations, for the default model); its cache of packed weights cannot be had from Python.
+"""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from service.errors import BackendUnavailable, InvalidCard
+from service.inference.backends.base import BackendChoice, check_graph
+from service.inference.backends.delegates import count_left, find_idle, load_delegate
+from service.inference.card import Card
+from service.types import BackendInfo, Floats, Heads, Pixels, Precision
+
+_PACKAGES = ("ai_edge_litert", "tflite_runtime")  # Google's successor first
+_CPU = ("CPU",)
+
+
+def import_tflite() -> Any:
+    """The module with Interpreter and load_delegate; raises BackendUnavailable."""
+    reasons = []
+    for package in _PACKAGES:
+        try:
+            return importlib.import_module(f"{package}.interpreter")
+        except ImportError as error:
+            reasons.append(str(error))
+    raise BackendUnavailable(
+        f"no TFLite runtime can be imported ({'; '.join(reasons)}): install ai-edge-litert, or where it has "
+        "no wheel tflite-runtime with numpy<2; or choose the runtime onnx"
+    )
+
+
+_Idle: TypeAlias = "SimpleQueue[Interpreter]"
+
+
+class Interpreter:
+    """One native interpreter behind its signature; not thread-safe. `details` are its tensors by name."""
+
+    def __init__(self, native: Any) -> None:
+        self._runner = native.get_signature_runner(_only_signature(native))
+        self.inputs: Mapping[str, Mapping[str, Any]] = self._runner.get_input_details()
+        self.outputs: Mapping[str, Mapping[str, Any]] = self._runner.get_output_details()
+
+    def run(self, pixels: Pixels) -> Heads:
+        """Heads of one image, uint8 [1, H, W, 3]."""
+        ((name, details),) = self.inputs.items()
+        values = self._runner(**{name: _quantise(pixels, details["dtype"])})
+        return {name: _dequantise(value, self.outputs[name]) for name, value in values.items()}
+
+
+class TfliteBackend:
+    """An interpreter per slot, taken in turn, and perhaps some of more threads; their batch is 1."""
+
+    def __init__(
+        self,
+        narrow: list[Interpreter],
+        wide: list[Interpreter],
+        *,
+        outputs: tuple[str, ...],
+        info: BackendInfo,
+        threads_alone: int,
+    ) -> None:
+        self._outputs = outputs
+        self._info = info
+        self._info_alone = replace(info, threads=threads_alone if wide else info.threads)
+        self._count = len(narrow), len(wide)
+        self._narrow, self._wide = _queue_up(narrow), _queue_up(wide)
+
+    def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
+        interpreter, idle = self._take(crowded=crowded)
+        try:
+            heads = [interpreter.run(pixels[index : index + 1]) for index in range(len(pixels))]
+        finally:
+            idle.put(interpreter)
+        return {name: _stack([each[name] for each in heads]) for name in self._outputs}
+
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
+        return self._info if crowded else self._info_alone
+
+    def close(self) -> None:
+        for idle, count in zip((self._narrow, self._wide), self._count, strict=True):
+            for _ in range(count):
+                idle.get()  # waits for those at work
+
+    def _take(self, *, crowded: bool) -> tuple[Interpreter, "_Idle"]:
+        """An interpreter, and where to put it back."""
+        if not crowded:
+            with suppress(Empty):
+                return self._wide.get_nowait(), self._wide
+        return self._narrow.get(), self._narrow
+
+
+def open_tflite(model: bytes, card: Card, *, precision: Precision, choice: BackendChoice) -> TfliteBackend:
+    """The interpreters over the model's bytes.
+
+    Raises BackendUnavailable when a delegate cannot be loaded, or takes no operator, and the choice is
+    strict, InvalidCard when the bytes are not the graph that the card describes.
+    """
+    runtime = import_tflite()
+    natives, in_effect = _create_natives(runtime, model, choice, choice.delegates)
+    narrow = [Interpreter(native) for native in natives]
+    wide = []
+    if in_effect == _CPU and choice.widest > choice.threads:  # a delegate has no use for our threads
+        wide = [Interpreter(_create_native(runtime, model, threads=choice.widest))]
+    first = narrow[0]
+    check_graph(
+        card,
+        inputs=[(np.dtype(each["dtype"]).name, each["shape"].tolist()) for each in first.inputs.values()],
+        outputs=first.outputs,
+    )
+    package = importlib.import_module(runtime.__name__.partition(".")[0])
+    info = BackendInfo(
+        runtime=package.__name__.replace("_", "-"),
+        runtime_version=package.__version__,
+        precision=precision,
+        threads=choice.threads,
+        asked=choice.delegates,
+        in_effect=in_effect,
+    )
+    return TfliteBackend(narrow, wide, outputs=tuple(card.outputs), info=info, threads_alone=choice.widest)
+
+
+def _create_natives(
+    runtime: Any, model: bytes, choice: BackendChoice, delegates: tuple[str, ...]
+) -> tuple[list[Any], tuple[str, ...]]:
+    """An interpreter per slot, and what computes: the delegates that do, and the CPU what they leave."""
+    create = partial(_create_native, runtime, model, threads=choice.threads)
+    try:
+        natives = [create(delegates) for _ in range(choice.slots)]
+        idle = find_idle(delegates, natives[0], create) if delegates else ()
+    except (OSError, RuntimeError, ValueError) as error:
+        if not delegates:
+            raise InvalidCard(f"{runtime.__name__} cannot load the model: {error}") from error
+        if choice.fallback == "strict":
+            raise BackendUnavailable(
+                f"the TFLite delegates {', '.join(delegates)} cannot start: {error}; check their path, "
+                "library and device, or allow the fallback with `prefer`"
+            ) from error
+        return _create_natives(runtime, model, choice, ())
+    if not idle:
+        return natives, delegates + (_CPU if not delegates or count_left(natives[0]) else ())
+    if choice.fallback == "strict":
+        raise BackendUnavailable(
+            f"the TFLite delegates {', '.join(idle)} take none of the model's operators: take a file that "
+            "they can compute, do not ask for them, or allow the fallback with `prefer`"
+        )
+    return _create_natives(runtime, model, choice, tuple(each for each in delegates if each not in idle))
+
+
+def _create_native(runtime: Any, model: bytes, delegates: tuple[str, ...] = (), *, threads: int) -> Any:
+    return runtime.Interpreter(
+        model_content=model,
+        num_threads=threads,
+        experimental_delegates=[load_delegate(runtime, text) for text in delegates],
+    )
+
+
+def _only_signature(native: Any) -> str:
+    signatures = list(native.get_signature_list())
+    if len(signatures) != 1:
+        raise InvalidCard(
+            f"the TFLite file has {len(signatures)} signatures, expected the one whose outputs are the heads"
+        )
+    return str(signatures[0])
+
+
+def _quantise(pixels: Pixels, dtype: Any) -> Any:
+    """A quantised input is the pixel itself: as it is for uint8, minus 128 for int8."""
+    return pixels if dtype == np.uint8 else (pixels ^ 0x80).view(np.int8)
+
+
+def _dequantise(values: Any, details: Mapping[str, Any]) -> Floats:
+    quantisation = details["quantization_parameters"]
+    if len(quantisation["scales"]) == 0:
+        return np.ascontiguousarray(values, np.float32)
+    shifted = values.astype(np.float32) - np.float32(quantisation["zero_points"][0])
+    return np.asarray(shifted * np.float32(quantisation["scales"][0]), np.float32)
+
+
+def _queue_up(interpreters: Iterable[Interpreter]) -> "_Idle":
+    idle: _Idle = SimpleQueue()
+    for interpreter in interpreters:
+        idle.put(interpreter)
+    return idle
+
+
+def _stack(heads: list[Floats]) -> Floats:
+    return heads[0] if len(heads) == 1 else np.concatenate(heads)

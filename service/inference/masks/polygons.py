@@ -1,0 +1,135 @@
+"""Masks as polygons along the edges of their pixels: exact, with holes.
+
+A mask's border has its corners where the runs of neighbouring columns start or end at different rows. On
+every vertical line of the grid the corners pair up from top to bottom into edges, on every horizontal line
+from left to right, and walking along the two in turn gives the rings. Nothing is simplified.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+
+from service.inference.masks.runs import Runs, split_columns, toggles_to_runs
+from service.types import Ints, Polygon, Size
+
+Ring: TypeAlias = Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Corners:
+    """V corners ordered by mask, x and y: those at 2 k and 2 k + 1 are the ends of a vertical edge.
+
+    owners, x, y: int64 [V], image frame. Where two pixels of a mask touch only at a corner, it comes twice.
+    ends: int64 [V], 1 where the mask ends, going down, 0 where it starts.
+    right: int64 [V], 1 where that is in the column to the right, 0 to the left.
+    """
+
+    owners: Ints
+    x: Ints
+    y: Ints
+    ends: Ints
+    right: Ints
+
+
+def runs_to_polygons(runs: Runs) -> tuple[tuple[Ring, ...], ...]:
+    """The rings of each mask: int64 [V, 2] each, (x, y) in the image frame, not closed by a repeated corner.
+
+    By the even-odd rule, and by the non-zero rule too: outlines run clockwise, holes the other way round.
+    Pixels that touch only at a corner are apart.
+    """
+    corners = _find_corners(runs)
+    tails, heads = _direct_edges(corners)
+    edge_at = np.arange(len(corners.x)) // 2
+    successors = edge_at[_horizontal_mates(corners)[heads]]
+    order, splits = _trace(successors.tolist())
+    vertices = np.stack([tails, heads], axis=1)[order].reshape(-1)
+    points = np.stack([corners.x[vertices], corners.y[vertices]], axis=1)
+    rings = [points[2 * start : 2 * end] for start, end in pairwise(splits)]
+    owners = corners.owners[2 * np.array(order, np.int64)[splits[:-1]]]
+    places = np.searchsorted(owners, np.arange(len(runs) + 1)).tolist()
+    return tuple(tuple(rings[start:end]) for start, end in pairwise(places))
+
+
+def polygon_to_runs(polygon: Polygon, image: Size) -> Runs:
+    """The one mask again; raises ValueError where an edge is not one of pixels of this image.
+
+    A mask starts or ends in every column of its horizontal edges, at their height.
+    """
+    columns = [
+        np.arange(min(x, to_x), max(x, to_x)) * image.height + y
+        for ring in polygon.rings
+        for x, to_x, y in _horizontal_edges(ring, image)
+    ]
+    toggles = np.concatenate([np.zeros(0, np.int64), *columns])
+    return toggles_to_runs(np.zeros_like(toggles), toggles, 1, image)
+
+
+def _horizontal_edges(ring: tuple[int, ...], image: Size) -> Iterator[tuple[int, int, int]]:
+    """The two ends of each edge along a row, and its height."""
+    corners = list(zip(ring[::2], ring[1::2], strict=True))
+    for (x, y), (to_x, to_y) in pairwise([*corners, *corners[:1]]):
+        if (x != to_x and y != to_y) or not (0 <= x <= image.width and 0 <= y <= image.height):
+            raise ValueError(f"the edge from {x}, {y} to {to_x}, {to_y} is not one of pixels of {image}")
+        if y == to_y:
+            yield x, to_x, y
+
+
+def _find_corners(runs: Runs) -> Corners:
+    """Starts and ends of runs, on both sides of their column, unless the neighbour has the same."""
+    owners, x, starts, stops = split_columns(runs)
+    lines, rows = runs.image.width + 1, runs.image.height + 1
+    here = (owners * lines + x) * rows
+    tops, bottoms = (here + starts) * 4, (here + stops) * 4 + 2
+    beyond = rows * 4
+    keys = np.concatenate([tops + 1, bottoms + 1, tops + beyond, bottoms + beyond])
+    keys.sort()
+    twice = keys[1:] >> 1 == keys[:-1] >> 1
+    kept = np.ones(len(keys), bool)
+    kept[1:][twice] = kept[:-1][twice] = False
+    places, kinds = np.divmod(keys[kept], 4)
+    columns, y = np.divmod(places, rows)
+    owners, x = np.divmod(columns, lines)
+    return Corners(owners, x, y, ends=kinds >> 1, right=kinds & 1)
+
+
+def _direct_edges(corners: Corners) -> tuple[Ints, Ints]:
+    """The corners where each vertical edge begins and ends, with the mask on its right hand: int64 [E]."""
+    upper = np.arange(0, len(corners.x), 2)
+    # Below its upper corner, the mask is to the right if it starts there, or has just ended to the left.
+    upwards = corners.right[upper] != corners.ends[upper]
+    return np.where(upwards, upper + 1, upper), np.where(upwards, upper, upper + 1)
+
+
+def _horizontal_mates(corners: Corners) -> Ints:
+    """The other end of each corner's horizontal edge: int64 [V]."""
+    double = (corners.x[1:] == corners.x[:-1]) & (corners.y[1:] == corners.y[:-1])
+    double &= corners.owners[1:] == corners.owners[:-1]
+    # Of two corners at one place the first ends the edge above. Where the mask is upper left and lower right
+    # (it starts on the right, that is) the first takes the edge on the left, too, else the one on the right.
+    rank = np.zeros(len(corners.x), np.int64)
+    rank[:-1][double] = 1 - corners.right[:-1][double]
+    rank[1:][double] = corners.right[:-1][double]
+    order = np.lexsort((rank, corners.x, corners.y, corners.owners))
+    mates = np.empty_like(order)
+    mates[order[0::2]], mates[order[1::2]] = order[1::2], order[0::2]
+    return mates
+
+
+def _trace(successors: list[int]) -> tuple[list[int], list[int]]:
+    """The cycles of a permutation one after the other, each from its least member on, and their splits."""
+    order: list[int] = []
+    splits = [0]
+    seen = bytearray(len(successors))
+    for first in range(len(successors)):
+        if seen[first]:
+            continue
+        edge = first
+        while not seen[edge]:
+            seen[edge] = 1
+            order.append(edge)
+            edge = successors[edge]
+        splits.append(len(order))
+    return order, splits

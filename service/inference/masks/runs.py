@@ -1,0 +1,103 @@
+"""Masks as runs of pixels, column by column: what every answer about masks is derived from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.inference.masks.crossings import find_crossings
+from service.inference.masks.grid import place_grid, place_windows
+from service.inference.masks.patches import find_patches
+from service.types import Instances, Ints, Placement, Size
+
+_INT32_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """The pixels of N masks over one image; arrays are read-only.
+
+    bounds: int64 [R, 2], first pixel of each run and the one after its last, counted down the columns from
+        the image's upper left; ascending in each mask, and no run touches the next.
+    splits: int64 [N + 1], mask n has the runs from splits[n] up to splits[n + 1].
+    """
+
+    image: Size
+    bounds: Ints
+    splits: Ints
+
+    def __post_init__(self) -> None:
+        if self.bounds.ndim != 2 or self.bounds.shape[1] != 2 or self.splits[-1] != len(self.bounds):
+            raise ValueError(f"bounds {self.bounds.shape} and splits up to {self.splits[-1]} do not fit")
+        self.bounds.flags.writeable = False
+        self.splits.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.splits) - 1
+
+    @property
+    def owners(self) -> Ints:
+        """The mask of each run: int64 [R]."""
+        return np.repeat(np.arange(len(self)), np.diff(self.splits))
+
+    def areas(self) -> Ints:
+        """Pixels in each mask: int64 [N]."""
+        covered = np.zeros(len(self.bounds) + 1, np.int64)
+        np.subtract(self.bounds[:, 1], self.bounds[:, 0], out=covered[1:])
+        covered = covered.cumsum()[self.splits]
+        return covered[1:] - covered[:-1]
+
+
+def find_runs(instances: Instances, placement: Placement) -> Runs:
+    """The runs of every instance's mask, as if it had been drawn, without a pixel being drawn."""
+    return trace_runs(instances, placement, place_windows(instances, placement))
+
+
+def trace_runs(instances: Instances, placement: Placement, windows: Ints) -> Runs:
+    """As `find_runs`, where the windows are known: int64 [N, 4] xyxy, image frame."""
+    grid = place_grid(placement, Size(*instances.mask_fields.shape[1:]))
+    patches = find_patches(instances, grid, windows)
+    owners, x, y = find_crossings(patches, grid)
+    return toggles_to_runs(owners, x * placement.image.height + y, len(instances), placement.image)
+
+
+def toggles_to_runs(owners: Ints, toggles: Ints, count: int, image: Size) -> Runs:
+    """The runs of `count` masks that start outside and change at these pixels.
+
+    owners, toggles: int64 [T], in no order, an even number for each mask; toggles count down the columns.
+    """
+    stride = image.pixels + 1
+    keys = owners * stride + toggles
+    if count * stride <= _INT32_MAX:
+        keys = keys.astype(np.int32)  # sorts twice as fast
+    keys.sort()
+    keys = cancel_pairs(keys).astype(np.int64)
+    origins = np.arange(count + 1) * stride
+    ends = keys.searchsorted(origins)
+    keys -= origins[:-1].repeat(ends[1:] - ends[:-1])
+    return Runs(image, keys.reshape(-1, 2), ends // 2)
+
+
+def split_columns(runs: Runs) -> tuple[Ints, Ints, Ints, Ints]:
+    """Runs cut at the columns' ends: mask, x, first row and the row after the last, int64 [P] each."""
+    height = runs.image.height
+    first, top = np.divmod(runs.bounds[:, 0], height)
+    last, bottom = np.divmod(runs.bounds[:, 1] - 1, height)
+    pieces = last - first + 1
+    ends = np.cumsum(pieces)
+    x = np.arange(len(first) and ends[-1]) + np.repeat(first - (ends - pieces), pieces)
+    starts = np.where(x == np.repeat(first, pieces), np.repeat(top, pieces), 0)
+    stops = np.where(x == np.repeat(last, pieces), np.repeat(bottom + 1, pieces), height)
+    return np.repeat(runs.owners, pieces), x, starts, stops
+
+
+def cancel_pairs(keys: Ints) -> Ints:
+    """Sorted numbers without those that come an even number of times, the others once.
+
+    >>> cancel_pairs(np.array([1, 2, 2, 5, 7, 7, 7])).tolist()
+    [1, 5, 7]
+    """
+    new = np.ones(len(keys) + 1, bool)
+    np.not_equal(keys[1:], keys[:-1], out=new[1:-1])
+    starts = new.nonzero()[0]
+    odd = (starts[1:] - starts[:-1]) & 1 > 0
+    return keys[starts[:-1][odd]]

@@ -1,0 +1,59 @@
+"""What a caller asked for, checked against the model that has to do it."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from service.errors import InvalidOption
+from service.inference.card import Card
+from service.types import MaskFormat, Options
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """Options with the model's defaults filled in; `classes` are channels of the heatmap, None for all."""
+
+    threshold: float
+    limit: int
+    classes: frozenset[int] | None
+    masks: MaskFormat
+
+
+def read_options(card: Card, options: Options) -> Criteria:
+    """The criteria of one segmentation; raises InvalidOption, which says what would be accepted.
+
+    A model of boxes only gives no masks, in whatever form they are asked for.
+    """
+    if options.masks not in get_args(MaskFormat):
+        raise InvalidOption(f"masks is {options.masks!r}, expected one of {', '.join(get_args(MaskFormat))}")
+    return Criteria(
+        threshold=_read_threshold(card, options.score_threshold),
+        limit=_read_limit(card, options.max_instances),
+        classes=_read_classes(card, options.classes),
+        masks=options.masks if card.decoder.coefficients else "none",
+    )
+
+
+def _read_threshold(card: Card, asked: float | None) -> float:
+    threshold = card.decoder.score_threshold if asked is None else asked
+    if not 0 <= threshold <= 1:  # refuses NaN as well
+        raise InvalidOption(f"score_threshold is {threshold}, expected a number from 0 to 1")
+    return threshold
+
+
+def _read_limit(card: Card, asked: int | None) -> int:
+    most = card.decoder.max_instances
+    limit = most if asked is None else asked
+    if not 1 <= limit <= most:
+        raise InvalidOption(f"max_instances is {limit}, expected 1 to {most}")
+    return limit
+
+
+def _read_classes(card: Card, asked: tuple[str, ...] | None) -> frozenset[int] | None:
+    if asked is None:
+        return None
+    channels = {label.name: channel for channel, label in enumerate(card.labels)}
+    unknown = [name for name in asked if name not in channels]
+    if unknown or not asked:
+        fault = f"unknown classes {', '.join(map(repr, unknown))}" if unknown else "classes is empty"
+        raise InvalidOption(f"{fault}; {card.name} knows {', '.join(channels)}")
+    return frozenset(channels[name] for name in asked)

@@ -1,0 +1,190 @@
+"""Bytes to Segmentation: the only orchestration, and where the stages are timed."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from service.errors import BlitzError, InvalidImage, SelfTestFailed
+from service.inference.backends import Backend, BackendChoice, choose_file, open_backend
+from service.inference.card import Card, read_card
+from service.inference.decoding import DECODERS
+from service.inference.golden import Golden, check_heads, draw_picture, read_golden
+from service.inference.images import Limits, decode_for_canvas, decode_image, letterbox
+from service.inference.masks.forms import Masked, describe_masks
+from service.inference.resolved_options import Criteria, read_options
+from service.types import (
+    Floats,
+    Heads,
+    Instance,
+    Instances,
+    Options,
+    Pixels,
+    Placement,
+    Segmentation,
+    Size,
+    Timings,
+    seconds_to_ms,
+)
+
+_DEFAULT_LIMITS = Limits()
+
+log = structlog.get_logger("service.inference.segmenter")
+
+
+class Segmenter:
+    """One model, ready to answer; thread-safe."""
+
+    def __init__(self, card: Card, backend: Backend, limits: Limits) -> None:
+        self.card = card
+        self.backend = backend
+        self.limits = limits
+
+    def segment(self, data: bytes, options: Options, *, crowded: bool = False) -> Segmentation:
+        """The instances in an encoded image, computed on few threads where it is crowded.
+
+        Raises InvalidImage, ImageTooLarge, InvalidOption.
+        """
+        criteria = read_options(self.card, options)
+        watch = _Stopwatch()
+        if options.exact:
+            pixels = decode_image(data, self.limits)
+            image = Size(*pixels.shape[:2])
+        else:
+            pixels, image = decode_for_canvas(data, self.limits, self.card.canvas)
+        watch.lap("decode")
+        canvas, placement = letterbox(pixels, self.card.canvas, image)
+        return self._segment(canvas, placement, criteria, watch, crowded=crowded)
+
+    def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
+        """The instances in uint8 [H, W, 3] RGB, image frame; raises InvalidImage, InvalidOption."""
+        criteria = read_options(self.card, options)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+            raise InvalidImage(f"expected uint8 [H, W, 3] RGB pixels, got {pixels.dtype} {pixels.shape}")
+        watch = _Stopwatch()
+        return self._segment(*letterbox(pixels, self.card.canvas), criteria, watch, crowded=crowded)
+
+    def self_test(self, golden: Golden, *, crowded: bool = False) -> float:
+        """The largest relative difference from the golden values; raises SelfTestFailed."""
+        picture = draw_picture(self.card.canvas, golden.seed)
+        heads = self.backend.run(picture[None], crowded=crowded)
+        return check_heads(heads, golden, self.backend.describe().precision)
+
+    def close(self) -> None:
+        self.backend.close()
+
+    def _segment(
+        self,
+        canvas: Pixels,
+        placement: Placement,
+        criteria: Criteria,
+        watch: "_Stopwatch",
+        *,
+        crowded: bool,
+    ) -> Segmentation:
+        watch.lap("prepare")
+        heads = self.backend.run(canvas[None], crowded=crowded)
+        watch.lap("infer")
+        instances, boxes_xyxy_image = self._decode(heads, placement, criteria)
+        watch.lap("postprocess")
+        masks = describe_masks(instances, placement, criteria.masks)
+        described = self._describe(instances, boxes_xyxy_image, masks)
+        watch.lap("masks")
+        return Segmentation(
+            image=placement.image,
+            instances=described,
+            model=self.card.name,
+            version=self.card.version,
+            backend=self.backend.describe(crowded=crowded),
+            timings=watch.timings(),
+        )
+
+    def _decode(self, heads: Heads, placement: Placement, criteria: Criteria) -> tuple[Instances, Floats]:
+        """The best instances of which something is in the image, and their boxes, clipped to it."""
+        decoder = self.card.decoder
+        instances = DECODERS[decoder.family](
+            heads,
+            decoder=decoder,
+            threshold=criteria.threshold,
+            classes=criteria.classes,
+        )
+        boxes_xyxy_image = _boxes_in_image(instances, placement)
+        visible = np.logical_and.reduce(boxes_xyxy_image[:, :2] < boxes_xyxy_image[:, 2:], axis=1)
+        if visible.all() and len(visible) <= criteria.limit:
+            return instances, boxes_xyxy_image
+        best = visible.nonzero()[0][: criteria.limit]
+        return instances.keep(best), boxes_xyxy_image[best]
+
+    def _describe(
+        self, instances: Instances, boxes_xyxy_image: Floats, masks: Iterable[Masked]
+    ) -> tuple[Instance, ...]:
+        boxes_xywh = boxes_xyxy_image.copy()
+        boxes_xywh[:, 2:] -= boxes_xyxy_image[:, :2]
+        return tuple(
+            Instance(
+                label=self.card.labels[channel].name,
+                category_id=self.card.labels[channel].category_id,
+                score=score,
+                bbox=tuple(bbox),
+                area=area,
+                segmentation=mask,
+            )
+            for channel, score, bbox, (mask, area) in zip(
+                instances.classes.tolist(), instances.scores.tolist(), boxes_xywh.tolist(), masks, strict=True
+            )
+        )
+
+
+def open_model(folder: Path, choice: BackendChoice, limits: Limits = _DEFAULT_LIMITS) -> Segmenter:
+    """A model folder, opened, then warmed up and self-tested in every slot; raises ArtifactError's leaves.
+
+    Where the precision is free and the one chosen for its speed fails the test, as INT8 may on processors
+    that cut its sums short, fp32 is taken.
+    """
+    card = read_card(folder)
+    try:
+        return _open_tested(folder, card, choice, limits)
+    except SelfTestFailed as error:
+        if choice.precision != "auto" or choose_file(card, choice).precision == "fp32":
+            raise
+        log.warning("the fastest precision fails its self-test: fp32 is tried", reason=str(error))
+        return _open_tested(folder, card, replace(choice, precision="fp32"), limits)
+
+
+def _open_tested(folder: Path, card: Card, choice: BackendChoice, limits: Limits) -> Segmenter:
+    golden = read_golden(folder)
+    segmenter = Segmenter(card, open_backend(folder, card, choice), limits)
+    try:
+        segmenter.self_test(golden)
+        for _ in range(choice.slots):
+            segmenter.self_test(golden, crowded=True)
+    except BlitzError:
+        segmenter.close()
+        raise
+    return segmenter
+
+
+class _Stopwatch:
+    """The milliseconds between laps, by stage."""
+
+    def __init__(self) -> None:
+        self._laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._laps[stage] = seconds_to_ms(now - self._last)
+        self._last = now
+
+    def timings(self) -> Timings:
+        return Timings(**self._laps)
+
+
+def _boxes_in_image(instances: Instances, placement: Placement) -> Floats:
+    """Boxes clipped to the image, float32 [N, 4] xyxy, image frame."""
+    size = placement.image
+    edges = np.array([size.width, size.height, size.width, size.height], np.float32)
+    return np.minimum(np.maximum(placement.boxes_to_image(instances.boxes_xyxy_canvas), 0), edges)

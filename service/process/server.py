@@ -1,0 +1,234 @@
+"""The composition root: builds everything from the settings, and serves both ports until told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from service.errors import ArtifactError, InvalidSetting
+from service.process.descriptors import raise_limit, spare_descriptors
+from service.process.ports import check_host
+from service.process.signals import stop_signals
+from service.rest.app import create_app
+from service.rest.connections import ConnectionLimits
+from service.rest.server import RestServer
+from service.rpc.server import RpcServer
+from service.security.callers import Callers
+from service.security.rules import Rules
+from service.serving.admission import Admission
+from service.serving.engine import Engine, Models
+from service.serving.watch import watch_models
+from service.settings import Settings
+from service.telemetry.logs import configure_logs
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import open_tracer
+
+Load = Callable[[Settings], Models]
+
+DONE, FORCED, NEVER_READY = 0, 1, 2
+METERS = "meters"  # a file, where the rates of keys are counted for all workers
+LINGER_S = 0.5  # for requests that are on their way over open connections
+MARGIN_S = 5.0  # for the servers' own clean-up, after the drain
+REFRESH_S = 1.0  # how old a gauge of another worker may be
+
+log = structlog.get_logger("service.process.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A worker's place among the processes that share the ports.
+
+    lifeline: a file descriptor that ends when the worker has to stop: its parent says so, or is gone.
+    metrics: the folder where the numbers of all workers are.
+    bell: a file descriptor to close once the worker is ready, if it is the first; the others wait for that.
+        They join workers that answer, so they open their ports only when they can, too.
+    """
+
+    lifeline: int
+    metrics: Path
+    bell: int | None
+
+
+def run_server(settings: Settings, post: Post | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, alone or as one of several workers.
+
+    The exit status: 0 when all in flight was answered, 1 when forced. Raises InvalidSetting where a port
+    cannot be had.
+    """
+    configure_logs(settings.log_level, settings.log_format)
+    raise_limit()
+    with asyncio.Runner(loop_factory=_choose_loop()) as runner:
+        status = runner.run(serve(settings, load_catalog, post))
+    if status == FORCED:  # a thread may hang in a runtime: nobody waits for it
+        logging.shutdown()
+        os._exit(status)
+    return status
+
+
+def load_catalog(settings: Settings) -> Models:
+    """The models of the settings' folder; raises ArtifactError's leaves when the default cannot serve."""
+    from service.serving.catalog import (
+        Catalog,  # the runtimes take their time to import; the ports are open by then
+    )
+
+    return Catalog.load(
+        settings.models_dir, default=settings.default_model, choice=settings.choice, limits=settings.limits
+    )
+
+
+def _take_census(settings: Settings) -> object:
+    """What changes when the models folder does; nothing where nobody watches it."""
+    if not settings.watch_s:
+        return None
+    from service.serving.repository import take_census
+
+    with contextlib.suppress(OSError):  # it changes while it is looked at
+        return take_census(settings.models_dir)
+    return None
+
+
+async def serve(settings: Settings, load: Load, post: Post | None = None) -> int:
+    """Serve what `load` gives until a signal; raises InvalidSetting where a port cannot be had."""
+    with stop_signals(None if post is None else post.lifeline) as (stop, force):
+        server = Server(settings, post)
+        if post is not None and post.bell is None and not await server.load(load):
+            return NEVER_READY
+        await server.start()
+        loading = asyncio.create_task(server.keep_loading(load))
+        await stop.wait()
+        loading.cancel()
+        stopping = asyncio.create_task(server.stop())
+        forced = asyncio.create_task(force.wait())
+        patience = settings.stop_delay_s + LINGER_S + settings.drain_s + MARGIN_S
+        await asyncio.wait((stopping, forced), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        forced.cancel()
+        if not stopping.done():
+            log.error("forced to stop", running=server.admission.running, waiting=server.admission.waiting)
+            return FORCED
+        stopping.result()
+        return DONE
+
+
+class Server:
+    """Both transports over one engine."""
+
+    def __init__(self, settings: Settings, post: Post | None = None) -> None:
+        self._settings = settings
+        self._shared = post is not None
+        self._bell = None if post is None else post.bell
+        self._chores: list[asyncio.Task[None]] = []
+        metrics = Metrics(None if post is None else post.metrics)
+        self.admission = Admission(settings.slots, settings.queue_limit, longest_wait=settings.queue_s)
+        self.engine = Engine(
+            self.admission,
+            metrics,
+            timeout_s=settings.timeout_s,
+            max_streams=settings.streams,
+            exact=settings.exact,
+            tracer=open_tracer(recording=settings.otel),
+        )
+        rules, tls, max_body = make_rules(settings, post), settings.tls, settings.max_body_bytes
+        app = create_app(self.engine, max_body=max_body, rules=rules)
+        most = int(min(settings.connections, spare_descriptors()))
+        limits = ConnectionLimits(settings.head_s, settings.keep_alive_s, most)
+        self._rest = RestServer(app, drain_s=settings.drain_s, limits=limits, tls=tls)
+        self._rpc = RpcServer(self.engine, max_body=max_body, shared=self._shared, rules=rules, tls=tls)
+
+    async def start(self) -> tuple[int, int]:
+        """Open both ports, that of HTTP and that of gRPC, and give them; nothing is ready yet."""
+        host = self._settings.host
+        check_host(host)  # before a port is blamed for it
+        grpc_port = await self._rpc.start(host, self._settings.grpc_port)
+        try:
+            http_port = await self._rest.start(host, self._settings.http_port, shared=self._shared)
+        except InvalidSetting:
+            await self._rpc.stop(0)
+            raise
+        log.info("listening", host=host, http_port=http_port, grpc_port=grpc_port, pid=os.getpid())
+        if self._shared:
+            self._chores.append(asyncio.create_task(self._refresh()))
+        return http_port, grpc_port
+
+    async def keep_loading(self, load: Load) -> None:
+        """Load; where that fails and the models folder is watched, again whenever it has changed."""
+        pause = self._settings.watch_s
+        while not self.engine.ready:
+            seen = await asyncio.to_thread(_take_census, self._settings)
+            if await self.load(load) or not pause:
+                break
+            while seen == await asyncio.to_thread(_take_census, self._settings):
+                await asyncio.sleep(pause)
+
+    async def load(self, load: Load) -> bool:
+        """Load the models in a thread and become ready, or say why not; whether it is ready."""
+        try:
+            catalog = await asyncio.to_thread(load, self._settings)
+        except ArtifactError as error:
+            log.error("not ready", reason=str(error))
+            self.engine.fail(str(error))
+        except Exception as error:
+            log.exception("not ready")
+            self.engine.fail(f"loading the models failed with {type(error).__name__}; the log says where")
+        else:
+            await self._begin(catalog)
+        return self.engine.ready
+
+    async def stop(self) -> None:
+        """Be not ready, let balancers notice, close the ports, finish what is in flight."""
+        log.info("stopping", running=self.admission.running, waiting=self.admission.waiting)
+        self.engine.stop()
+        await self._rpc.health.set_serving(now=False)
+        await asyncio.sleep(self._settings.stop_delay_s)
+        self.engine.leave()
+        await self._rest.close_door()
+        await asyncio.sleep(LINGER_S)
+        await asyncio.gather(self._rest.stop(), self._rpc.stop(self._settings.drain_s))
+        await self.admission.drain()
+        self.admission.close()
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.to_thread(self.engine.tracer.close)
+        log.info("stopped")
+
+    async def _begin(self, catalog: Models) -> None:
+        for folder, reason in catalog.failures.items():
+            log.warning("model refused", folder=folder, reason=reason)
+        self.engine.use(catalog)
+        await self._rpc.health.set_serving(now=True)
+        if self._bell is not None:
+            os.close(self._bell)
+        log.info("ready", models=[f"{model.card.name} {model.card.version}" for model in catalog.models()])
+        if self._settings.watch_s:
+            self._chores.append(asyncio.create_task(watch_models(self.engine, self._settings.watch_s)))
+
+    async def _refresh(self) -> None:
+        """Keep this worker's gauges fresh for those who are scraped in its stead."""
+        while True:
+            self.engine.metrics.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+
+def make_rules(settings: Settings, post: Post | None) -> Rules:
+    """Who may call, as the settings have it; the meters of several workers are one."""
+    callers = Callers(
+        settings.api_keys,
+        settings.admin_keys,
+        cells=None if post is None else post.metrics / METERS,
+        # An admin's call would reach one of several workers, and the others would not know.
+        changing=post is None,
+    )
+    return Rules(callers, settings.origins, settings.open_metrics, settings.head_s, settings.stream_idle_s)
+
+
+def _choose_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop

@@ -1,0 +1,208 @@
+"""Several processes that share both ports, and the one that looks after them.
+
+The parent has loaded nothing that starts threads, forks the first worker, the others as soon as that one can
+answer, and only waits otherwise: for a worker that ends, which it replaces, and for a signal, which it passes
+on by letting go of the pipe that all of them hold. When it is killed itself, the pipe ends as well, and the
+workers finish and go.
+
+Only the first opens its ports before it can answer, to say so to whoever asks. Once it is ready, nobody meets
+a worker that is not.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from service.errors import BlitzError, InvalidSetting
+from service.process.ports import check_host, choose_family
+from service.settings import Settings
+from service.telemetry.logs import configure_logs
+
+DONE, FAILED = 0, 1
+PAUSE_S = 1.0  # before a worker that has ended is replaced, if it had lived no longer than that
+HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+FOLDER_OF_NUMBERS = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client, in the workers
+
+log = structlog.get_logger("service.process.workers")
+
+
+def run_workers(settings: Settings) -> int:
+    """Serve by `settings.workers` processes until SIGTERM or SIGINT; a second one kills them.
+
+    The exit status: 0 when all in flight was answered. Raises InvalidSetting where the host or a port
+    cannot be had, or this system cannot fork.
+    """
+    if not hasattr(os, "fork"):
+        raise InvalidSetting("BLITZ_WORKERS: this system cannot fork; start several services instead")
+    configure_logs(settings.log_level, settings.log_format)
+    host = settings.host
+    check_host(host)
+    with (
+        _reserve_port(host, settings.http_port, "BLITZ_HTTP_PORT") as http_port,
+        _reserve_port(host, settings.grpc_port, "BLITZ_GRPC_PORT") as grpc_port,
+        tempfile.TemporaryDirectory(prefix="blitzmask-") as folder,
+        _heed_signals() as heeded,
+    ):
+        settings = settings.model_copy(update={"http_port": http_port, "grpc_port": grpc_port})
+        return Crew(settings, Path(folder)).run(heeded)
+
+
+class Crew:
+    """The workers that are alive, by process id, and when each was started."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._started: dict[int, float] = {}
+        self._due: list[float] = []  # when those that are missing are to start
+        self._lifeline, self._grip = os.pipe()
+        self._first, self._bell = os.pipe()  # ends when the first worker is ready, or has ended
+        self._stopping = False
+        self._status = DONE
+
+    def run(self, heeded: int) -> int:
+        """Start all, replace who ends, and return when told to stop and all have; `heeded` gives signals."""
+        self._hire(joins=False)
+        os.close(self._bell)
+        awaited = [heeded, self._first]
+        while self._started or not self._stopping:
+            pause = max(0.0, min(self._due) - time.monotonic()) if self._due else None
+            came = select.select(awaited, [], [], pause)[0]
+            if heeded in came:
+                for number in os.read(heeded, 64):
+                    self._heed(number)
+            if self._first in came:
+                awaited.remove(self._first)
+                os.close(self._first)
+                if not self._stopping:
+                    self._due += [time.monotonic()] * (self._settings.workers - 1)
+            self._hire_due()
+        return self._status
+
+    def _heed(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self._bury()
+        elif self._stopping:
+            for pid in self._started:
+                os.kill(pid, signal.SIGKILL)
+        else:
+            log.info("stopping", workers=len(self._started))
+            self._stopping = True
+            self._due.clear()
+            os.close(self._grip)
+
+    def _bury(self) -> None:
+        while self._started:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            lived = time.monotonic() - self._started.pop(pid)
+            for gauges in self._folder.glob(f"gauge_live*_{pid}.db"):
+                gauges.unlink()
+            code = os.waitstatus_to_exitcode(status)
+            if self._stopping:
+                self._status = self._status or (DONE if code == DONE else FAILED)
+                continue
+            log.error("worker ended", pid=pid, exit_status=code, lived_s=round(lived, 1))
+            self._due.append(time.monotonic() + (PAUSE_S if lived < PAUSE_S else 0))
+
+    def _hire_due(self) -> None:
+        now = time.monotonic()
+        for moment in [each for each in self._due if each <= now]:
+            self._due.remove(moment)
+            self._hire(joins=True)
+
+    def _hire(self, *, joins: bool) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._work(joins=joins)
+        self._started[pid] = time.monotonic()
+
+    def _work(self, *, joins: bool) -> None:
+        """What a worker does from its first moment to its last; never returns."""
+        status = FAILED
+        try:
+            _forget_signals()
+            os.close(self._grip)
+            os.environ[FOLDER_OF_NUMBERS] = str(self._folder)
+            from service.process.server import (  # only now: they start threads, and read the above
+                Post,
+                run_server,
+            )
+
+            post = Post(self._lifeline, self._folder, bell=None if joins else self._bell)
+            status = run_server(self._settings, post)
+        except BlitzError as error:
+            log.error("worker failed", reason=str(error))
+        except BaseException:
+            log.exception("worker failed")
+        finally:
+            logging.shutdown()
+            os._exit(status)
+
+
+@contextlib.contextmanager
+def _reserve_port(host: str, port: int, variable: str) -> Iterator[int]:
+    """A port that the workers can share and nobody else has; it is held, but not listened on.
+
+    Raises InvalidSetting.
+    """
+    family = choose_family(host)
+    try:
+        with socket.create_server((host, port), family=family) as alone:  # fails where somebody listens
+            found: int = alone.getsockname()[1]
+        holder = _hold_port(family, host, found)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InvalidSetting(f"{variable}={port}: cannot listen on {host} port {port}: {reason}") from error
+    with holder:
+        yield found
+
+
+def _hold_port(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    holder = socket.socket(family)
+    try:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # connections of a service that was here a minute ago linger, and would be in the way
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((host, port))
+    except OSError:
+        holder.close()
+        raise
+    return holder
+
+
+@contextlib.contextmanager
+def _heed_signals() -> Iterator[int]:
+    """A file descriptor that gives the number of every signal of HEEDED, a byte each."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno())
+        before = {number: signal.signal(number, _take_note) for number in HEEDED}
+        try:
+            yield reader.fileno()
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _take_note(number: int, frame: object) -> None:
+    """The wake-up descriptor tells; without a handler it would not."""
+
+
+def _forget_signals() -> None:
+    """Let a worker treat signals as a process of its own does."""
+    signal.set_wakeup_fd(-1)
+    for number in HEEDED:
+        signal.signal(number, signal.SIG_DFL)

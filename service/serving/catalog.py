@@ -1,0 +1,174 @@
+"""Model name and version to Segmenter.
+
+A catalog never changes: what is loaded, unloaded or found anew makes another one, which shares the models
+that stay. So whoever holds a model may finish with it; it goes when the last of them has.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from service.errors import InvalidCard, ModelNotFound, ModelRefused
+from service.inference.backends import BackendChoice
+from service.inference.images import Limits
+from service.inference.segmenter import Segmenter
+from service.serving.repository import Entries, Entry, Source, open_entries, take_fingerprint
+
+GONE = "its folder is gone; what was loaded from it goes on serving"
+
+
+class Catalog:
+    """The models that serve, why other folders do not (`failures`), and the folders that were `unloaded`."""
+
+    def __init__(self, entries: Entries, source: Source) -> None:
+        """Raises InvalidCard when the default model does not serve."""
+        self._entries = entries
+        self._source = source
+        self._default = source.read_default()
+        self.failures = {place: entry.reason for place, entry in entries.items() if entry.reason}
+        self.unloaded = tuple(place for place, entry in entries.items() if entry.is_unloaded)
+        self._segmenters = _sort(
+            [each.segmenter for each in entries.values() if each.segmenter], self._default
+        )
+        names = list(dict.fromkeys(each.card.name for each in self._segmenters))
+        if not names or self._default not in (None, *names):
+            raise InvalidCard(_explain_missing(self._default, names, self.failures))
+
+    @classmethod
+    def load(
+        cls, models_dir: Path, *, default: str | None, choice: BackendChoice, limits: Limits
+    ) -> "Catalog":
+        """Every model that can serve, from the folders NAME and NAME/VERSION below `models_dir`.
+
+        The default is the one asked for, else the one that the file DEFAULT names, else the first by name.
+        Raises InvalidCard when it does not serve.
+        """
+        source = Source(models_dir, default, choice, limits)
+        entries = open_entries(source, source.find_folders(), {})
+        try:
+            return cls(entries, source)
+        except InvalidCard:
+            _close_all(entries)
+            raise
+
+    def get(self, name: str | None = None, version: str | None = None) -> Segmenter:
+        """The default model or the named one, its newest version unless told; raises ModelNotFound."""
+        wanted = name or self._segmenters[0].card.name
+        for segmenter in self._segmenters:
+            if segmenter.card.name == wanted and version in (None, segmenter.card.version):
+                return segmenter
+        offered = ", ".join(f"{each.card.name} {each.card.version}" for each in self._segmenters)
+        raise ModelNotFound(f"there is no model {_describe(wanted, version)}, only {offered}")
+
+    def models(self) -> tuple[Segmenter, ...]:
+        """The default first, then by name, of each the newest version first."""
+        return self._segmenters
+
+    def refreshed(self) -> "Catalog":
+        """With the folders as they are now: new and changed ones opened, those that are gone left out.
+
+        This very catalog where nothing has changed. The last model of a name that has to be there as the
+        default stays, even without its folder. Raises InvalidCard where the file DEFAULT names a model that
+        does not serve.
+        """
+        folders = self._source.find_folders()
+        changed = [place for place, folder in folders.items() if self._has_changed(place, folder)]
+        gone = [place for place in self._entries if place not in folders and self.failures.get(place) != GONE]
+        if not changed and not gone and self._default == self._source.read_default():
+            return self
+        left = {place: entry for place, entry in self._entries.items() if place in folders}
+        entries = open_entries(self._source, changed, left)
+        try:
+            return Catalog(entries, self._source)
+        except InvalidCard:
+            kept = {
+                place: replace(self._entries[place], reason=GONE)
+                for place in self._entries
+                if place not in folders and place not in self.unloaded
+            }
+            return Catalog(entries | kept, self._source)
+
+    def with_model(self, name: str) -> "Catalog":
+        """With the folders of a model opened, or opened anew, whether they have changed or not.
+
+        `check` tells whether that went well; where it did not, what served before goes on. Raises
+        ModelNotFound where there is no such folder.
+        """
+        places = [place for place in self._source.find_folders() if self._belongs(place, name)]
+        if not places:
+            raise ModelNotFound(f"the models folder has no folder {name} with a card.json")
+        return Catalog(open_entries(self._source, places, self._entries), self._source)
+
+    def check(self, name: str) -> None:
+        """Raises ModelRefused, with the reasons, where a folder of a model does not serve as it is now."""
+        refused = {place: why for place, why in self.failures.items() if self._belongs(place, name)}
+        if refused:
+            raise ModelRefused("; ".join(f"{place}: {why}" for place, why in refused.items()))
+
+    def without_model(self, name: str, version: str | None = None) -> "Catalog":
+        """Without a model, or one version of it, until it is loaded again or its folder changes.
+
+        Raises ModelNotFound, and ModelRefused where the default model would be gone.
+        """
+        self.get(name, version)
+        entries = dict(self._entries)
+        for place, entry in self._entries.items():
+            if _is_of(entry, name, version):
+                entries[place] = replace(entry, segmenter=None, reason=None)
+        default = self._segmenters[0].card.name
+        if not any(_is_of(entry, default, None) for entry in entries.values()):
+            raise ModelRefused(f"{name} is the default model, which has to stay")
+        return Catalog(entries, self._source)
+
+    def _has_changed(self, place: str, folder: Path) -> bool:
+        entry = self._entries.get(place)
+        try:
+            return entry is None or entry.fingerprint != take_fingerprint(folder)
+        except OSError:  # it is going while it is looked at
+            return True
+
+    def _belongs(self, place: str, name: str) -> bool:
+        entry = self._entries.get(place)
+        return place.partition("/")[0] == name or (entry is not None and _is_of(entry, name, None))
+
+
+def version_key(version: str) -> tuple[tuple[int, str], ...]:
+    """Sorts versions as people count: numbers by value, the rest by letter.
+
+    >>> sorted(["1.10", "1.9", "2", "1.9.1"], key=version_key)
+    ['1.9', '1.9.1', '1.10', '2']
+    """
+    parts = re.findall(r"\d+|[^\d.]+", version)
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
+
+
+def _sort(segmenters: Sequence[Segmenter], default: str | None) -> tuple[Segmenter, ...]:
+    """The default model first, then by name, of each the newest version first."""
+    newest_first = sorted(segmenters, key=lambda each: version_key(each.card.version), reverse=True)
+    return tuple(sorted(newest_first, key=lambda each: (each.card.name != default, each.card.name)))
+
+
+def _is_of(entry: Entry, name: str, version: str | None) -> bool:
+    if entry.segmenter is None:
+        return False
+    card = entry.segmenter.card
+    return card.name == name and version in (None, card.version)
+
+
+def _close_all(entries: Entries) -> None:
+    for entry in entries.values():
+        if entry.segmenter is not None:
+            entry.segmenter.close()
+
+
+def _describe(name: str, version: str | None) -> str:
+    return f"{name} {version}" if version else name
+
+
+def _explain_missing(default: str | None, names: Sequence[str], failures: Mapping[str, str]) -> str:
+    missing = f"the default model {default} does not serve" if default else "no model serves"
+    offered = f"; there is {', '.join(names)}" if names else ""
+    reasons = "".join(f"; {folder}: {reason}" for folder, reason in failures.items())
+    hint = "" if names or failures else ": BLITZ_MODELS_DIR holds no folder with a card.json"
+    return missing + hint + offered + reasons

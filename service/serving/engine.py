@@ -1,0 +1,244 @@
+"""What both transports hold: the catalog, once it is loaded, behind admission."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from service.errors import BlitzError, NotReady, Overloaded
+from service.inference.backends.base import Backend
+from service.inference.card import Card
+from service.inference.images import Limits
+from service.inference.resolved_options import read_options
+from service.serving.admission import Admission
+from service.serving.memory import release_memory
+from service.serving.statistics import Statistics
+from service.serving.streaming import (
+    Picture,
+    StreamOptions,
+    StreamSession,
+    plan_tracking,
+    raw_to_pixels,
+    widen_options,
+)
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import PASSING, Tracer
+from service.types import Answer, Options, Pixels, Segmentation, seconds_to_ms
+
+T = TypeVar("T")
+
+
+class Model(Protocol):
+    """What the transports need of a `Segmenter`."""
+
+    @property
+    def card(self) -> Card: ...
+    @property
+    def backend(self) -> Backend: ...
+    @property
+    def limits(self) -> Limits: ...
+    def segment(self, data: bytes, options: Options, *, crowded: bool) -> Segmentation: ...
+    def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool) -> Segmentation: ...
+
+
+class Models(Protocol):
+    """What the transports need of a `Catalog`."""
+
+    @property
+    def failures(self) -> Mapping[str, str]: ...
+    @property
+    def unloaded(self) -> tuple[str, ...]: ...
+    def get(self, name: str | None = None, version: str | None = None) -> Model: ...
+    def models(self) -> tuple[Model, ...]: ...
+    def refreshed(self) -> "Models": ...
+    def with_model(self, name: str) -> "Models": ...
+    def without_model(self, name: str, version: str | None = None) -> "Models": ...
+    def check(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One image and what is asked of it; the deadline is a time of the loop's clock."""
+
+    image: bytes
+    options: Options = field(default_factory=Options)
+    model: str | None = None
+    version: str | None = None
+    deadline: float | None = None
+
+
+class Engine:
+    """Answers calls from one event loop; not ready until it is given a catalog."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        metrics: Metrics,
+        *,
+        timeout_s: float,
+        max_streams: int = 64,
+        exact: bool = False,
+        tracer: Tracer = PASSING,
+    ) -> None:
+        """`exact` is what holds for callers who do not say."""
+        self.admission = admission
+        self.metrics = metrics
+        self.tracer = tracer
+        self.statistics = Statistics()
+        self.timeout_s = timeout_s
+        self.max_streams = max_streams
+        self.exact = exact
+        self.streams = 0
+        self.stopping = asyncio.Event()
+        self.leaving = False
+        self._catalog: Models | None = None
+        self._changing = asyncio.Lock()
+        self._reasons: tuple[str, ...] = ("models are loading",)
+        metrics.watch("blitzmask_slots", "Worker slots.", lambda: admission.slots)
+        metrics.watch("blitzmask_slots_busy", "Worker slots at work.", lambda: admission.running)
+        metrics.watch("blitzmask_queue_length", "Requests waiting for a slot.", lambda: admission.waiting)
+        metrics.watch("blitzmask_queue_limit", "Requests that may wait.", lambda: admission.queue_limit)
+        metrics.watch("blitzmask_streams", "Open streams.", lambda: self.streams)
+        metrics.watch("blitzmask_streams_limit", "Streams that may be open.", lambda: self.max_streams)
+
+    def use(self, catalog: Models) -> None:
+        """Answer with these models from now on."""
+        self._catalog = catalog
+        self._reasons = ("the service is stopping",) if self.stopping.is_set() else ()
+        self.metrics.serving(
+            (model.card.name, model.card.version, model.backend.describe()) for model in catalog.models()
+        )
+        self.metrics.refused(len(catalog.failures))
+        self.metrics.ready(now=self.ready)
+
+    async def change(self, change: Callable[[Models], Models]) -> Models:
+        """Answer with what `change` makes of the catalog, in a thread and one change after the other.
+
+        What is at work with a model finishes with it. Raises NotReady, and whatever `change` raises.
+        """
+        async with self._changing:
+            before = self.catalog
+            catalog = await asyncio.to_thread(change, before)
+            if catalog is not before:
+                self.use(catalog)
+                del before  # nobody else may hold its models
+                await asyncio.to_thread(release_memory)
+            return catalog
+
+    def fail(self, reason: str) -> None:
+        """Stay not ready, and say why."""
+        self._reasons = (reason,)
+
+    def stop(self) -> None:
+        """Be not ready from now on; whatever still arrives is answered until the ports are closed."""
+        self._reasons = ("the service is stopping",)
+        self.stopping.set()
+        self.metrics.ready(now=False)
+
+    def leave(self) -> None:
+        """Send callers away with their answers: the ports are about to be closed."""
+        self.leaving = True
+
+    @property
+    def ready(self) -> bool:
+        return not self._reasons
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the service is not ready; empty when it is."""
+        return self._reasons
+
+    @property
+    def catalog(self) -> Models:
+        """The models that serve; raises NotReady before there are any."""
+        if self._catalog is None:
+            raise NotReady("; ".join(self._reasons))
+        return self._catalog
+
+    def deadline(self, timeout_s: float | None) -> float:
+        """The loop's time by which work must have begun: the caller's patience, at most the setting's."""
+        patience = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+        return asyncio.get_running_loop().time() + patience
+
+    def check(self, model: str | None, version: str | None) -> Model:
+        """The model that will answer; refuses what cannot succeed before a body is read.
+
+        Raises NotReady, ModelNotFound, Overloaded.
+        """
+        found = self.catalog.get(model, version)
+        self.admission.check()
+        return found
+
+    async def segment(self, call: Call, render: Callable[[Answer], T]) -> tuple[Answer, T]:
+        """The answer for one image and what `render` makes of it, both computed in a worker slot.
+
+        Raises BlitzError's leaves.
+        """
+        model = self.catalog.get(call.model, call.version)
+        options = self._complete(call.options)
+
+        def work(waited: float) -> tuple[Answer, T]:
+            found = model.segment(call.image, options, crowded=self.admission.crowded)
+            answer = Answer(found, seconds_to_ms(waited))
+            begun = time.perf_counter()
+            rendered = render(answer)
+            return replace(answer, render_ms=seconds_to_ms(time.perf_counter() - begun)), rendered
+
+        answer, rendered = await self.admission.run(work, deadline=call.deadline)
+        self.metrics.answered(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
+        return answer, rendered
+
+    @contextmanager
+    def open_stream(
+        self, asked: StreamOptions, model: str | None, version: str | None
+    ) -> Iterator[StreamSession]:
+        """A session for one stream; every frame goes to the model that the catalog names by then.
+
+        Raises NotReady, ModelNotFound, InvalidOption, and Overloaded where too many streams are open.
+        """
+        threshold = read_options(self.catalog.get(model, version).card, asked.segment).threshold
+        tracking = plan_tracking(asked, threshold)
+        options = widen_options(self._complete(asked.segment), tracking, threshold)
+
+        def segment(picture: Picture) -> Segmentation:
+            found = self.catalog.get(model, version)
+            return segment_picture(found, picture, options, crowded=self.admission.crowded)
+
+        with self.count_stream():
+            yield StreamSession(
+                segment, self.admission, options=asked, tracking=tracking, threshold=threshold
+            )
+
+    @contextmanager
+    def count_stream(self) -> Iterator[None]:
+        """One of the streams that may be open; raises Overloaded where they are too many."""
+        if self.streams >= self.max_streams:
+            raise Overloaded(
+                f"all {self.max_streams} streams are taken; come back when another one has ended"
+            )
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
+
+    def _complete(self, options: Options) -> Options:
+        return options if options.exact is not None else replace(options, exact=self.exact)
+
+
+def segment_picture(model: Model, picture: Picture, options: Options, *, crowded: bool) -> Segmentation:
+    """The instances in an encoded or raw picture.
+
+    Raises InvalidImage, ImageTooLarge, InvalidOption, and the error that stands in the picture's place.
+    """
+    if isinstance(picture, bytes):
+        return model.segment(picture, options, crowded=crowded)
+    if isinstance(picture, BlitzError):
+        raise picture
+    begun = time.perf_counter()
+    pixels = raw_to_pixels(picture, model.limits)
+    decode_ms = seconds_to_ms(time.perf_counter() - begun)
+    found = model.segment_pixels(pixels, options, crowded=crowded)
+    return replace(found, timings=replace(found.timings, decode=decode_ms))

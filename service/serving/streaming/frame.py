@@ -1,0 +1,90 @@
+"""What a camera sends, and what it gets back."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+
+from service.errors import BlitzError, ImageTooLarge, InvalidImage
+from service.inference.images import Limits
+from service.types import Pixels, Segmentation, Size
+
+RawFormat: TypeAlias = Literal["rgb", "bgr", "i420"]
+Outcome: TypeAlias = Segmentation | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class RawImage:
+    """Pixels as a camera gives them, row by row without padding.
+
+    rgb, bgr: three bytes a pixel. i420: the plane of Y, then those of U and V at half the size both ways.
+    """
+
+    format: RawFormat
+    size: Size
+    data: bytes
+
+
+Picture: TypeAlias = bytes | RawImage | BlitzError
+"""An encoded image, raw pixels, or why there is neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a stream.
+
+    id, captured_us: the client's; they come back with the result. The latter is microseconds by its clock.
+    arrived: when it was read, in seconds of the session's clock; a caller of a client need not say.
+    """
+
+    id: int
+    captured_us: int | None
+    picture: Picture
+    arrived: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """The answer for one frame, or the error that came instead.
+
+    age_ms: from when the frame was read to this answer; queue_ms of it, it waited for a worker slot.
+    dropped: how many frames of the stream were not answered so far.
+    """
+
+    id: int
+    captured_us: int | None
+    outcome: Outcome
+    age_ms: float
+    queue_ms: float
+    dropped: int
+
+
+def raw_to_pixels(raw: RawImage, limits: Limits) -> Pixels:
+    """uint8 [H, W, 3] RGB, image frame.
+
+    Raises ImageTooLarge, and InvalidImage where the data do not fill the size.
+
+    >>> raw_to_pixels(RawImage("bgr", Size(1, 2), bytes([0, 1, 2, 3, 4, 5])), Limits()).tolist()
+    [[[2, 1, 0], [5, 4, 3]]]
+    """
+    height, width = raw.size.height, raw.size.width
+    if raw.size.pixels > limits.max_pixels:
+        raise ImageTooLarge(f"{width} x {height} pixels are more than the {limits.max_pixels} accepted here")
+    if raw.format == "i420" and (height % 2 or width % 2):
+        raise InvalidImage(f"i420 needs an even width and height, got {width} x {height}")
+    expected = raw.size.pixels * 3 // (2 if raw.format == "i420" else 1)
+    if len(raw.data) != expected:
+        raise InvalidImage(
+            f"{width} x {height} {raw.format} is {expected} bytes without padding, got {len(raw.data)}"
+        )
+    values = np.frombuffer(raw.data, np.uint8)
+    if raw.format == "i420":
+        planes = values.reshape(height * 3 // 2, width)
+        return _recolour(planes, cv2.COLOR_YUV2RGB_I420)
+    pixels = values.reshape(height, width, 3)
+    return pixels if raw.format == "rgb" else _recolour(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _recolour(values: Pixels, code: int) -> Pixels:
+    return cv2.cvtColor(values, code).astype(np.uint8, copy=False)

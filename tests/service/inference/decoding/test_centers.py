@@ -1,0 +1,227 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from service.errors import SelfTestFailed
+from service.inference.card import CentersDecoder
+from service.inference.decoding.centers import decode_centers
+from service.types import Floats, Heads, Instances
+
+K = 3
+DECODER = CentersDecoder(coefficients=K)
+ALL = 10_000  # instances: no limit
+LEVELS = [0.0, 0.125, 0.25, 0.5, 0.75, 1.0]  # few, so that there are plateaus and ties
+
+
+def make_heads(heatmap: Floats, seed: int = 0) -> dict[str, Floats]:
+    """Random heads around a heatmap [h, w, C]."""
+    random = np.random.default_rng(seed)
+    cells = heatmap.shape[:2]
+    channels = {"size": 4, "coefficients": K, "spanning_set": K}
+    heads = {name: random.uniform(-9, 30, (1, *cells, count)) for name, count in channels.items()}
+    return {"heatmap": heatmap[None]} | {name: head.astype(np.float32) for name, head in heads.items()}
+
+
+def decode(
+    heads: Heads,
+    threshold: float = 0.3,
+    classes: frozenset[int] | None = None,
+    **rules: float,
+) -> Instances:
+    """rules: fields of the decoder."""
+    decoder = DECODER.model_copy(update=rules)
+    return decode_centers(heads, decoder=decoder, threshold=threshold, classes=classes)
+
+
+def decode_slowly(heads: Heads, threshold: float) -> list[tuple[float, int, list[float], Floats]]:
+    """The paper's section 3.3, cell by cell: score, class, box, field; of equal neighbours the first only."""
+    heatmap, sizes, coefficients, basis = (
+        heads[name][0] for name in ("heatmap", "size", "coefficients", "spanning_set")
+    )
+    found = []
+    for i, j, c in np.ndindex(heatmap.shape):
+        top, left = max(0, i - 1), max(0, j - 1)
+        window = heatmap[top : i + 2, left : j + 2, c]
+        pooled = window.max()
+        ties = [(top + p, left + q) < (i, j) for p, q in np.argwhere(window == pooled).tolist()]
+        if heatmap[i, j, c] == pooled and pooled >= max(threshold, 1e-9) and not any(ties):
+            left, top, right, bottom = sizes[i, j].tolist()
+            box = [4 * j - left, 4 * i - top, 4 * j + right, 4 * i + bottom]
+            field = sum(coefficients[i, j, k] * basis[:, :, k] for k in range(K))
+            found.append((float(pooled), c, box, field))
+    return sorted(found, key=lambda each: -each[0])
+
+
+heatmaps = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 3)),
+    elements=st.sampled_from(LEVELS),
+)
+
+
+@given(heatmap=heatmaps, threshold=st.sampled_from([0.0, 0.2, 0.25, 0.6]), seed=st.integers(0, 9))
+def test_it_finds_what_max_pooling_finds_in_the_same_order(
+    heatmap: Floats, threshold: float, seed: int
+) -> None:
+    heads = make_heads(heatmap, seed)
+    expected = decode_slowly(heads, threshold)
+    found = decode(heads, threshold, max_instances=ALL)
+    assert found.scores.tolist() == [score for score, *_ in expected]
+    assert found.classes.tolist() == [channel for _, channel, *_ in expected]
+    for index, (_, _, box, field) in enumerate(expected):
+        np.testing.assert_allclose(found.boxes_xyxy_canvas[index], box, atol=1e-4)
+        np.testing.assert_allclose(found.mask_fields[index], field, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("values", [LEVELS, np.linspace(0.001, 1, 99)])
+def test_a_threshold_that_most_cells_exceed_changes_nothing(values: list[float]) -> None:
+    heatmap = np.random.default_rng(0).choice(np.array(values, np.float32), (24, 25, 2))
+    heads = make_heads(heatmap)
+    expected = [(score, channel, box) for score, channel, box, _ in decode_slowly(heads, 0.0)]
+    found = decode(heads, threshold=0.0, max_instances=ALL)
+    assert found.scores.tolist() == [score for score, *_ in expected]
+    assert found.classes.tolist() == [channel for _, channel, _ in expected]
+    np.testing.assert_allclose(found.boxes_xyxy_canvas, [box for *_, box in expected], atol=1e-4)
+
+
+@given(heatmap=heatmaps, limit=st.integers(1, 5))
+def test_a_limit_keeps_the_best_peaks(heatmap: Floats, limit: int) -> None:
+    heads = make_heads(heatmap)
+    everything, best = decode(heads), decode(heads, max_instances=limit)
+    assert (best.scores == everything.scores[:limit]).all()
+    assert (best.boxes_xyxy_canvas == everything.boxes_xyxy_canvas[:limit]).all()
+
+
+@given(heatmap=heatmaps, classes=st.frozensets(st.integers(0, 2), min_size=1))
+def test_asking_for_classes_takes_them_out_of_the_full_answer(
+    heatmap: Floats, classes: frozenset[int]
+) -> None:
+    heads = make_heads(heatmap)
+    everything, chosen = decode(heads, max_instances=ALL), decode(heads, max_instances=ALL, classes=classes)
+    wanted = np.isin(everything.classes, list(classes))
+    assert (chosen.classes == everything.classes[wanted]).all()
+    assert (chosen.scores == everything.scores[wanted]).all()
+
+
+@pytest.mark.parametrize(
+    "cells", [[(1, 2), (1, 3)], [(1, 2), (2, 2)], [(1, 2), (2, 1)], [(1, 2), (2, 2), (2, 3)]]
+)
+def test_a_blunt_peak_is_one_object_at_its_first_cell(cells: list[tuple[int, int]]) -> None:
+    heatmap = np.zeros((4, 5, 1), np.float32)
+    for cell in cells:
+        heatmap[cell] = 0.5
+    heads = make_heads(heatmap)
+    heads["size"][...] = 2
+    assert decode(heads).boxes_xyxy_canvas.tolist() == [[6, 2, 10, 6]]
+
+
+def test_equal_scores_of_two_classes_are_two_objects() -> None:
+    assert len(decode(make_heads(np.full((1, 1, 2), 0.5, np.float32)))) == 2
+
+
+def test_the_threshold_is_the_lowest_score() -> None:
+    heatmap = np.zeros((4, 4, 1), np.float32)
+    heatmap[1, 2, 0] = 0.35
+    score = float(heatmap[1, 2, 0])  # not 0.35, which has no float32
+    assert len(decode(make_heads(heatmap), threshold=score)) == 1
+    assert len(decode(make_heads(heatmap), threshold=score + 1e-4)) == 0
+
+
+def test_a_score_of_0_is_no_object() -> None:
+    assert len(decode(make_heads(np.zeros((4, 4, 1), np.float32)), threshold=0.0)) == 0
+
+
+def test_two_classes_may_share_a_cell() -> None:
+    heatmap = np.zeros((4, 4, 2), np.float32)
+    heatmap[1, 2] = [0.5, 0.75]
+    found = decode(make_heads(heatmap))
+    assert found.classes.tolist() == [1, 0]
+    assert (found.boxes_xyxy_canvas[0] == found.boxes_xyxy_canvas[1]).all()
+
+
+def test_nothing_found_has_the_shapes_of_something_found() -> None:
+    found = decode(make_heads(np.zeros((4, 5, 2), np.float32)))
+    assert found.boxes_xyxy_canvas.shape == (0, 4)
+    assert found.mask_fields.shape == (0, 4, 5)
+    assert found.classes.dtype == np.int64
+    assert {each.dtype.name for each in (found.scores, found.boxes_xyxy_canvas, found.mask_fields)} == {
+        "float32"
+    }
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+def test_the_stride_is_the_decoders(stride: int) -> None:
+    heatmap = np.zeros((4, 4, 1), np.float32)
+    heatmap[1, 2, 0] = 0.5
+    heads = make_heads(heatmap)
+    heads["size"][...] = 1
+    found = decode_centers(heads, decoder=CentersDecoder(stride=stride), threshold=0.1, classes=None)
+    assert found.boxes_xyxy_canvas.tolist() == [[2 * stride - 1, stride - 1, 2 * stride + 1, stride + 1]]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("head", ["heatmap", "size", "coefficients", "spanning_set"])
+def test_values_that_are_not_finite_are_refused(head: str, value: float) -> None:
+    heatmap = np.zeros((4, 4, 1), np.float32)
+    heatmap[1, 2, 0] = 0.5
+    heads = make_heads(heatmap)
+    heads[head][0, 1, 2] = value
+    with pytest.raises(SelfTestFailed, match="not finite"):
+        decode(heads)
+
+
+def test_a_class_that_nobody_asked_for_is_refused_all_the_same_where_it_is_not_finite() -> None:
+    heads = make_heads(np.full((4, 4, 2), 0.1, np.float32))
+    heads["heatmap"][0, 1, 2, 1] = np.nan
+    with pytest.raises(SelfTestFailed, match="not finite"):
+        decode(heads, classes=frozenset({0}))
+
+
+def test_a_model_of_boxes_only_has_instances_without_fields() -> None:
+    heatmap = np.zeros((4, 5, 2), np.float32)
+    heatmap[1, 2, 1] = 0.9
+    heads = make_heads(heatmap)
+    boxes = {name: heads[name] for name in ("heatmap", "size")}
+    found = decode_centers(boxes, decoder=CentersDecoder(coefficients=0), threshold=0.3, classes=None)
+    np.testing.assert_array_equal(found.boxes_xyxy_canvas, decode(heads).boxes_xyxy_canvas)
+    assert found.mask_fields.shape == (1, 0, 0)
+
+
+def make_spilt_heads() -> dict[str, Floats]:
+    """Two peaks of class 0: the better one's mask is half outside of its box, the other's is inside."""
+    heatmap = np.zeros((8, 8, 1), np.float32)
+    heatmap[2, 2], heatmap[6, 6] = 0.8, 0.75
+    heads = make_heads(heatmap)
+    heads["size"][0, :, :] = 8.0  # from two cells before the peak to two cells after it
+    heads["coefficients"][0] = 0
+    heads["coefficients"][0, 2, 2, 0] = heads["coefficients"][0, 6, 6, 1] = 1
+    heads["spanning_set"][0] = -1
+    heads["spanning_set"][0, 0:4, :, 0] = 1
+    heads["spanning_set"][0, 4:8, 4:8, 1] = 1
+    return heads
+
+
+def test_a_mask_that_spills_over_its_box_costs_its_object_a_part_of_its_score() -> None:
+    heads = make_spilt_heads()
+    assert decode(heads).scores.tolist() == pytest.approx([0.8, 0.75])
+    found = decode(heads, containment=0.5)
+    assert found.scores.tolist() == pytest.approx([0.75, 0.8 * 0.5**0.5])
+    assert found.boxes_xyxy_canvas[0].tolist() == [16, 16, 32, 32]
+    assert decode(heads, threshold=0.6, containment=0.5).scores.tolist() == pytest.approx([0.75])
+    assert len(decode(heads, threshold=float(found.scores[1]), containment=0.5)) == 2
+
+
+def test_a_model_of_boxes_has_nothing_that_could_spill() -> None:
+    heads = make_spilt_heads()
+    assert len(decode(heads, coefficients=0, containment=0.5)) == 2
+
+
+def test_of_two_boxes_in_one_place_the_better_by_its_final_score_stays() -> None:
+    heads = make_spilt_heads()
+    heads["size"][0, 2, 2] = [8, 0, 24, 24]
+    heads["size"][0, 6, 6] = [24, 16, 8, 8]
+    assert decode(heads).boxes_xyxy_canvas.tolist() == [[0, 8, 32, 32]] * 2
+    assert decode(heads, overlap=0.6).scores.tolist() == pytest.approx([0.8])
+    assert decode(heads, overlap=0.6, containment=0.5).scores.tolist() == pytest.approx([0.75])

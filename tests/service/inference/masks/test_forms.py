@@ -1,0 +1,98 @@
+"""Every form holds the same mask, and none is read as the mask of another image."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco
+
+from service.inference.masks.forms import CONVERTERS, describe_masks, form_to_mask, forms_to_runs
+from service.types import Instances, Mask, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
+from tests.service.inference.masks.raster import rasterise
+
+Scene = tuple[Instances, Placement]
+
+IMAGE = Size(4, 6)
+
+
+def place_crop(crop: RleCrop, image: Size) -> Mask:
+    """What pycocotools makes of the crop, at its offset."""
+    mask = np.zeros((image.height, image.width), bool)
+    decoded = coco.decode(crop.rle.to_coco())
+    mask[crop.y : crop.y + decoded.shape[0], crop.x : crop.x + decoded.shape[1]] = decoded
+    return mask
+
+
+@pytest.mark.parametrize("masks", CONVERTERS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_form_comes_back_as_the_rasterised_mask(
+    data: st.DataObject, scenes: st.SearchStrategy[Scene], masks: MaskFormat
+) -> None:
+    instances, placement = data.draw(scenes)
+    described = describe_masks(instances, placement, masks)
+    expected = rasterise(instances, placement)
+    assert [area for _, area in described] == expected.sum(axis=(1, 2)).tolist()
+    for (form, _), mask in zip(described, expected, strict=True):
+        assert form is not None
+        assert np.array_equal(form_to_mask(form, placement.image), mask)
+
+
+# pycocotools 2.0.11 speaks numpy 1's array protocol.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_crop_at_its_offset_is_the_mask_of_the_full_rle(
+    data: st.DataObject, scenes: st.SearchStrategy[Scene]
+) -> None:
+    instances, placement = data.draw(scenes)
+    crops = describe_masks(instances, placement, "rle_crop")
+    rles = describe_masks(instances, placement, "rle")
+    for (crop, _), (rle, _) in zip(crops, rles, strict=True):
+        assert isinstance(crop, RleCrop)
+        assert isinstance(rle, Rle)
+        assert np.array_equal(place_crop(crop, placement.image), coco.decode(rle.to_coco()))
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_without_masks_there_is_nothing_for_each(
+    data: st.DataObject, scenes: st.SearchStrategy[Scene]
+) -> None:
+    instances, placement = data.draw(scenes)
+    assert list(describe_masks(instances, placement, "none")) == [(None, None)] * len(instances)
+
+
+def test_masks_of_several_forms_are_runs_in_their_order() -> None:
+    square = Polygon(((1, 1, 3, 1, 3, 3, 1, 3),))
+    forms: list[MaskForm] = [Rle(IMAGE, "0h0"), RleCrop(Rle(Size(2, 2), "04"), 4, 0), square, Polygon(())]
+    runs = forms_to_runs(forms, IMAGE)
+    assert runs.areas().tolist() == [24, 4, 4, 0]
+    assert len(forms_to_runs([], IMAGE)) == 0
+
+
+def test_a_hole_is_outside() -> None:
+    frame = Polygon(((0, 0, 4, 0, 4, 4, 0, 4), (1, 1, 3, 1, 3, 3, 1, 3)))
+    mask = form_to_mask(frame, IMAGE)
+    assert mask.sum() == 12
+    assert not mask[1:3, 1:3].any()
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (Rle(Size(6, 4), "0h0"), "the mask is of"),
+        (Rle(IMAGE, "04"), "the counts cover 4 pixels"),
+        (RleCrop(Rle(Size(2, 2), "04"), 5, 0), "does not lie in"),
+        (RleCrop(Rle(Size(2, 2), "04"), 0, 3), "does not lie in"),
+        (RleCrop(Rle(Size(2, 2), "04"), -1, 0), "does not lie in"),
+        (RleCrop(Rle(Size(2, 2), "05"), 0, 0), "the counts cover 5 pixels"),
+        (Polygon(((0, 0, 2, 2, 0, 2),)), "the edge from 0, 0 to 2, 2"),
+        (Polygon(((0, 0, 7, 0, 7, 1, 0, 1),)), "is not one of pixels of"),
+        (Polygon(((0, -1, 2, -1, 2, 1, 0, 1),)), "is not one of pixels of"),
+        (Polygon(((0, 0, 2),)), "zip"),
+    ],
+)
+def test_a_mask_that_is_not_of_the_image_is_refused(form: MaskForm, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        form_to_mask(form, IMAGE)

@@ -16,7 +16,7 @@ from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize
 from service.inference.images import Limits, decode_image
 from service.inference.masks.forms import CONVERTERS, form_to_runs
 from service.inference.masks.grid import boxes_to_windows
-from service.inference.resolved_options import read_options
+from service.inference.resolved_options import resolve_options
 from service.types import (
     BackendInfo,
     Heads,
@@ -86,7 +86,7 @@ class FakeModel:
         return self.segment_pixels(decode_image(data, self.limits), options)
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
-        criteria = read_options(self.card, options)
+        criteria = resolve_options(self.card, options)
         height, width = pixels.shape[:2]
         wanted = criteria.classes is None or 0 in criteria.classes
         middle = find_middle(Size(height, width), masked=criteria.masks != "none")

@@ -21,7 +21,7 @@ from training.networks.blitzmask import STRIDE, BlitzMask
 
 GOLDEN_SEED = 1
 CHECK_SEEDS = (2, 3)
-CONTAINMENT = 0.25  # see service.inference.decoding.containment; where it was found: training/RESULTS.md
+CONTAINMENT = 0.25  # see service.inference.decoding.centers; where it was found: training/RESULTS.md
 OVERLAP = 0.6  # large objects have blunt peaks, often two of them
 TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp32": 1e-3})
 

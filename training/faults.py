@@ -12,7 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from service.inference.masks.counts import decode_counts
+from service.inference.masks.rle import decode_counts
 
 Record: TypeAlias = Mapping[str, Any]
 BadData: TypeAlias = Literal["skip", "refuse"]

@@ -9,7 +9,7 @@ from service.types import MaskFormat, Options
 
 
 @dataclass(frozen=True, slots=True)
-class Criteria:
+class ResolvedOptions:
     """Options with the model's defaults filled in; `classes` are channels of the heatmap, None for all."""
 
     threshold: float
@@ -18,14 +18,14 @@ class Criteria:
     masks: MaskFormat
 
 
-def read_options(card: Card, options: Options) -> Criteria:
+def resolve_options(card: Card, options: Options) -> ResolvedOptions:
     """The criteria of one segmentation; raises InvalidOption, which says what would be accepted.
 
     A model of boxes only gives no masks, in whatever form they are asked for.
     """
     if options.masks not in get_args(MaskFormat):
         raise InvalidOption(f"masks is {options.masks!r}, expected one of {', '.join(get_args(MaskFormat))}")
-    return Criteria(
+    return ResolvedOptions(
         threshold=_read_threshold(card, options.score_threshold),
         limit=_read_limit(card, options.max_instances),
         classes=_read_classes(card, options.classes),

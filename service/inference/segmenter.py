@@ -15,7 +15,7 @@ from service.inference.decoding import DECODERS
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.inference.images import Limits, decode_for_canvas, decode_image, letterbox
 from service.inference.masks.forms import Masked, describe_masks
-from service.inference.resolved_options import Criteria, read_options
+from service.inference.resolved_options import ResolvedOptions, resolve_options
 from service.types import (
     Floats,
     Heads,
@@ -48,7 +48,7 @@ class Segmenter:
 
         Raises InvalidImage, ImageTooLarge, InvalidOption.
         """
-        criteria = read_options(self.card, options)
+        criteria = resolve_options(self.card, options)
         watch = _Stopwatch()
         if options.exact:
             pixels = decode_image(data, self.limits)
@@ -61,7 +61,7 @@ class Segmenter:
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
         """The instances in uint8 [H, W, 3] RGB, image frame; raises InvalidImage, InvalidOption."""
-        criteria = read_options(self.card, options)
+        criteria = resolve_options(self.card, options)
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise InvalidImage(f"expected uint8 [H, W, 3] RGB pixels, got {pixels.dtype} {pixels.shape}")
         watch = _Stopwatch()
@@ -80,7 +80,7 @@ class Segmenter:
         self,
         canvas: Pixels,
         placement: Placement,
-        criteria: Criteria,
+        criteria: ResolvedOptions,
         watch: "_Stopwatch",
         *,
         crowded: bool,
@@ -102,7 +102,9 @@ class Segmenter:
             timings=watch.timings(),
         )
 
-    def _decode(self, heads: Heads, placement: Placement, criteria: Criteria) -> tuple[Instances, Floats]:
+    def _decode(
+        self, heads: Heads, placement: Placement, criteria: ResolvedOptions
+    ) -> tuple[Instances, Floats]:
         """The best instances of which something is in the image, and their boxes, clipped to it."""
         decoder = self.card.decoder
         instances = DECODERS[decoder.family](

@@ -22,8 +22,8 @@ from service.rpc.server import RpcServer
 from service.security.callers import Callers
 from service.security.rules import Rules
 from service.serving.admission import Admission
+from service.serving.changes import watch_models
 from service.serving.engine import Engine, Models
-from service.serving.watch import watch_models
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics

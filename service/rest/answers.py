@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 from service.errors import InvalidOption
 from service.inference.documents import answer_to_coco, answer_to_json
 from service.inference.images import Limits, decode_image
-from service.inference.masks.forms import forms_to_runs
-from service.inference.masks.labelmap import draw_labelmap
+from service.inference.masks.forms import draw_labelmap, forms_to_runs
 from service.inference.masks.overlay import draw_overlay
 from service.types import Answer, Options
 

@@ -11,7 +11,7 @@ from service.errors import BlitzError, NotReady, Overloaded
 from service.inference.backends.base import Backend
 from service.inference.card import Card
 from service.inference.images import Limits
-from service.inference.resolved_options import read_options
+from service.inference.resolved_options import resolve_options
 from service.serving.admission import Admission
 from service.serving.memory import release_memory
 from service.serving.statistics import Statistics
@@ -198,7 +198,7 @@ class Engine:
 
         Raises NotReady, ModelNotFound, InvalidOption, and Overloaded where too many streams are open.
         """
-        threshold = read_options(self.catalog.get(model, version).card, asked.segment).threshold
+        threshold = resolve_options(self.catalog.get(model, version).card, asked.segment).threshold
         tracking = plan_tracking(asked, threshold)
         options = widen_options(self._complete(asked.segment), tracking, threshold)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from service.errors import BackendUnavailable, InvalidCard
 from service.inference.backends.base import Backend, BackendChoice
-from service.inference.backends.batches import BatchingBackend
+from service.inference.backends.batching import BatchingBackend
 from service.inference.backends.onnx import find_devices, import_onnxruntime, open_onnx
 from service.inference.backends.tflite import import_tflite, open_tflite
 from service.inference.card import ArtifactFile, Card, Runtime, read_artifact

@@ -4,8 +4,9 @@ One more, of many threads, is for an inference that has room. XNNPACK packs the 
 (27 MB with the activations, for the default model); its cache of packed weights cannot be had from Python.
 """
 
+import ctypes
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -15,8 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from service.errors import BackendUnavailable, InvalidCard
-from service.inference.backends.base import BackendChoice, check_graph
-from service.inference.backends.delegates import count_left, find_idle, load_delegate
+from service.inference.backends.base import BackendChoice, check_graph, split_options
 from service.inference.card import Card
 from service.types import BackendInfo, Floats, Heads, Pixels, Precision
 
@@ -194,3 +194,47 @@ def _queue_up(interpreters: Iterable[Interpreter]) -> "_Idle":
 
 def _stack(heads: list[Floats]) -> Floats:
     return heads[0] if len(heads) == 1 else np.concatenate(heads)
+
+
+_SYMBOLS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
+_TAKEN = "DELEGATE"
+
+
+def load_delegate(runtime: Any, text: str) -> Any:
+    """A delegate by path and options; raises OSError where there is no such library, and what it raises."""
+    path, options = split_options(text)
+    library = ctypes.pydll.LoadLibrary(
+        path
+    )  # the runtime, where it fails at this, leaves a traceback on stderr
+    if missing := [symbol for symbol in _SYMBOLS if not hasattr(library, symbol)]:
+        raise OSError(f"{path} is no TFLite delegate: it has no {missing[0]}")
+    return runtime.load_delegate(path, options)
+
+
+def find_idle(
+    delegates: tuple[str, ...], native: Any, create: Callable[[tuple[str, ...]], Any]
+) -> tuple[str, ...]:
+    """The delegates that took no operator of the interpreter that has them all; `create` makes others."""
+    natives = [*(create(delegates[:count]) for count in range(1, len(delegates))), native]
+    counts = [0, *(_count_parts(each) for each in natives)]
+    steps = zip(delegates, counts, counts[1:], strict=False)
+    return tuple(delegate for delegate, before, after in steps if after == before)
+
+
+def count_left(native: Any) -> int:
+    """How many operators no delegate took."""
+    operators = native._get_ops_details()
+    own = {operator["index"]: operator for operator in operators if operator["op_name"] != _TAKEN}
+    makers = {tensor: operator for operator in own.values() for tensor in operator["outputs"]}
+    for part in operators:
+        if part["op_name"] == _TAKEN:
+            given, wanted = set(part["inputs"]), list(part["outputs"])
+            while wanted:
+                tensor = wanted.pop()
+                if tensor in makers and tensor not in given and own.pop(makers[tensor]["index"], None):
+                    wanted.extend(makers[tensor]["inputs"])
+    return len(own)
+
+
+def _count_parts(native: Any) -> int:
+    return sum(operator["op_name"] == _TAKEN for operator in native._get_ops_details())

@@ -8,8 +8,6 @@ import numpy as np
 
 from service.errors import SelfTestFailed
 from service.inference.card import CentersDecoder
-from service.inference.decoding.containment import share_inside
-from service.inference.decoding.suppression import keep_best
 from service.types import Floats, Heads, Instances, Ints
 
 _FEW = 500  # cells, each of which is compared with its neighbours by itself
@@ -124,3 +122,53 @@ def _finite(values: Floats) -> Floats:
             "or a provider or delegate miscomputes"
         )
     return values
+
+
+def share_inside(fields: Floats, boxes_xyxy: Floats, level: float) -> Floats:
+    """Of each field's cells above the level, the share that its box touches: float32 [N], 0 where none is.
+
+    fields: float32 [N, h, w]. boxes_xyxy: float32 [N, 4] in cells, from the corner of the first; one outside
+    of the field touches its nearest cell.
+
+    >>> share_inside(np.ones((1, 2, 4), np.float32), np.array([[0.5, 0, 1.5, 9]], np.float32), 0.0)
+    array([0.5], dtype=float32)
+    """
+    _, height, width = fields.shape
+    above = (fields > level).astype(np.float32)
+    left, top, right, bottom = boxes_xyxy.T
+    rows, columns = _touch(top, bottom, height), _touch(left, right, width)
+    inside = np.matmul(rows[:, None, :], np.matmul(above, columns[:, :, None]))[:, 0, 0]
+    share: Floats = inside / np.maximum(above.sum(axis=(1, 2)), 1)
+    return share
+
+
+def _touch(low: Floats, high: Floats, count: int) -> Floats:
+    """Which of so many cells meet [low, high]: float32 [N, count] of 0 and 1, one of them at least."""
+    first = np.clip(np.floor(low), 0, count - 1)
+    last = np.clip(np.ceil(high) - 1, first, count - 1)
+    cells = np.arange(count)
+    touched: Floats = ((cells >= first[:, None]) & (cells <= last[:, None])).astype(np.float32)
+    return touched
+
+
+def keep_best(boxes_xyxy: Floats, classes: Ints, most: float) -> Ints:
+    """The numbers, int64 [M], of those whose box has no IoU above `most` with a better one's of its class.
+
+    boxes_xyxy: float32 [N, 4], best first, classes: int64 [N]. What is dropped drops nothing itself.
+
+    >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]], np.float32)
+    >>> keep_best(boxes, np.array([0, 0, 0]), 0.7).tolist()
+    [0, 2]
+    """
+    sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0)
+    areas = sides[:, 0] * sides[:, 1]
+    low = np.maximum(boxes_xyxy[:, None, :2], boxes_xyxy[:, :2])
+    high = np.minimum(boxes_xyxy[:, None, 2:], boxes_xyxy[:, 2:])
+    common = np.maximum(high - low, 0)
+    shared = common[..., 0] * common[..., 1]
+    clashes = (shared > most * (areas[:, None] + areas - shared)) & (classes[:, None] == classes)
+    kept = np.ones(len(areas), bool)
+    for number in range(len(areas)):
+        if kept[number]:
+            kept[number + 1 :] &= ~clashes[number, number + 1 :]
+    return kept.nonzero()[0]

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, assert_never
 
 import numpy as np
+import numpy.typing as npt
 
-from service.inference.masks.crops import crop_to_runs, runs_to_crops
 from service.inference.masks.grid import place_windows
 from service.inference.masks.polygons import polygon_to_runs, runs_to_polygons
-from service.inference.masks.rle import rles_to_runs, runs_to_rles
-from service.inference.masks.runs import Runs, trace_runs
+from service.inference.masks.rle import encode_bounds, rles_to_runs, runs_to_rles
+from service.inference.masks.runs import Runs, cancel_pairs, split_columns, toggles_to_runs, trace_runs
 from service.types import Instances, Ints, Mask, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
 
 Masked: TypeAlias = tuple[MaskForm, int] | tuple[None, None]
@@ -59,6 +59,79 @@ def _runs_to_polygons(runs: Runs) -> Sequence[Polygon]:
     return [
         Polygon(tuple(tuple(ring.reshape(-1).tolist()) for ring in rings)) for rings in runs_to_polygons(runs)
     ]
+
+
+def runs_to_crops(runs: Runs, windows: Ints) -> tuple[RleCrop, ...]:
+    """Each mask in its window; windows are int64 [N, 4] xyxy, image frame, and hold the whole mask.
+
+    An empty window gives one empty pixel at its corner, as an RLE cannot be of nothing.
+    """
+    corners = windows[:, :2]
+    sizes = np.maximum(windows[:, 2:] - corners, 1)  # [N, 2], width and height
+    pixels = sizes.prod(axis=1)
+    owners = runs.owners
+    bounds = np.stack(
+        [
+            _move(runs.bounds[:, 0], runs.image.height, corners[owners], sizes[owners, 1]),
+            _move(runs.bounds[:, 1] - 1, runs.image.height, corners[owners], sizes[owners, 1]) + 1,
+        ],
+        axis=1,
+    )
+    bounds, splits = _join(bounds, owners, pixels)
+    return tuple(
+        RleCrop(Rle(Size(height, width), text), x, y)
+        for text, (width, height), (x, y) in zip(
+            encode_bounds(bounds, splits, pixels), sizes.tolist(), corners.tolist(), strict=True
+        )
+    )
+
+
+def crop_to_runs(crop: RleCrop, image: Size) -> Runs:
+    """The one mask over the whole image; raises ValueError where its window does not lie in it."""
+    size = crop.rle.size
+    if min(crop.x, crop.y) < 0 or crop.x + size.width > image.width or crop.y + size.height > image.height:
+        raise ValueError(f"the crop of {size} at x {crop.x}, y {crop.y} does not lie in {image}")
+    _, x, starts, stops = split_columns(rles_to_runs([crop.rle], size))
+    columns = (x + crop.x) * image.height + crop.y
+    toggles = np.concatenate([columns + starts, columns + stops])
+    return toggles_to_runs(np.zeros_like(toggles), toggles, 1, image)
+
+
+def _move(places: Ints, height: int, corners: Ints, heights: Ints) -> Ints:
+    """Pixels counted down the columns of the image as pixels counted down the columns of windows."""
+    columns, rows = np.divmod(places, height)
+    return (columns - corners[:, 0]) * heights + rows - corners[:, 1]
+
+
+def _join(bounds: Ints, owners: Ints, pixels: Ints) -> tuple[Ints, Ints]:
+    """Runs that now touch as one, and the new splits: a column's end is the next one's start in a window."""
+    origins = np.concatenate([[0], np.cumsum(pixels + 1)])
+    keys = cancel_pairs((bounds + origins[owners, None]).reshape(-1))
+    ends = np.searchsorted(keys, origins)
+    keys = keys - np.repeat(origins[:-1], np.diff(ends))
+    return keys.reshape(-1, 2), ends // 2
+
+
+LabelMap = npt.NDArray[np.uint16]
+
+
+def draw_labelmap(runs: Runs) -> LabelMap:
+    """uint16 [H, W]: n + 1 where mask n is on top, 0 where there is none; earlier masks cover later ones.
+
+    Raises ValueError when there are more masks than numbers.
+
+    >>> from service.types import Size
+    >>> draw_labelmap(Runs(Size(2, 2), np.array([[0, 1], [0, 3]]), np.array([0, 1, 2])))
+    array([[1, 2],
+           [2, 0]], dtype=uint16)
+    """
+    if len(runs) > np.iinfo(np.uint16).max:
+        raise ValueError(f"{len(runs)} masks do not fit 16 bits; ask for at most {np.iinfo(np.uint16).max}")
+    pixels = np.zeros(runs.image.pixels, np.uint16)
+    numbers = (runs.owners + 1).tolist()
+    for (start, end), number in zip(reversed(runs.bounds.tolist()), reversed(numbers), strict=True):
+        pixels[start:end] = number
+    return np.ascontiguousarray(pixels.reshape(runs.image.width, runs.image.height).T)
 
 
 CONVERTERS: Mapping[MaskFormat, Convert] = {

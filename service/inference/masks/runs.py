@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.inference.masks.crossings import find_crossings
+from service.inference.masks.crossings import find_crossings, find_patches
 from service.inference.masks.grid import place_grid, place_windows
-from service.inference.masks.patches import find_patches
 from service.types import Instances, Ints, Placement, Size
 
 _INT32_MAX = 2**31 - 1

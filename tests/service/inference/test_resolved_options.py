@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import InvalidOption
 from service.inference.card import Card, read_card
-from service.inference.resolved_options import Criteria, read_options
+from service.inference.resolved_options import ResolvedOptions, resolve_options
 from service.types import MaskFormat, Options
 
 
@@ -16,17 +16,19 @@ def card(toy_folder: Path) -> Card:
 
 
 def test_what_is_not_asked_is_the_models_default(card: Card) -> None:
-    assert read_options(card, Options()) == Criteria(threshold=0.6, limit=20, classes=None, masks="rle")
+    assert resolve_options(card, Options()) == ResolvedOptions(
+        threshold=0.6, limit=20, classes=None, masks="rle"
+    )
 
 
 def test_what_is_asked_is_taken(card: Card) -> None:
     options = Options(score_threshold=0.0, max_instances=1, classes=("leaf", "rose"), masks="none")
-    assert read_options(card, options) == Criteria(0.0, 1, frozenset({0, 1}), "none")
+    assert resolve_options(card, options) == ResolvedOptions(0.0, 1, frozenset({0, 1}), "none")
 
 
 @pytest.mark.parametrize("threshold", [0, 0.25, 1])
 def test_thresholds_reach_from_0_to_1(card: Card, threshold: float) -> None:
-    assert read_options(card, Options(score_threshold=threshold)).threshold == threshold
+    assert resolve_options(card, Options(score_threshold=threshold)).threshold == threshold
 
 
 @pytest.mark.parametrize(
@@ -48,10 +50,10 @@ def test_what_cannot_be_done_is_refused_with_what_can(
     card: Card, asked: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidOption, match=message):
-        read_options(card, Options(**asked))
+        resolve_options(card, Options(**asked))
 
 
 @pytest.mark.parametrize("masks", get_args(MaskFormat))
 def test_a_model_of_boxes_only_gives_no_masks_in_any_form(card: Card, masks: MaskFormat) -> None:
     boxes = card.model_copy(update={"decoder": card.decoder.model_copy(update={"coefficients": 0})})
-    assert read_options(boxes, Options(masks=masks)).masks == "none"
+    assert resolve_options(boxes, Options(masks=masks)).masks == "none"

@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pycocotools import mask as coco_mask
 
 from service.errors import SelfTestFailed
 from service.inference.card import CentersDecoder
-from service.inference.decoding.centers import decode_centers
+from service.inference.decoding.centers import decode_centers, keep_best, share_inside
 from service.types import Floats, Heads, Instances
 
 K = 3
@@ -225,3 +226,81 @@ def test_of_two_boxes_in_one_place_the_better_by_its_final_score_stays() -> None
     assert decode(heads).boxes_xyxy_canvas.tolist() == [[0, 8, 32, 32]] * 2
     assert decode(heads, overlap=0.6).scores.tolist() == pytest.approx([0.8])
     assert decode(heads, overlap=0.6, containment=0.5).scores.tolist() == pytest.approx([0.75])
+
+
+fields = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(0, 4), st.integers(1, 6), st.integers(1, 6)),
+    elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0]),
+)
+
+
+def share_slowly(field: Floats, box: Floats, level: float) -> float:
+    """Cell by cell."""
+    height, width = field.shape
+    left, top = (max(int(np.floor(value)), 0) for value in box[:2])
+    left, top = min(left, width - 1), min(top, height - 1)
+    right, bottom = (int(np.ceil(value)) for value in box[2:])
+    inside = field[top : max(bottom, top + 1), left : max(right, left + 1)] > level
+    return float(inside.sum() / max(1, (field > level).sum()))
+
+
+@given(fields=fields, level=st.sampled_from([0.0, 0.25]), seed=st.integers(0, 99))
+def test_it_is_what_counting_cells_gives(fields: Floats, level: float, seed: int) -> None:
+    corners = np.random.default_rng(seed).uniform(-3, 9, (len(fields), 4)).astype(np.float32)
+    boxes = np.concatenate([corners[:, :2], corners[:, :2] + abs(corners[:, 2:])], axis=1)
+    expected = [share_slowly(field, box, level) for field, box in zip(fields, boxes, strict=True)]
+    found = share_inside(fields, boxes, level)
+    assert found.dtype == np.float32
+    assert found.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("box", "share"),
+    [
+        ([0, 0, 4, 4], 1.0),
+        ([1, 1, 2, 2], 1 / 16),
+        ([1.5, 1.5, 1.6, 1.6], 1 / 16),  # no centre of a cell is in it, but it touches one
+        ([-9, -9, -8, -8], 1 / 16),  # the nearest
+        ([3.5, 0, 99, 99], 4 / 16),
+    ],
+)
+def test_a_box_holds_the_cells_it_touches(box: list[float], share: float) -> None:
+    field = np.ones((1, 4, 4), np.float32)
+    assert share_inside(field, np.array([box], np.float32), 0.0).tolist() == [share]
+
+
+def test_of_an_empty_mask_nothing_is_inside() -> None:
+    assert share_inside(np.zeros((1, 4, 4), np.float32), np.array([[0, 0, 4, 4]], np.float32), 0.0) == 0
+
+
+def make_boxes(count: int, seed: int) -> Floats:
+    corners = np.random.default_rng(seed).integers(0, 6, (count, 2, 2)).astype(np.float32)
+    return np.concatenate([corners.min(axis=1), corners.max(axis=1) + 1], axis=1)
+
+
+@given(count=st.integers(0, 12), seed=st.integers(0, 999), most=st.sampled_from([0.3, 0.5, 0.6, 0.99]))
+def test_it_keeps_what_greedy_suppression_keeps(count: int, seed: int, most: float) -> None:
+    boxes = make_boxes(count, seed)
+    classes = np.random.default_rng(seed).integers(0, 2, count)
+    corners_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.float64)
+    kept: list[int] = []
+    for number in range(count):
+        rivals = [other for other in kept if classes[other] == classes[number]]
+        ious = (
+            coco_mask.iou(corners_xywh[[number]], corners_xywh[rivals], [0] * len(rivals)) if rivals else []
+        )
+        if not (np.array(ious) > most).any():
+            kept.append(number)
+    assert keep_best(boxes, classes, most).tolist() == kept
+
+
+@pytest.mark.parametrize(("classes", "kept"), [([0, 0, 0], [0, 2]), ([0, 1, 0], [0, 1, 2])])
+def test_only_a_better_one_of_the_same_class_is_a_rival(classes: list[int], kept: list[int]) -> None:
+    boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 8], [0, 0, 9, 6]], np.float32)
+    assert keep_best(boxes, np.array(classes), 0.7).tolist() == kept
+
+
+def test_a_box_without_area_clashes_with_nothing() -> None:
+    boxes = np.array([[3, 3, 3, 3], [3, 3, 3, 3], [5, 5, 2, 9]], np.float32)
+    assert keep_best(boxes, np.zeros(3, np.int64), 0.5).tolist() == [0, 1, 2]

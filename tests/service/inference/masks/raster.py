@@ -8,8 +8,8 @@ has weight.
 
 import numpy as np
 
+from service.inference.masks.crossings import excess
 from service.inference.masks.grid import Axis, Doubles, Grid, place_grid, place_windows
-from service.inference.masks.patches import excess
 from service.types import Instances, Ints, Mask, Placement, Size
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from service.inference.backends.batches import BatchingBackend
+from service.inference.backends.batching import BatchingBackend
 from service.types import BackendInfo, Heads, Pixels
 
 PATIENCE_S = 10.0

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from service.errors import InvalidCard
 from service.serving.admission import Admission
+from service.serving.changes import watch_models
 from service.serving.engine import Engine
-from service.serving.watch import watch_models
 from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel
 

@@ -6,8 +6,9 @@ which they are asked for, and a stream asks for one at a time: streams take turn
 one stream alone has all slots.
 """
 
-from service.serving.streaming.frame import Frame, FrameResult, Picture, RawFormat, RawImage, raw_to_pixels
-from service.serving.streaming.options import Policy, StreamOptions, plan_tracking, widen_options
+from service.frames import FrameResult, Policy, RawFormat, RawImage, StreamOptions
+from service.serving.streaming.frame import Frame, Picture, raw_to_pixels
+from service.serving.streaming.options import plan_tracking, widen_options
 from service.serving.streaming.session import Frames, Segment, Send, StreamSession, Workers
 from service.serving.streaming.source import read_frames, unless_stopped
 

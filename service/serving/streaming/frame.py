@@ -1,30 +1,15 @@
 """What a camera sends, and what it gets back."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from service.errors import BlitzError, ImageTooLarge, InvalidImage
+from service.frames import RawImage
 from service.inference.images import Limits
-from service.types import Pixels, Segmentation, Size
-
-RawFormat: TypeAlias = Literal["rgb", "bgr", "i420"]
-Outcome: TypeAlias = Segmentation | Exception
-
-
-@dataclass(frozen=True, slots=True)
-class RawImage:
-    """Pixels as a camera gives them, row by row without padding.
-
-    rgb, bgr: three bytes a pixel. i420: the plane of Y, then those of U and V at half the size both ways.
-    """
-
-    format: RawFormat
-    size: Size
-    data: bytes
-
+from service.types import Pixels
 
 Picture: TypeAlias = bytes | RawImage | BlitzError
 """An encoded image, raw pixels, or why there is neither."""
@@ -44,27 +29,12 @@ class Frame:
     arrived: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class FrameResult:
-    """The answer for one frame, or the error that came instead.
-
-    age_ms: from when the frame was read to this answer; queue_ms of it, it waited for a worker slot.
-    dropped: how many frames of the stream were not answered so far.
-    """
-
-    id: int
-    captured_us: int | None
-    outcome: Outcome
-    age_ms: float
-    queue_ms: float
-    dropped: int
-
-
 def raw_to_pixels(raw: RawImage, limits: Limits) -> Pixels:
     """uint8 [H, W, 3] RGB, image frame.
 
     Raises ImageTooLarge, and InvalidImage where the data do not fill the size.
 
+    >>> from service.types import Size
     >>> raw_to_pixels(RawImage("bgr", Size(1, 2), bytes([0, 1, 2, 3, 4, 5])), Limits()).tolist()
     [[[2, 1, 0], [5, 4, 3]]]
     """

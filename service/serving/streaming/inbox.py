@@ -3,8 +3,8 @@
 import asyncio
 import threading
 
+from service.frames import Policy
 from service.serving.streaming.frame import Frame
-from service.serving.streaming.options import Policy
 
 
 class Inbox:

@@ -1,48 +1,10 @@
 """How a stream wants its frames answered."""
 
-import math
-from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias, get_args
+from dataclasses import replace
 
-from service.errors import InvalidOption
-from service.serving.tracking import Overlap, TrackPolicy
+from service.frames import StreamOptions
+from service.serving.tracking import TrackPolicy
 from service.types import Options
-
-Policy: TypeAlias = Literal["latest", "all"]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """Raises InvalidOption where a value is out of range.
-
-    segment: what holds for every frame.
-    policy: "latest": a newer frame takes the place of one that waits, so that answers are fresh.
-        "all": every frame is answered; the stream is read no faster than that.
-    max_fps: no more frames than this are begun in a second; None: as many as there are slots for.
-    track: give the instances identities, by the overlap of their boxes or masks; `track_memory` is for how
-        many seconds an object that is out of sight keeps its own. `track_threshold` is the score from which
-        instances begin one, and half of it that from which they continue one; None: the threshold of scores.
-    """
-
-    segment: Options = field(default_factory=Options)
-    policy: Policy = "latest"
-    max_fps: float | None = None
-    track: bool = False
-    track_overlap: Overlap = "box"
-    track_memory: float = 1.0
-    track_threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.policy not in get_args(Policy):
-            raise InvalidOption(f"policy is {self.policy!r}, expected one of {', '.join(get_args(Policy))}")
-        if self.max_fps is not None and not 0 < self.max_fps < math.inf:
-            raise InvalidOption(f"max_fps is {self.max_fps}, expected a number above 0")
-        if self.track_overlap not in get_args(Overlap):
-            raise InvalidOption(f"track_overlap is {self.track_overlap!r}, expected box or mask")
-        if self.track_threshold is not None and not 0 <= self.track_threshold <= 1:
-            raise InvalidOption(f"track_threshold is {self.track_threshold}, expected 0 to 1")
-        if self.track and self.track_overlap == "mask" and self.segment.masks == "none":
-            raise InvalidOption('to track by masks, ask for masks "rle"; without them, track by boxes')
 
 
 def plan_tracking(options: StreamOptions, threshold: float) -> TrackPolicy | None:

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
 from service.errors import BlitzError
-from service.serving.streaming.frame import Frame, FrameResult, Outcome, Picture
+from service.frames import FrameResult, Outcome, StreamOptions
+from service.serving.streaming.frame import Frame, Picture
 from service.serving.streaming.inbox import Inbox
-from service.serving.streaming.options import StreamOptions
 from service.serving.streaming.pace import Clock, LoopClock, Pace
 from service.serving.tracking import TrackPolicy, Tracks, follow_instances, load_solver
 from service.types import Segmentation, seconds_to_ms

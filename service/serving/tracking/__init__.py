@@ -19,8 +19,8 @@ None
 1
 """
 
+from service.frames import Overlap
 from service.serving.tracking.association import load_solver
-from service.serving.tracking.track import Overlap
 from service.serving.tracking.tracks import TrackPolicy, Tracks, follow_instances
 
 __all__ = ["Overlap", "TrackPolicy", "Tracks", "follow_instances", "load_solver"]

@@ -11,11 +11,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from service.errors import InvalidOption
+from service.frames import Overlap
 from service.serving.tracking.motion import Doubles, Motions, correct_motions, predict_motions, start_motions
 from service.serving.tracking.overlap import Edges, mask_to_edges
 from service.types import Instance, Size
 
-Overlap: TypeAlias = Literal["box", "mask"]
 TrackState: TypeAlias = Literal["new", "confirmed", "lost"]
 
 

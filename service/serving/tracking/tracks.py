@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from service.errors import InvalidOption
+from service.frames import Overlap
 from service.serving.tracking.association import associate
 from service.serving.tracking.track import (
-    Overlap,
     Track,
     continue_tracks,
     lose_tracks,

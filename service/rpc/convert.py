@@ -17,6 +17,7 @@ from service.types import (
     Instance,
     MaskForm,
     MaskFormat,
+    Nms,
     Options,
     Polygon,
     Rle,
@@ -35,6 +36,7 @@ STATUS: dict[type[errors.BlitzError], grpc.StatusCode] = {
     errors.Forbidden: grpc.StatusCode.PERMISSION_DENIED,
     errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.OutOfMemory: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.NotReady: grpc.StatusCode.UNAVAILABLE,
     errors.InvalidCard: grpc.StatusCode.INTERNAL,
@@ -50,6 +52,8 @@ MASKS: dict[int, MaskFormat] = {
     pb.MASK_FORMAT_RLE_CROP: "rle_crop",
     pb.MASK_FORMAT_POLYGON: "polygon",
 }
+
+NMS: dict[int, Nms] = {pb.NMS_UNSPECIFIED: "class", pb.NMS_CLASS: "class", pb.NMS_ALL: "all"}
 
 UNKNOWN_ERROR = "the service failed on this request; its log has the reason under this request's id"
 
@@ -73,12 +77,15 @@ def options_from_proto(asked: pb.SegmentOptions) -> Options:
     refuse_unknown(asked)
     if asked.masks not in MASKS:
         raise errors.InvalidOption(f"masks is {asked.masks}, which is no MaskFormat of this service")
+    if asked.nms not in NMS:
+        raise errors.InvalidOption(f"nms is {asked.nms}, which is no Nms of this service")
     return Options(
         score_threshold=asked.score_threshold if asked.HasField("score_threshold") else None,
         max_instances=asked.max_instances if asked.HasField("max_instances") else None,
         classes=tuple(asked.classes) or None,
         masks=MASKS[asked.masks],
         exact=asked.exact if asked.HasField("exact") else None,
+        nms=NMS[asked.nms],
     )
 
 

@@ -22,11 +22,11 @@ from tests.e2e.visit import READY, SETTLED
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+def browser() -> Iterator[Chromium]:
     """One Chromium for all tests, with a fake camera."""
     if not EXECUTABLE.exists():
         pytest.skip(f"no browser: {EXECUTABLE} is not installed (Debian: apt-get install chromium)")
-    chromium = Chromium(tmp_path_factory.mktemp("profile"))
+    chromium = Chromium()
     yield chromium
     chromium.close()
 

@@ -19,7 +19,7 @@ PATIENCE_S = 30.0
 
 
 class Chromium:
-    """One browser process, which all tests share."""
+    """One browser process; no event loop can run in its thread until it is closed."""
 
     def __init__(self) -> None:
         self._playwright: Playwright = sync_playwright().start()

@@ -18,7 +18,7 @@ from loadtest.row import Load
 from loadtest.session import Session
 from loadtest.targets import Form
 from loadtest.window import Window
-from training.accuracy import measure_accuracy
+from training.evaluation.accuracy import measure_accuracy
 
 Record: TypeAlias = Mapping[str, Any]
 Bodies: TypeAlias = dict[int, bytes]  # good answers by image id

@@ -18,29 +18,35 @@ from service.inference.card import Runtime, read_card
 from service.inference.segmenter import open_model
 from service.types import Size
 from training.checkpoint import CheckpointNotWritten, CheckpointRefused
-from training.cohort import joined_cohort, name_launcher, own_rank
-from training.command import spell_command
-from training.complexity import complexity
-from training.course import Diverged
-from training.data import PictureFailed
-from training.evaluate import detect, draw_table, judge, parse_ids, record_accuracy, summarise
-from training.export import EXPORTERS, ExportMismatch, Title, export_model
-from training.faults import BadData, DataRefused, describe_faults, read_content
-from training.folder import find_split
-from training.loader import WorkerDied
-from training.material import read_material
-from training.networks.pretrained import WeightsRefused
-from training.options import Categories, Checkpoint, Data, Destination, Folders, Model, Side, check_numbers
-from training.parity import parity
-from training.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
-from training.release import release
-from training.session import Order, finish, learn
+from training.data.datasets import find_split, read_material
+from training.data.loader import WorkerDied
+from training.data.shapes import shapes
+from training.data.shrink import shrink_set
+from training.data.training_set import PictureFailed
+from training.data.validate import BadData, DataRefused, describe_faults, read_content
+from training.distributed import joined_cohort, name_launcher, own_rank
+from training.evaluation.evaluate import detect, draw_table, judge, parse_ids, record_accuracy, summarise
+from training.export.model_folder import EXPORTERS, ExportMismatch, Title, export_model
+from training.export.parity import parity
+from training.export.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
+from training.export.release import release
+from training.init_weights import WeightsRefused
+from training.lr_schedule import Diverged
+from training.networks.complexity import complexity
+from training.options import (
+    Categories,
+    Checkpoint,
+    Data,
+    Destination,
+    Folders,
+    Model,
+    Side,
+    check_numbers,
+    spell_command,
+)
+from training.session import Order, finish, learn, load_network
 from training.settings import prepare_recipe
-from training.shapes import shapes
-from training.shrink import shrink_set
-from training.soup import soup
 from training.throughput import draw_speed, measure_speed
-from training.train import load_network
 
 FAILED, MISUSED = 1, 2
 FAILURES = (CheckpointNotWritten, Diverged, ExportMismatch, WorkerDied)
@@ -60,7 +66,7 @@ def explained() -> Iterator[None]:
 app = typer.Typer(
     help="Train, export and evaluate the networks that the service serves.", no_args_is_help=True
 )
-for command in (complexity, parity, release, shapes, soup):
+for command in (complexity, parity, release, shapes):
     app.command()(explained()(command))
 
 

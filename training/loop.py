@@ -13,18 +13,24 @@ import torch
 from torch import Tensor, nn
 
 from service.types import Size
-from training.annotations import Collection
-from training.average import WeightAverage
-from training.balance import draw_order, find_repeats
-from training.batch import Batch
 from training.checkpoint import CheckpointRefused, read_checkpoint, write_checkpoint
-from training.cohort import agree_on, average_gradients, average_values, count_ranks, own_device, own_rank
-from training.data import TrainingSet
-from training.journal import Listener, Mark, Means, Report
-from training.loader import load_batches
+from training.data.annotations import Collection
+from training.data.batch import Batch
+from training.data.loader import load_batches
+from training.data.training_set import TrainingSet, draw_order, find_repeats
+from training.distributed import (
+    agree_on,
+    average_gradients,
+    average_values,
+    count_ranks,
+    own_device,
+    own_rank,
+)
+from training.early_stopping import Watch
 from training.losses import Counts, blitzmask_loss, count_objects
 from training.networks.blitzmask import BlitzMask
-from training.parameters import (
+from training.optimizer import (
+    WeightAverage,
     freeze_blocks,
     make_optimizer,
     name_state,
@@ -33,7 +39,7 @@ from training.parameters import (
     set_training,
 )
 from training.recipe import Recipe, Stage, stage_at
-from training.watch import Watch
+from training.run_log import Listener, Mark, Means, Report
 
 SAVE_EVERY = 120.0  # seconds
 

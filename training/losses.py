@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.batch import Batch
+from training.data.batch import Batch
 
 TINY = 1e-6
 

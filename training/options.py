@@ -1,12 +1,14 @@
 """Arguments and options that several commands have, and what they refuse."""
 
 import re
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from training.evaluate import parse_ids
+from training.evaluation.evaluate import parse_ids
 
 
 def check_ids(text: str) -> str:
@@ -52,3 +54,20 @@ Categories = Annotated[
 Side = Annotated[
     int, typer.Option(help="Side of the square canvas, a multiple of 32.", min=32, callback=check_side)
 ]
+
+
+def spell_command(
+    name: str, arguments: Iterable[object], *, options: Mapping[str, object], launcher: str = "python"
+) -> str:
+    """The command with its words quoted for a shell.
+
+    options: values by option, a list where it is given several times; None or empty where it is not given.
+
+    >>> spell_command("evaluate", ["my model"], options={"--split": "val", "--out": None, "--set": ["a=1"]})
+    "python -m training evaluate 'my model' --split val --set a=1"
+    """
+    words = [*launcher.split(), "-m", "training", name, *map(str, arguments)]
+    for option, value in options.items():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            words += [] if each in (None, "") else [option, str(each)]
+    return shlex.join(words)

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from training.augment import Augmentation
-from training.course import Cosine, Pace, Schedule
-from training.groundtruth import TargetRules
+from training.data.augment import Augmentation
+from training.data.groundtruth import TargetRules
+from training.early_stopping import Examination
 from training.losses import LossWeights
+from training.lr_schedule import Cosine, Pace, Schedule
 from training.networks.blitzmask import Architecture
-from training.watch import Examination
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,25 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from service.inference.backends import BackendChoice
-from service.inference.card import Runtime
+from service.inference.card import Label, Runtime
 from service.inference.segmenter import open_model
 from service.types import Pixels, Size
-from training.board import Board
-from training.cohort import own_rank
-from training.curves import plot_curves
-from training.evaluate import detect, judge, record_accuracy, summarise
-from training.examiner import Examiner
-from training.export import EXPORTERS, Title, export_model
-from training.gallery import draw_pair, stack_pairs
-from training.journal import JsonLog, Report, read_log
-from training.material import Material
+from training.checkpoint import read_checkpoint
+from training.data.annotations import Collection, read_collection
+from training.data.augment import fit_view
+from training.data.datasets import Material, Split
+from training.data.training_set import read_pixels
+from training.distributed import own_rank
+from training.evaluation.evaluate import detect, judge, record_accuracy, summarise
+from training.evaluation.evaluator import Examiner
+from training.export.model_folder import EXPORTERS, Title, export_model
+from training.init_weights import start_network
+from training.loop import Judge, Trainer
+from training.networks.blitzmask import Architecture, BlitzMask
 from training.recipe import Recipe
-from training.summary import Outcome, choose_threshold, write_summary
-from training.train import load_network, prepare_trainer
+from training.report import Outcome, choose_threshold, write_summary
+from training.run_log import Board, JsonLog, Listener, Report, plot_curves, read_log
+from training.visualize import draw_pair, stack_pairs
 
 SAMPLES = 4  # pictures on the board
 ALL_PICTURES = 1_000_000
@@ -147,3 +153,54 @@ class Bar:
             self.precision = f" mask AP {report.mark.means.mask_ap:.3f}"
         text = f"epoch {report.epoch + 1} loss {report.loss:.3f} {report.images_per_second:.0f} images/s"
         self.progress.update(self.task, completed=report.progress, description=text + self.precision)
+
+
+CALIBRATION_PICTURES = 32
+CALIBRATION_CANVAS = Size(320, 320)
+
+
+def train(
+    recipe: Recipe, split: Split, folder: Path, *, origin: Path | None, listener: Listener
+) -> BlitzMask:
+    """The averaged network at the recipe's end; goes on from the folder's checkpoint where there is one.
+
+    origin: what the network starts from, see `origin.start_network`; None for random weights.
+    """
+    collection = read_collection(split.annotations, split.images, trust_absence=recipe.trust_absence)
+    trainer = prepare_trainer(recipe, collection, folder, origin=origin)
+    trainer.run(listener)
+    return trainer.average.network.cpu()
+
+
+def prepare_trainer(
+    recipe: Recipe, collection: Collection, folder: Path, *, origin: Path | None, judge: Judge | None = None
+) -> Trainer:
+    """A trainer where the folder's checkpoint left off, else at the start, from `origin`."""
+    torch.manual_seed(recipe.seed)
+    network = BlitzMask(recipe.architecture(len(collection.labels)))
+    if origin is not None and not (folder / "checkpoint.pt").exists():
+        start_network(network, collection.labels, origin=origin, pixels=calibration_pixels(collection))
+    trainer = Trainer(network, collection, recipe, folder, judge=judge)
+    trainer.resume()
+    return trainer
+
+
+def calibration_pixels(collection: Collection) -> Tensor:
+    """A few dozen pictures from all over the collection: uint8 [N, H, W, 3]."""
+    pictures = collection.pictures[:: max(1, len(collection.pictures) // CALIBRATION_PICTURES)]
+    canvases = [
+        fit_view(picture.size, CALIBRATION_CANVAS).place_pixels(read_pixels(picture)) for picture in pictures
+    ]
+    return torch.stack([torch.from_numpy(canvas) for canvas in canvases])
+
+
+def load_network(checkpoint: Path) -> tuple[BlitzMask, tuple[Label, ...]]:
+    """The network that a run ended with, ready to be exported, and its labels.
+
+    That is the average at the best examination where the recipe had the patience to look for it, else at the
+    end. Raises CheckpointRefused.
+    """
+    content = read_checkpoint(checkpoint, parts=("architecture", "labels", "average"))
+    network = BlitzMask(Architecture(**content["architecture"]))
+    network.load_state_dict(content.get("best") or content["average"])
+    return network.eval(), tuple(Label(**label) for label in content["labels"])

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from training.course import Cosine, Found, Schedule, Steps, Trapezoid
+from training.lr_schedule import Cosine, Found, Schedule, Steps, Trapezoid
 from training.recipe import Recipe
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from training.annotations import Collection
+from training.data.annotations import Collection
 from training.loop import Trainer
 from training.recipe import Recipe
-from training.train import prepare_trainer
+from training.session import prepare_trainer
 
 
 @dataclass(frozen=True, slots=True)

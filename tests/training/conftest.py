@@ -14,10 +14,10 @@ from pycocotools import mask as coco_mask
 
 from service.inference.golden import draw_picture
 from service.types import Pixels, Size
-from training.annotations import Bitmap
-from training.folder import find_split
+from training.data.annotations import Bitmap
+from training.data.datasets import find_split
 from training.recipe import Recipe, Stage
-from training.train import train
+from training.session import train
 
 ROOT = Path(__file__).parents[2]
 BY_HEART = Recipe(

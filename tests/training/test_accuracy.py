@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from training.accuracy import best_threshold, measure_accuracy
-from training.annotations import Bitmap
+from training.data.annotations import Bitmap
+from training.evaluation.accuracy import best_threshold, measure_accuracy
 
 Record = dict[str, Any]
 PERFECT = pytest.approx(1.0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from service.inference.golden import draw_picture
 from service.inference.images import letterbox
 from service.types import Size
-from training.augment import Augmentation, View, change_colours, draw_view, fit_view
+from training.data.augment import Augmentation, View, change_colours, draw_view, fit_view
 
 extents = st.integers(8, 200)
 sizes = st.builds(Size, extents, extents)

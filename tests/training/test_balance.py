@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from service.types import Size
-from training.annotations import Annotation, Picture
-from training.balance import draw_order, find_repeats
+from training.data.annotations import Annotation, Picture
+from training.data.training_set import draw_order, find_repeats
 
 
 def picture(*labels: int, counts: bytes | None = None) -> Picture:

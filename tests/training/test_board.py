@@ -7,8 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from service.types import Pixels
-from training.board import Board
-from training.journal import Mark, Means, Report
+from training.run_log import Board, Mark, Means, Report
 
 MEANS = Means(0.25, 0.5, 0.3, 0.6)
 

@@ -9,11 +9,11 @@ from service.inference.backends import BackendChoice
 from service.inference.card import read_card
 from service.inference.segmenter import Segmenter, open_model
 from service.types import Options, Size
-from training.evaluate import detect, judge
-from training.export import Title, export_model, export_onnx
-from training.folder import find_split
+from training.data.datasets import find_split
+from training.evaluation.evaluate import detect, judge
+from training.export.model_folder import Title, export_model, export_onnx
 from training.recipe import Recipe, Stage
-from training.train import load_network, train
+from training.session import load_network, train
 
 SIDE = 128
 RECIPE = Recipe(

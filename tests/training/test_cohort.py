@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.cohort import (
+from training.distributed import (
     agree_on,
     average_gradients,
     count_ranks,
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 import torch
-from training.cohort import agree_on, average_gradients, count_ranks, joined_cohort, name_launcher, own_rank
+from training.distributed import agree_on, average_gradients, count_ranks, joined_cohort, name_launcher, own_rank
 
 with joined_cohort():
     weights = [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(3))]

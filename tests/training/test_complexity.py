@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from service.types import Size
-from training.complexity import (
+from training.networks.blitzmask import BACKBONES, Architecture
+from training.networks.complexity import (
     PAPER_NAMES,
     Complexity,
     complexity,
@@ -15,7 +16,6 @@ from training.complexity import (
     count_network,
     write_table,
 )
-from training.networks.blitzmask import BACKBONES, Architecture
 from training.networks.layers import Convolution, separable
 
 

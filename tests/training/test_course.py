@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from training.course import Cosine, Diverged, Found, Pace, Schedule, Steps, Trapezoid
+from training.lr_schedule import Cosine, Diverged, Found, Pace, Schedule, Steps, Trapezoid
 from training.lrfinder import LrFinder
 
 PEAK = Pace(rate=0.2, momentum=0.9)

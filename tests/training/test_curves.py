@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.types import Pixels
-from training.curves import plot_curves
+from training.run_log import plot_curves
 
 LINE = {"step": 5, "rate": 0.1, "momentum": 0.9, "focal": 2.0, "l1": 1.0, "iou": 0.5}
 MARK = {"mask_ap": 0.25, "mask_ap50": 0.5, "box_ap": 0.3}

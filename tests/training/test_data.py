@@ -7,10 +7,10 @@ import cv2
 import pytest
 
 from service.types import Size
-from training.annotations import read_collection
-from training.augment import Augmentation, CopyPaste
-from training.data import TrainingSet, read_image
-from training.groundtruth import TargetRules
+from training.data.annotations import read_collection
+from training.data.augment import Augmentation, CopyPaste
+from training.data.groundtruth import TargetRules
+from training.data.training_set import TrainingSet, read_image
 
 
 def open_set(folder: Path, *, augmentation: Augmentation | None, epoch: int = 0) -> TrainingSet:

@@ -10,8 +10,8 @@ from rich.console import Console
 from service.inference.backends import BackendChoice, choose_file
 from service.inference.backends.base import RuntimeChoice
 from service.inference.card import Accuracy, read_card
-from training.evaluate import draw_table, judge, match_categories, record_accuracy
-from training.faults import read_content
+from training.data.validate import read_content
+from training.evaluation.evaluate import draw_table, judge, match_categories, record_accuracy
 
 pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
 

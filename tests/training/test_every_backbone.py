@@ -17,11 +17,11 @@ from ai_edge_litert.interpreter import Interpreter
 from service.inference.backends import BackendChoice
 from service.inference.segmenter import open_model
 from service.types import Options
-from training.evaluate import detect, judge
-from training.folder import find_split
+from training.data.datasets import find_split
+from training.evaluation.evaluate import detect, judge
 from training.networks.blitzmask import BACKBONES
 from training.recipe import Recipe, Stage
-from training.train import train
+from training.session import train
 
 ROOT = Path(__file__).parents[2]
 SIDE = 128

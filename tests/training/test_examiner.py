@@ -10,10 +10,10 @@ import pytest
 from service.inference.backends import BackendChoice
 from service.inference.segmenter import open_model
 from service.types import Options, Size
-from training.data import read_image
-from training.examiner import Examiner, open_network, pick_pictures
-from training.material import Exam
-from training.train import load_network
+from training.data.datasets import Exam
+from training.data.training_set import read_image
+from training.evaluation.evaluator import Examiner, open_network, pick_pictures
+from training.session import load_network
 
 SIDE = 192  # of the workshop's model
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from training.annotations import collect
-from training.faults import DataRefused, clean_content, describe_faults, read_content, refuse_faults
+from training.data.annotations import collect
+from training.data.validate import DataRefused, clean_content, describe_faults, read_content, refuse_faults
 
 SIZE = [120, 160]  # of the first picture
 

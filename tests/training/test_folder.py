@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.folder import Split, find_split
+from training.data.datasets import Split, find_split
 
 
 def make(folder: Path, *names: str) -> Path:

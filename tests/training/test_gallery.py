@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.gallery import GAP, HEIGHT, draw_pair, make_segmentation, stack_pairs
-from training.material import Exam
+from training.data.datasets import Exam
+from training.visualize import GAP, HEIGHT, draw_pair, make_segmentation, stack_pairs
 
 
 @pytest.fixture

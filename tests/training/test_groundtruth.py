@@ -9,11 +9,11 @@ import torch
 from pycocotools import mask as coco_mask
 
 from service.types import Size
-from training.annotations import Annotation, Bitmap, Picture
-from training.augment import View, fit_view
-from training.batch import Batch, join_batches
-from training.copy_paste import Scene
-from training.groundtruth import TargetRules, draw_targets
+from training.data.annotations import Annotation, Bitmap, Picture
+from training.data.augment import View, fit_view
+from training.data.batch import Batch, join_batches
+from training.data.copy_paste import Scene
+from training.data.groundtruth import TargetRules, draw_targets
 
 CANVAS = Size(64, 64)
 CLASSES = 3

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from training.journal import JsonLog, Mark, Means, Report, read_log
+from training.run_log import JsonLog, Mark, Means, Report, read_log
 
 
 def make_report(step: int, loss: float = 1.0, mark: Mark | None = None) -> Report:

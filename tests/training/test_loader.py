@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from service.types import Size
-from training.annotations import read_collection
-from training.batch import Batch
-from training.data import PictureFailed, TrainingSet
-from training.groundtruth import TargetRules
-from training.loader import WorkerDied, load_batches
+from training.data.annotations import read_collection
+from training.data.batch import Batch
+from training.data.groundtruth import TargetRules
+from training.data.loader import WorkerDied, load_batches
+from training.data.training_set import PictureFailed, TrainingSet
 
 
 def open_set(folder: Path) -> TrainingSet:

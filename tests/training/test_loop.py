@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from training import loop
-from training.annotations import read_collection
-from training.augment import Augmentation
 from training.checkpoint import read_checkpoint
-from training.course import Cosine, Diverged, Found
-from training.groundtruth import TargetRules
-from training.journal import Means, Report
+from training.data.annotations import read_collection
+from training.data.augment import Augmentation
+from training.data.groundtruth import TargetRules
+from training.early_stopping import Examination
 from training.loop import Trainer
 from training.losses import LossWeights
+from training.lr_schedule import Cosine, Diverged, Found
 from training.lrfinder import LrFinder
 from training.networks.blitzmask import BlitzMask
 from training.recipe import Recipe, Stage
-from training.train import load_network
-from training.watch import Examination
+from training.run_log import Means, Report
+from training.session import load_network
 
 TINY = Recipe(
     neck_channels=8,

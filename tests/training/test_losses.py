@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from training.batch import Batch
+from training.data.batch import Batch
 from training.losses import (
     Counts,
     LossWeights,

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from service.inference.card import read_card
 from training.__main__ import app
-from training.evaluate import parse_ids
+from training.evaluation.evaluate import parse_ids
 from training.session import Order
 
 pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from training.faults import DataRefused
-from training.material import hold_out, read_material
+from training.data.datasets import hold_out, read_material
+from training.data.validate import DataRefused
 
 
 def write(path: Path, content: Any) -> None:

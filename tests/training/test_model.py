@@ -12,11 +12,11 @@ from service.inference.card import read_card
 from service.inference.golden import draw_picture
 from service.inference.segmenter import Segmenter, open_model
 from service.types import Size
-from training.evaluate import detect, judge
-from training.export import ExportMismatch, Title, check_file, export_model, run_network
-from training.faults import read_content
+from training.data.validate import read_content
+from training.evaluation.evaluate import detect, judge
+from training.export.model_folder import ExportMismatch, Title, check_file, export_model, run_network
 from training.networks.blitzmask import BlitzMask
-from training.train import load_network
+from training.session import load_network
 
 pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
 

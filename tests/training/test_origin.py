@@ -10,9 +10,8 @@ from service.inference.card import Label, read_card
 from service.inference.golden import draw_picture
 from service.types import Size
 from training.checkpoint import write_checkpoint
+from training.init_weights import WeightsRefused, adopt_model, adopt_weights, start_network
 from training.networks.blitzmask import Architecture, BlitzMask
-from training.networks.pretrained import WeightsRefused
-from training.origin import adopt_model, adopt_weights, start_network
 from training.recipes import own
 
 pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several

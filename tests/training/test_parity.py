@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from service.inference.card import read_card
 from service.types import BackendInfo, Heads, Pixels, Size
 from training.__main__ import app
-from training.parity import Exam, largest_differences, name_processor, read_canvases, time_frames
+from training.export.parity import Exam, largest_differences, name_processor, read_canvases, time_frames
 
 
 class SlowBackend:

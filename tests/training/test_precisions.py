@@ -17,13 +17,13 @@ from service.inference.card import ArtifactFile, Card, Label, read_card
 from service.inference.segmenter import open_model
 from service.types import Heads, Pixels, Size
 from tests.training.traces import find_traces
-from training.evaluate import detect, judge
-from training.export import ExportMismatch, run_network
-from training.litert import INPUT, strip_normalisation
+from training.evaluation.evaluate import detect, judge
+from training.export.model_folder import ExportMismatch, run_network
+from training.export.parity import read_canvases
+from training.export.precisions import WRITERS, Source, add_precisions, likeness
+from training.export.tflite import INPUT, strip_normalisation
 from training.networks.blitzmask import BlitzMask, normalise
-from training.parity import read_canvases
-from training.precisions import WRITERS, Source, add_precisions, likeness
-from training.train import load_network
+from training.session import load_network
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for a training and two exports
 KINDS = [(runtime, precision) for runtime in ("onnx", "tflite") for precision in ("fp32", "fp16", "int8")]

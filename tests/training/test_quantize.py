@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.quantize import settle_kernels
+from training.export.quantize import settle_kernels
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from training.course import Found
 from training.losses import LossWeights
+from training.lr_schedule import Found
 from training.recipe import Recipe
 from training.recipes import ablation, paper_b0
 from training.settings import read_recipe

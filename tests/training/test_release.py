@@ -11,8 +11,8 @@ import typer
 from service.inference.backends import BackendChoice
 from service.inference.card import read_card
 from service.inference.segmenter import open_model
-from training.precisions import WRITERS
-from training.release import choose_writers
+from training.export.precisions import WRITERS
+from training.export.release import choose_writers
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,14 +8,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from training.__main__ import app
-from training.course import Found
-from training.journal import read_log
+from training.data.datasets import read_material
+from training.early_stopping import Examination
+from training.lr_schedule import Found
 from training.lrfinder import LrFinder
-from training.material import read_material
 from training.recipe import Recipe, Stage
 from training.recipes import paper_b0
+from training.run_log import read_log
 from training.session import Order, finish, learn
-from training.watch import Examination
 
 TINY = Recipe(
     neck_channels=8,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from training.augment import CopyPaste
-from training.course import Cosine, Found, Steps
+from training.data.augment import CopyPaste
+from training.lr_schedule import Cosine, Found, Steps
 from training.recipe import Recipe, Stage
 from training.recipes import ablation
 from training.settings import SettingRefused, set_fields

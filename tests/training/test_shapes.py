@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 
 from service.types import Size
-from training.annotations import decode_counts
-from training.material import read_material
-from training.shapes import COLOURS, shapes
+from training.data.annotations import decode_counts
+from training.data.datasets import read_material
+from training.data.shapes import COLOURS, shapes
 
 
 def test_the_generated_set_has_no_faults_and_labels_what_it_shows(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from service.inference.golden import draw_picture
 from service.inference.segmenter import open_model
 from service.types import Heads, Options
 from tests.training.traces import find_traces
-from training.precisions import likeness
+from training.export.precisions import likeness
 
 MODELS = sorted(path.parent for path in (Path(__file__).parents[2] / "models").glob("*/card.json"))
 LEAST = {"fp32": 0.999999, "fp16": 0.999, "int8": 0.97}  # cosine of each head with that of the first file

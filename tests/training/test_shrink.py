@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 
 from service.types import Size
 from training.__main__ import app
-from training.annotations import Picture, decode_counts, read_collection
-from training.data import PictureFailed
-from training.faults import DataRefused
-from training.folder import find_split
-from training.shapes import shapes
-from training.shrink import resize, shrink_annotation, shrink_set
+from training.data.annotations import Picture, decode_counts, read_collection
+from training.data.datasets import find_split
+from training.data.shapes import shapes
+from training.data.shrink import resize, shrink_annotation, shrink_set
+from training.data.training_set import PictureFailed
+from training.data.validate import DataRefused
 
 
 def read_pictures(folder: Path) -> tuple[Picture, ...]:

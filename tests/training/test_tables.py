@@ -3,10 +3,10 @@
 import math
 
 from service.inference.card import ArtifactFile
-from training.accuracy import ClassAccuracy, KindAccuracy
-from training.evaluate import Verdict
-from training.federation import Kind
-from training.tables import Row, draw_categories, draw_rows, fill_marks
+from training.evaluation.accuracy import ClassAccuracy, KindAccuracy
+from training.evaluation.evaluate import Verdict
+from training.evaluation.matching import Kind
+from training.evaluation.tables import Row, draw_categories, draw_rows, fill_marks
 
 
 def make_kind(kind: Kind, ap: float) -> KindAccuracy:

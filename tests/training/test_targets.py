@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.types import Size
-from training.targets import centre_cell, draw_gaussian, gaussian_radius, mass_centre
+from training.data.groundtruth import centre_cell, draw_gaussian, gaussian_radius, mass_centre
 
 sides = st.floats(1, 300)
 

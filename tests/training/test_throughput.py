@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from training.annotations import read_collection
+from training.data.annotations import read_collection
 from training.recipe import Recipe, Stage
 from training.throughput import Speed, draw_speed, measure_speed
 

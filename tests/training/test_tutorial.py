@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from service.inference.card import read_card
 from training.__main__ import app
-from training.journal import read_log
+from training.run_log import read_log
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "training" / "README.md").read_text()

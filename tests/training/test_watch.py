@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from training.watch import Examination, Watch
+from training.early_stopping import Examination, Watch
 
 
 def watch(*scores: float) -> Watch:

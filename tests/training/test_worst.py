@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from training.worst import Case, rank_pictures
+from training.report import Case, rank_pictures
 
 
 def box(image: int, left: int, category: int = 1, **more: Any) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from training.networks.backbone import Backbone
-from training.networks.efficientnet import LITE
-from training.networks.initialisation import initialise
-from training.networks.layers import separable, upsample
-from training.networks.mobilenet import mobilenet_v1, mobilenet_v2
-from training.networks.resnet import resnet18_star, resnet18_two_stars
+from training.networks.backbones import (
+    LITE,
+    Backbone,
+    mobilenet_v1,
+    mobilenet_v2,
+    resnet18_star,
+    resnet18_two_stars,
+)
+from training.networks.layers import initialise, separable, upsample
 
 STRIDE = 4
 SIZE_UNIT = (

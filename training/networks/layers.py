@@ -1,5 +1,7 @@
 """The few layers BlitzMask is made of, all of which phones run fast (BlitzMask, sec. 3.1)."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -59,3 +61,17 @@ def separable(channels_in: int, channels_out: int) -> nn.Sequential:
 def upsample(features: Tensor) -> Tensor:
     """Bilinear x2: a dashed line of the paper's figure 1."""
     return F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def initialise(network: nn.Module) -> None:
+    """Draws the weights of every `Convolution` so that gradients keep their size on the way down.
+
+    He et al. (2015), "Delving deep into rectifiers", eq. 14: normal, variance 2 / fan out. The fan out of a
+    depthwise filter is its own k x k alone, as in EfficientNet's code; counting all channels would make its
+    output vanish beside the epsilon of the batch normalisation.
+    """
+    for module in network.modules():
+        if isinstance(module, Convolution):
+            kernel = math.prod(module.conv.kernel_size)
+            fan_out = kernel * module.conv.out_channels // module.conv.groups
+            nn.init.normal_(module.conv.weight, std=math.sqrt(2 / fan_out))

@@ -8,9 +8,9 @@ open about its first row, rate and length, is CenterNet's for as long.
 
 from dataclasses import replace
 
-from training.course import Found, Steps
-from training.groundtruth import TargetRules
+from training.data.groundtruth import TargetRules
 from training.losses import LossWeights
+from training.lr_schedule import Found, Steps
 from training.recipe import Stage
 from training.recipes.paper_b0 import RECIPE as PAPER
 

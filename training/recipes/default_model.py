@@ -11,10 +11,10 @@
 The length can be changed while it runs: see `course.Trapezoid`.
 """
 
-from training.augment import Augmentation, CopyPaste
-from training.course import Trapezoid
-from training.groundtruth import TargetRules
+from training.data.augment import Augmentation, CopyPaste
+from training.data.groundtruth import TargetRules
 from training.losses import LossWeights
+from training.lr_schedule import Trapezoid
 from training.recipe import Recipe, Stage
 
 RECIPE = Recipe(

@@ -8,11 +8,11 @@ Judged by the val split after every epoch, it stops when it gets no better, and 
 
 from pathlib import Path
 
-from training.augment import Augmentation
-from training.course import Cosine
-from training.groundtruth import TargetRules
+from training.data.augment import Augmentation
+from training.data.groundtruth import TargetRules
+from training.early_stopping import Examination
+from training.lr_schedule import Cosine
 from training.recipe import Recipe, Stage
-from training.watch import Examination
 
 SHIPPED = Path(__file__).parents[2] / "models" / "blitzmask-mobilenetv2"
 

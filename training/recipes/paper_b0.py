@@ -8,10 +8,10 @@ mask AP 25.2; its hardware and hours it does not say. Not run by us yet.
 Its other networks differ in `backbone` alone; the weight decay is MobileNet's, the paper gives none.
 """
 
-from training.augment import Augmentation
-from training.course import Found
+from training.data.augment import Augmentation
+from training.early_stopping import Examination
+from training.lr_schedule import Found
 from training.recipe import Recipe, Stage
-from training.watch import Examination
 
 RECIPE = Recipe(
     backbone="efficientnet_lite_b0",

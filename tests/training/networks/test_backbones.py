@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from training.networks.backbones import mobilenet_v2
 from training.networks.blitzmask import BACKBONES, Architecture, BlitzMask
-from training.networks.initialisation import initialise
-from training.networks.layers import Convolution
-from training.networks.mobilenet import mobilenet_v2
+from training.networks.layers import Convolution, initialise
 
 # Parameters of the ImageNet classifiers: MobileNetV1 1.0 in Keras, the others in torchvision and timm.
 PUBLISHED = {

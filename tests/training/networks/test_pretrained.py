@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from training.init_weights import load_folded
+from training.networks.backbones import mobilenet_v2
 from training.networks.layers import Convolution
-from training.networks.mobilenet import mobilenet_v2
-from training.networks.pretrained import load_folded
 
 WIDTH = 0.35
 

@@ -1,14 +1,15 @@
-"""When to look how good a network has become, and when to stop because it becomes no better."""
+"""Validation during training, and the end of a run that no longer improves."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
-    """every: epochs between two. pictures: of the val split, at most, evenly from all over it.
+class Validation:
+    """every: epochs between two validations. pictures: the most that are evaluated, spread over the val
+    split.
 
-    patience: examinations without a better one before the run ends, with the weights of the best; None: it
-    goes on to its end, with the weights it has there.
+    patience: the run ends after so many validations without improvement, and keeps its best weights. None: it
+    runs to its end and keeps its last weights.
     """
 
     every: int = 1
@@ -16,16 +17,16 @@ class Examination:
     patience: int | None = None
 
     def is_due(self, epoch: int) -> bool:
-        """Whether there is one after epoch number `epoch`, from 0."""
+        """True if a validation follows epoch number `epoch`, counted from 0."""
         return (epoch + 1) % self.every == 0
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """best: the highest score so far, of epoch number `epoch`. stale: examinations since then.
+class EarlyStopping:
+    """best: the highest score so far, of epoch number `epoch`. stale: validations since then.
 
-    >>> watch = Watch().after(0.3, epoch=0).after(0.2, epoch=1)
-    >>> watch.best, watch.epoch, watch.stale
+    >>> state = EarlyStopping().after(0.3, epoch=0).after(0.2, epoch=1)
+    >>> state.best, state.epoch, state.stale
     (0.3, 0, 1)
     """
 
@@ -33,13 +34,13 @@ class Watch:
     epoch: int = -1
     stale: int = 0
 
-    def after(self, score: float, *, epoch: int) -> "Watch":
-        """NaN, the score where there is nothing to find, is no better than any."""
+    def after(self, score: float, *, epoch: int) -> "EarlyStopping":
+        """The state after a validation; NaN, the score of a set without objects, is no improvement."""
         if score > self.best:
-            return Watch(score, epoch)
+            return EarlyStopping(score, epoch)
         return replace(self, stale=self.stale + 1)
 
-    def is_out_of_patience(self, examination: Examination | None) -> bool:
-        if examination is None or examination.patience is None:
+    def is_out_of_patience(self, validation: Validation | None) -> bool:
+        if validation is None or validation.patience is None:
             return False
-        return self.stale >= examination.patience
+        return self.stale >= validation.patience

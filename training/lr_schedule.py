@@ -1,10 +1,11 @@
-"""What the training loop asks a schedule, be it one that follows the clock or one that follows the loss.
+"""Schedules of learning rate and momentum.
 
-A course is a schedule at some point of a run, and does not change: the end of an epoch gives the next one.
-`progress` is the share of the run that is over, from 0 to 1, for schedules that know how long a run is.
+A `Schedule` is part of a recipe. `begin` gives its first `ScheduleState`, and the end of each epoch gives the
+next one. `progress` is the finished share of the run, from 0 to 1, for schedules that know a run's length.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -12,114 +13,92 @@ from typing import Any, Protocol
 from training.lrfinder import LrFinder, LrState, Phase
 
 
-def cosine_rate(progress: float, warm_up: float) -> float:
-    """Share of the peak rate: linear growth for the share `warm_up` of the run, then half a cosine down to 0.
-
-    >>> [round(cosine_rate(progress, 0.1), 2) for progress in (0.05, 0.1, 0.55, 1.0)]
-    [0.5, 1.0, 0.5, 0.0]
-    """
-    if progress < warm_up:
-        return progress / warm_up
-    return (1 + math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up)))) / 2
-
-
-def trapezoid_rate(progress: float, warm_up: float, decay: float) -> float:
-    """Share of the peak rate: linear growth for `warm_up` of the run, flat, 1 - sqrt down to 0 over `decay`.
-
-    >>> [round(trapezoid_rate(progress, 0.1, 0.4), 2) for progress in (0.05, 0.1, 0.6, 0.7, 1.0)]
-    [0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    if progress < warm_up:
-        return progress / warm_up
-    return 1 - math.sqrt(min(1.0, max(0.0, progress - (1 - decay)) / decay))
-
-
 class Diverged(Exception):
-    """The loss is no longer a number, and the schedule has no way back."""
+    """The loss is no longer a number, and the schedule cannot continue."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """What a step is taken with; an optimiser without momentum ignores it."""
+class StepSettings:
+    """The settings of one step; AdamW ignores the momentum."""
 
     rate: float
     momentum: float
 
 
-class Course(Protocol):
-    """A schedule on its way."""
+class ScheduleState(Protocol):
+    """A schedule at some point of a run; immutable."""
 
-    def pace(self, progress: float) -> Pace:
-        """Of the next step."""
+    def step_settings(self, progress: float) -> StepSettings:
+        """The settings of the next step."""
         ...
 
-    def place(self, progress: float) -> float:
-        """Where the run stands among the recipe's stages."""
+    def stage_progress(self, progress: float) -> float:
+        """The number that the `until` of the recipe's stages is compared with."""
         ...
 
     def is_over(self, progress: float) -> bool:
-        """Whether there is no next step."""
+        """True if the run ends here."""
         ...
 
     @property
-    def goes_back(self) -> bool:
-        """Whether the epoch just over has to be undone: the weights set back to those before it."""
+    def rolls_back(self) -> bool:
+        """True if the weights must be set back to those before the last epoch."""
         ...
 
-    def after_epoch(self, loss: float) -> "Course":
-        """The course after an epoch with that mean loss; NaN or infinity may end an epoch early.
+    def after_epoch(self, loss: float) -> "ScheduleState":
+        """The state after an epoch with that mean loss; NaN or infinity may end an epoch early.
 
-        Raises Diverged where the schedule cannot go on from there.
+        Raises Diverged if the schedule cannot continue from there.
         """
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """All that `Schedule.resume` needs, in plain values."""
+        """The plain values that `Schedule.resume` needs."""
         ...
 
 
 class Schedule(Protocol):
-    """A recipe's choice of how rate and momentum go."""
+    """A recipe's choice of schedule."""
 
     @property
-    def may_go_back(self) -> bool:
-        """Whether its courses may ask for the weights before an epoch, which then have to be kept."""
+    def may_roll_back(self) -> bool:
+        """True if a state may roll back, so that the weights before each epoch must be kept."""
         ...
 
-    def begin(self, peak: Pace) -> Course:
-        """The course of a new run; peak: the recipe's rate and momentum."""
+    def begin(self, peak: StepSettings) -> ScheduleState:
+        """The state at the start of a run; peak: the recipe's rate and momentum."""
         ...
 
-    def resume(self, peak: Pace, saved: Mapping[str, Any]) -> Course:
-        """The course as it was when it gave `saved`."""
+    def resume(self, peak: StepSettings, saved: Mapping[str, Any]) -> ScheduleState:
+        """The state that `to_dict` was called on."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class TimedCourse:
-    """A rate that follows the progress; it has nothing to remember."""
+class CurveState:
+    """The state of a schedule that depends on the progress alone."""
 
-    schedule: "Timed"
-    peak: Pace
+    curve: "CurveSchedule"
+    peak: StepSettings
 
-    def pace(self, progress: float) -> Pace:
-        return Pace(self.peak.rate * self.schedule.share(progress), self.peak.momentum)
+    def step_settings(self, progress: float) -> StepSettings:
+        return StepSettings(self.peak.rate * self.curve.share(progress), self.peak.momentum)
 
-    def place(self, progress: float) -> float:
+    def stage_progress(self, progress: float) -> float:
         return progress
 
     def is_over(self, progress: float) -> bool:
         return progress >= 1
 
     @property
-    def goes_back(self) -> bool:
+    def rolls_back(self) -> bool:
         return False
 
-    def after_epoch(self, loss: float) -> "TimedCourse":
+    def after_epoch(self, loss: float) -> "CurveState":
         if not math.isfinite(loss):
             raise Diverged(
-                f"the training loss is {loss}: lower the recipe's rate ({self.peak.rate:g}) or its "
-                "gradient_limit, or let LrFinder find the rate"
+                f"the training loss is {loss}: set a lower rate than {self.peak.rate:g} or a lower "
+                "gradient_limit in the recipe, or use schedule=lrfinder"
             )
         return self
 
@@ -127,128 +106,121 @@ class TimedCourse:
         return {}
 
 
-class Timed(Protocol):
-    """A schedule that is a function of the progress."""
+class CurveSchedule(ABC):
+    """A schedule whose rate depends on the progress alone."""
 
+    __slots__ = ()
+
+    @abstractmethod
     def share(self, progress: float) -> float:
-        """Of the peak rate."""
-        ...
+        """The share of the peak rate."""
+
+    @property
+    def may_roll_back(self) -> bool:
+        return False
+
+    def begin(self, peak: StepSettings) -> ScheduleState:
+        return CurveState(self, peak)
+
+    def resume(self, peak: StepSettings, saved: Mapping[str, Any]) -> ScheduleState:
+        return CurveState(self, peak)
 
 
 @dataclass(frozen=True, slots=True)
-class Cosine:
-    """Linear growth for the share `warm_up` of the run, then half a cosine down to 0."""
+class Cosine(CurveSchedule):
+    """Linear warm-up for the share `warm_up` of the run, then half a cosine down to 0.
+
+    >>> [round(Cosine(0.1).share(progress), 2) for progress in (0.05, 0.1, 0.55, 1.0)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
 
     warm_up: float = 0.05
 
-    @property
-    def may_go_back(self) -> bool:
-        return False
-
     def share(self, progress: float) -> float:
-        return cosine_rate(progress, self.warm_up)
-
-    def begin(self, peak: Pace) -> Course:
-        return TimedCourse(self, peak)
-
-    def resume(self, peak: Pace, saved: Mapping[str, Any]) -> Course:
-        return self.begin(peak)
+        if progress < self.warm_up:
+            return progress / self.warm_up
+        return (1 + math.cos(math.pi * min(1.0, (progress - self.warm_up) / (1 - self.warm_up)))) / 2
 
 
 @dataclass(frozen=True, slots=True)
-class Trapezoid:
-    """Linear growth for the share `warm_up` of the run, a flat stretch, then a fall to 0 over the last
+class Trapezoid(CurveSchedule):
+    """Linear warm-up for the share `warm_up` of the run, a constant rate, then a decay to 0 over the last
     `decay`.
 
-    The fall is 1 - sqrt(x), where x grows from 0 to 1, which Hägele et al. (2024) found best. Before the fall
-    begins nothing depends on the length of the run, so that it may be chosen late: resume with `epochs` set
-    to those so far, divided by 1 - decay, and the fall begins at once. (The stages are shares of the run
-    too.)
+    The decay is 1 - sqrt(x) with x from 0 to 1, the best form of Hägele et al. (2024). Before the decay the
+    rate does not depend on the run's length. So the length can be chosen during the run: resume with `epochs`
+    set to the epochs so far divided by 1 - decay, and the decay begins at once. The recipe's stages are
+    shares of the run too.
+
+    >>> [round(Trapezoid(0.1, 0.4).share(progress), 2) for progress in (0.05, 0.1, 0.6, 0.7, 1.0)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
     """
 
     warm_up: float = 0.02
     decay: float = 0.25
 
-    @property
-    def may_go_back(self) -> bool:
-        return False
-
     def share(self, progress: float) -> float:
-        return trapezoid_rate(progress, self.warm_up, self.decay)
-
-    def begin(self, peak: Pace) -> Course:
-        return TimedCourse(self, peak)
-
-    def resume(self, peak: Pace, saved: Mapping[str, Any]) -> Course:
-        return self.begin(peak)
+        if progress < self.warm_up:
+            return progress / self.warm_up
+        return 1 - math.sqrt(min(1.0, max(0.0, progress - (1 - self.decay)) / self.decay))
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """A piece-wise constant rate: the paper's baseline (BlitzMask, table 3).
+class Steps(CurveSchedule):
+    """A piece-wise constant rate, the paper's baseline (BlitzMask, table 3).
 
-    After linear growth for the share `warm_up`, `factor` times as much from each milestone on.
+    After a linear warm-up for the share `warm_up`, each milestone multiplies the rate by `factor`.
     """
 
     milestones: Sequence[float] = (0.65, 0.9)
     factor: float = 0.1
     warm_up: float = 0.0
 
-    @property
-    def may_go_back(self) -> bool:
-        return False
-
     def share(self, progress: float) -> float:
         if progress < self.warm_up:
             return progress / self.warm_up
         return self.factor ** sum(progress >= milestone for milestone in self.milestones)
 
-    def begin(self, peak: Pace) -> Course:
-        return TimedCourse(self, peak)
-
-    def resume(self, peak: Pace, saved: Mapping[str, Any]) -> Course:
-        return self.begin(peak)
-
 
 @dataclass(frozen=True, slots=True)
-class FoundCourse:
-    """The paper's LRfinder; its stages are two: the search until place 1, then the tuning."""
+class FinderState:
+    """The state of the paper's LRfinder; its stage progress is 0 in the search and 1 in the tuning."""
 
     finder: LrFinder
     state: LrState
 
-    def pace(self, progress: float) -> Pace:
-        return Pace(self.state.rate, self.state.momentum)
+    def step_settings(self, progress: float) -> StepSettings:
+        return StepSettings(self.state.rate, self.state.momentum)
 
-    def place(self, progress: float) -> float:
+    def stage_progress(self, progress: float) -> float:
         return float(self.state.upsample_masks)
 
     def is_over(self, progress: float) -> bool:
         return self.state.phase is Phase.DONE
 
     @property
-    def goes_back(self) -> bool:
+    def rolls_back(self) -> bool:
         return self.state.restore
 
-    def after_epoch(self, loss: float) -> "FoundCourse":
-        return FoundCourse(self.finder, self.finder.advance(self.state, loss=loss))
+    def after_epoch(self, loss: float) -> "FinderState":
+        return FinderState(self.finder, self.finder.advance(self.state, loss=loss))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self.state) | {"phase": self.state.phase.value}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """LRfinder as a recipe's schedule: it finds the rate itself, whatever the recipe's is."""
+class LrFinderSchedule:
+    """The paper's LRfinder as a recipe's schedule; it ignores the recipe's rate and finds its own."""
 
     finder: LrFinder = field(default_factory=LrFinder)
 
     @property
-    def may_go_back(self) -> bool:
+    def may_roll_back(self) -> bool:
         return True
 
-    def begin(self, peak: Pace) -> Course:
-        return FoundCourse(self.finder, self.finder.start())
+    def begin(self, peak: StepSettings) -> ScheduleState:
+        return FinderState(self.finder, self.finder.start())
 
-    def resume(self, peak: Pace, saved: Mapping[str, Any]) -> Course:
-        return FoundCourse(self.finder, LrState(**{**saved, "phase": Phase(saved["phase"])}))
+    def resume(self, peak: StepSettings, saved: Mapping[str, Any]) -> ScheduleState:
+        return FinderState(self.finder, LrState(**{**saved, "phase": Phase(saved["phase"])}))

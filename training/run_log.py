@@ -1,4 +1,4 @@
-"""What a run tells of itself, step by step."""
+"""The records of a run: step reports, as JSON lines, as TensorBoard scalars and as a picture of curves."""
 
 import json
 import math
@@ -14,10 +14,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 from service.types import Pixels
 
+TERMS = ("focal", "l1", "iou", "cross_entropy", "dice", "projection")
+PRECISIONS = {"mask_ap": "mask AP", "mask_ap50": "mask AP50", "box_ap": "box AP"}
+Line = Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """Average precisions in [0, 1], each the mean over the categories; NaN where there is nothing to find."""
+class MeanPrecision:
+    """Average precisions in [0, 1], each the mean over the categories; NaN if there are no objects."""
 
     mask_ap: float = math.nan
     mask_ap50: float = math.nan
@@ -26,16 +30,16 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What an examination said of the averaged network; is_best: no earlier one of the run was as good."""
+class ValidationResult:
+    """The precision of the averaged network; is_best: it is higher than in all earlier validations."""
 
-    means: Means
+    means: MeanPrecision
     is_best: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """How a step went; `terms` are the weighted terms of the loss. mark: where an examination followed it."""
+class StepReport:
+    """The result of a step; terms: the weighted terms of the loss. validation: if one followed the step."""
 
     step: int
     epoch: int
@@ -44,32 +48,32 @@ class Report:
     momentum: float
     terms: Mapping[str, float]
     images_per_second: float
-    mark: Mark | None = None
+    validation: ValidationResult | None = None
 
     @property
     def loss(self) -> float:
         return sum(self.terms.values())
 
 
-Listener = Callable[[Report], None]
+Listener = Callable[[StepReport], None]
 
 
 class JsonLog:
-    """Appends a JSON line per `every` steps and per mark, the terms averaged over the steps since the last.
+    """Appends a line per `every` steps and per validation, with the mean terms since the last line.
 
-    A run that goes on from a checkpoint overwrites what the first had logged beyond it.
+    A run that resumes from a checkpoint first removes the lines of the steps that it repeats.
     """
 
     def __init__(self, path: Path, every: int = 20) -> None:
         self.path, self.every = path, every
-        self.recent: list[Report] = []
+        self.recent: list[StepReport] = []
         self._is_cut = False
 
-    def write(self, report: Report) -> None:
+    def write(self, report: StepReport) -> None:
         if not self._is_cut:
             self._cut(report.step)
         self.recent.append(report)
-        if len(self.recent) < self.every and report.mark is None:
+        if len(self.recent) < self.every and report.validation is None:
             return
         with self.path.open("a") as stream:
             stream.write(json.dumps(_describe(self.recent)) + "\n")
@@ -82,12 +86,12 @@ class JsonLog:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log, none where there is no file, without one that a crash cut short."""
+    """The complete lines of a run's log; none if there is no file."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def _describe(reports: list[Report]) -> dict[str, Any]:
+def _describe(reports: list[StepReport]) -> dict[str, Any]:
     last = reports[-1]
     line: dict[str, Any] = {
         "step": last.step,
@@ -98,18 +102,44 @@ def _describe(reports: list[Report]) -> dict[str, Any]:
         "images_per_second": round(fmean(item.images_per_second for item in reports), 2),
         **{name: round(fmean(item.terms[name] for item in reports), 5) for name in last.terms},
     }
-    if last.mark is not None:
-        line |= asdict(last.mark.means)
+    if last.validation is not None:
+        line |= asdict(last.validation.means)
     return line
 
 
-TERMS = ("focal", "l1", "iou", "cross_entropy", "dice")
-FIGURES = {"mask_ap": "mask AP", "mask_ap50": "mask AP50", "box_ap": "box AP"}
-Line = Mapping[str, Any]
+class TensorBoardLog:
+    """Writes TensorBoard's event files; draw: gives the picture of a validation, uint8 [H, W, 3]."""
+
+    def __init__(self, folder: Path, draw: Callable[[], Pixels], *, every: int = 10) -> None:
+        self.folder, self.draw, self.every = folder, draw, every
+        self._writer: SummaryWriter | None = None
+
+    def write(self, report: StepReport) -> None:
+        writer = self._open(report.step)
+        if report.step % self.every == 0 or report.validation is not None:
+            scalars = {f"loss/{name}": value for name, value in report.terms.items()}
+            scalars |= {"loss/all": report.loss, "step/rate": report.rate, "step/momentum": report.momentum}
+            for name, value in (scalars | {"images_per_second": report.images_per_second}).items():
+                writer.add_scalar(name, value, report.step)
+        if report.validation is not None:
+            for name, value in asdict(report.validation.means).items():
+                writer.add_scalar(f"val/{name}", value, report.step)
+            writer.add_image("val/truth, detections", self.draw(), report.step, dataformats="HWC")
+            writer.flush()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _open(self, step: int) -> SummaryWriter:
+        """The writer; TensorBoard hides what an interrupted run wrote after `step`."""
+        if self._writer is None:
+            self._writer = SummaryWriter(str(self.folder), purge_step=step)
+        return self._writer
 
 
 def plot_curves(lines: Sequence[Line], path: Path) -> None:
-    """Writes the picture of a log's lines (`journal.read_log`), of which there may be none."""
+    """Writes a PNG of loss, precision, rate and momentum over the steps; lines: of `read_log`."""
     figure = Figure(figsize=(11, 7), layout="constrained")
     (loss, precision), (rate, momentum) = figure.subplots(2, 2)
     _plot_loss(loss, lines)
@@ -124,18 +154,18 @@ def plot_curves(lines: Sequence[Line], path: Path) -> None:
 
 def _plot_loss(axes: Axes, lines: Sequence[Line]) -> None:
     terms = [name for name in TERMS if any(name in line for line in lines)]
-    _plot(axes, lines, [sum(line[name] for name in terms) for line in lines], "all")
+    _plot(axes, lines, [sum(line.get(name, 0.0) for name in terms) for line in lines], "all")
     for name in terms:
-        _plot(axes, lines, [line[name] for line in lines], name.replace("_", "-"))
+        _plot(axes, lines, [line.get(name, math.nan) for line in lines], name.replace("_", "-"))
     axes.set(title="training loss", xlabel="step", ylim=(0, None))
-    _show_names(axes)
+    _show_legend(axes)
 
 
 def _plot_precision(axes: Axes, lines: Sequence[Line]) -> None:
-    for name, label in FIGURES.items():
+    for name, label in PRECISIONS.items():
         _plot(axes, lines, [line[name] for line in lines], label)
     axes.set(title="average precision, val", xlabel="step", ylim=(0, 1))
-    _show_names(axes)
+    _show_legend(axes)
 
 
 def _plot(axes: Axes, lines: Sequence[Line], values: Sequence[float], label: str) -> None:
@@ -144,40 +174,6 @@ def _plot(axes: Axes, lines: Sequence[Line], values: Sequence[float], label: str
     axes.grid(alpha=0.3)
 
 
-def _show_names(axes: Axes) -> None:
+def _show_legend(axes: Axes) -> None:
     if axes.lines:
         axes.legend(fontsize="small")
-
-
-Draw = Callable[[], Pixels]
-
-
-class Board:
-    """Writes TensorBoard's event files; draw: makes the picture of a mark, uint8 [H, W, 3]."""
-
-    def __init__(self, folder: Path, draw: Draw, *, every: int = 10) -> None:
-        self.folder, self.draw, self.every = folder, draw, every
-        self._writer: SummaryWriter | None = None
-
-    def write(self, report: Report) -> None:
-        writer = self._open(report.step)
-        if report.step % self.every == 0 or report.mark is not None:
-            scalars = {f"loss/{name}": value for name, value in report.terms.items()}
-            scalars |= {"loss/all": report.loss, "pace/rate": report.rate, "pace/momentum": report.momentum}
-            for name, value in (scalars | {"images_per_second": report.images_per_second}).items():
-                writer.add_scalar(name, value, report.step)
-        if report.mark is not None:
-            for name, value in asdict(report.mark.means).items():
-                writer.add_scalar(f"val/{name}", value, report.step)
-            writer.add_image("val/asked for, found", self.draw(), report.step, dataformats="HWC")
-            writer.flush()
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def _open(self, step: int) -> SummaryWriter:
-        """What an interrupted run had written beyond `step` is no longer shown."""
-        if self._writer is None:
-            self._writer = SummaryWriter(str(self.folder), purge_step=step)
-        return self._writer

@@ -1,4 +1,4 @@
-"""What was asked for and what was found, side by side, for people."""
+"""Pictures of ground truth and detections, side by side."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,22 +9,22 @@ import numpy as np
 from service.inference.masks.overlay import draw_overlay
 from service.types import BackendInfo, Instance, Pixels, Rle, Segmentation, Size
 from training.data.annotations import encode_segmentation
-from training.data.datasets import Exam
+from training.data.datasets import EvaluationSet
 from training.data.training_set import read_image
 
 Record = Mapping[str, Any]
-HEIGHT = 360  # pixels of a pair
+HEIGHT = 360  # pixels, of a pair
 GAP = 8
-BY_HAND = BackendInfo("none", "", "fp32", 0, (), ())
+NO_BACKEND = BackendInfo("none", "", "fp32", 0, (), ())
 
 
-def draw_pair(exam: Exam, entry: Record, detections: Iterable[Record]) -> Pixels:
-    """An exam's picture twice: with its annotations, and with the detections of it; uint8 [HEIGHT, W, 3]."""
-    pixels = read_image(exam.images / entry["file_name"])
-    names = {category["id"]: category["name"] for category in exam.content["categories"]}
+def draw_pair(data: EvaluationSet, entry: Record, detections: Iterable[Record]) -> Pixels:
+    """A picture with its annotations, and beside it with its detections: uint8 [HEIGHT, W, 3]."""
+    pixels = read_image(data.images / entry["file_name"])
+    names = {category["id"]: category["name"] for category in data.content["categories"]}
     sides = [
         [item for item in items if item["image_id"] == entry["id"]]
-        for items in (exam.content["annotations"], detections)
+        for items in (data.content["annotations"], detections)
     ]
     drawn = [_fit(draw_overlay(pixels, make_segmentation(pixels, items, names))) for items in sides]
     gap = np.full((HEIGHT, GAP, 3), 255, np.uint8)
@@ -32,11 +32,11 @@ def draw_pair(exam: Exam, entry: Record, detections: Iterable[Record]) -> Pixels
 
 
 def make_segmentation(pixels: Pixels, items: Sequence[Record], names: Mapping[int, str]) -> Segmentation:
-    """Annotations or detections of one picture as an answer of the service, the surest first."""
+    """One picture's annotations or detections as an answer of the service, the highest score first."""
     size = Size(*pixels.shape[:2])
     ordered = sorted(items, key=lambda item: -item.get("score", 1.0))
     instances = tuple(_make_instance(item, names[item["category_id"]], size) for item in ordered)
-    return Segmentation(size, instances, model="", version="", backend=BY_HAND)
+    return Segmentation(size, instances, model="", version="", backend=NO_BACKEND)
 
 
 def _make_instance(item: Record, label: str, size: Size) -> Instance:
@@ -60,7 +60,7 @@ def _fit(pixels: Pixels) -> Pixels:
 
 
 def stack_pairs(pairs: Sequence[Pixels]) -> Pixels:
-    """All in one column, each as wide as the widest: uint8 [N * HEIGHT, W, 3]; there has to be one."""
+    """At least one pair, stacked and padded to the widest: uint8 [N * HEIGHT, W, 3]."""
     width = max(pair.shape[1] for pair in pairs)
     rows = [np.pad(pair, ((0, 0), (0, width - pair.shape[1]), (0, 0)), constant_values=255) for pair in pairs]
     return np.concatenate(rows)

@@ -62,20 +62,20 @@ def test_labels_are_numbered_in_the_files_order(tiny_set: Path) -> None:
 
 
 def test_a_plain_coco_image_is_silent_about_nothing(tiny_set: Path) -> None:
-    assert [picture.silent for picture in read(tiny_set)] == [frozenset(), frozenset()]
+    assert [picture.unlabelled for picture in read(tiny_set)] == [frozenset(), frozenset()]
 
 
-@pytest.mark.parametrize(("trust_absence", "silent"), [(True, set()), (False, {0})])
+@pytest.mark.parametrize(("trust_absence", "unlabelled"), [(True, set()), (False, {0})])
 def test_an_image_is_silent_about_what_it_neither_exhausts_nor_is_assumed_to_lack(
-    tiny_set: Path, trust_absence: bool, silent: set[int]
+    tiny_set: Path, trust_absence: bool, unlabelled: set[int]
 ) -> None:
     images = json.loads((tiny_set / "instances_train.json").read_text())["images"]
     images[0] |= {"exhaustive_category_ids": [3], "assumed_absent_category_ids": [7]}
     images[1] |= {"exhaustive_category_ids": [7]}
     change(tiny_set, images=images)
     first, second = read(tiny_set, trust_absence=trust_absence)
-    assert first.silent == silent
-    assert second.silent == {1}
+    assert first.unlabelled == unlabelled
+    assert second.unlabelled == {1}
 
 
 def test_box_only_and_crowd_are_kept_apart(tiny_set: Path) -> None:

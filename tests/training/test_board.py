@@ -7,14 +7,14 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from service.types import Pixels
-from training.run_log import Board, Mark, Means, Report
+from training.run_log import MeanPrecision, Report, TensorBoardLog, ValidationResult
 
-MEANS = Means(0.25, 0.5, 0.3, 0.6)
+MEANS = MeanPrecision(0.25, 0.5, 0.3, 0.6)
 
 
-def report(step: int, *, mark: bool = False) -> Report:
-    found = Mark(MEANS, is_best=True) if mark else None
-    return Report(step, 0, 0.1, 0.01 * step, 0.9, {"focal": 2.0, "dice": 1.0}, 8.0, mark=found)
+def report(step: int, *, validation: bool = False) -> Report:
+    found = ValidationResult(MEANS, is_best=True) if mark else None
+    return Report(step, 0, 0.1, 0.01 * step, 0.9, {"focal": 2.0, "dice": 1.0}, 8.0, validation=found)
 
 
 def draw() -> Pixels:
@@ -32,9 +32,9 @@ def steps(found: EventAccumulator, name: str) -> list[int]:
 
 
 def test_scalars_and_pictures_are_there(tmp_path: Path) -> None:
-    board = Board(tmp_path, draw, every=2)
+    board = TensorBoardLog(tmp_path, draw, every=2)
     for step in (1, 2, 3):
-        board.write(report(step, mark=step == 3))
+        board.write(report(step, validation=step == 3))
     board.close()
     found = read(tmp_path)
     assert steps(found, "loss/all") == [2, 3]
@@ -47,7 +47,7 @@ def test_scalars_and_pictures_are_there(tmp_path: Path) -> None:
 
 def test_a_resumed_run_shows_no_step_twice(tmp_path: Path) -> None:
     for start in (1, 3):
-        board = Board(tmp_path, draw, every=1)
+        board = TensorBoardLog(tmp_path, draw, every=1)
         for step in range(start, 6):
             board.write(report(step))
         board.close()
@@ -55,5 +55,5 @@ def test_a_resumed_run_shows_no_step_twice(tmp_path: Path) -> None:
 
 
 def test_a_board_that_nothing_was_written_to_is_closed(tmp_path: Path) -> None:
-    Board(tmp_path, draw).close()
+    TensorBoardLog(tmp_path, draw).close()
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from service.inference.segmenter import Segmenter, open_model
 from service.types import Options, Size
 from training.data.datasets import find_split
 from training.evaluation.evaluate import detect, judge
-from training.export.model_folder import Title, export_model, export_onnx
+from training.export.model_folder import ModelInfo, export_model, export_onnx
 from training.recipe import Recipe, Stage
 from training.session import load_network, train
 
@@ -42,14 +42,14 @@ def test_a_model_of_boxes_only_finds_boxes_and_gives_no_masks(tiny_set: Path, tm
     assert all(instance.segmentation is None for instance in answer.instances)
     content = json.loads((tiny_set / "instances_train.json").read_text())
     found = [item for items in detect(segmenter, content, tiny_set / "images") for item in items]
-    verdict = judge(content, found)
-    assert verdict.boxes.ap > 0.8
-    assert verdict.masks.ap == 0
+    evaluation = judge(content, found)
+    assert evaluation.boxes.ap > 0.8
+    assert evaluation.masks.ap == 0
 
 
 def open_onnx_export(checkpoint: Path, folder: Path) -> Segmenter:
     network, labels = load_network(checkpoint)
-    title = Title(folder.name, "1.0.0", "Boxes.", labels, Size(SIDE, SIDE))
+    title = ModelInfo(folder.name, "1.0.0", "Boxes.", labels, Size(SIDE, SIDE))
     export_model(network, title, folder, exporters={"onnx": export_onnx})
     assert set(read_card(folder).outputs) == {"heatmap", "size"}
     return open_model(folder, BackendChoice(runtime="onnx"))

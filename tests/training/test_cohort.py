@@ -8,26 +8,26 @@ import pytest
 import torch
 
 from training.distributed import (
-    agree_on,
     average_gradients,
-    count_ranks,
-    joined_cohort,
+    broadcast_value,
+    get_rank,
+    get_world_size,
     name_launcher,
-    own_rank,
+    process_group,
 )
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 import torch
-from training.distributed import agree_on, average_gradients, count_ranks, joined_cohort, name_launcher, own_rank
+from training.distributed import broadcast_value, average_gradients, get_world_size, process_group, name_launcher, get_rank
 
-with joined_cohort():
+with process_group():
     weights = [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(3))]
-    weights[0].grad = torch.full((2, 2), 1.0 + own_rank())
+    weights[0].grad = torch.full((2, 2), 1.0 + get_rank())
     average_gradients(weights)
     gradients = [weights[0].grad.tolist(), weights[1].grad]
-    line = f"{own_rank()}/{count_ranks()} {gradients} {agree_on(7.0 - own_rank())} {name_launcher()}"
+    line = f"{get_rank()}/{get_world_size()} {gradients} {broadcast_value(7.0 - get_rank())} {name_launcher()}"
     sys.stdout.write(line + chr(10))
 """
 
@@ -35,9 +35,9 @@ with joined_cohort():
 def test_alone_nothing_is_exchanged() -> None:
     weight = torch.nn.Parameter(torch.zeros(2))
     weight.grad = torch.ones(2)
-    with joined_cohort():
+    with process_group():
         average_gradients([weight])
-        assert (own_rank(), count_ranks(), agree_on(3.5)) == (0, 1, 3.5)
+        assert (get_rank(), get_world_size(), broadcast_value(3.5)) == (0, 1, 3.5)
     assert weight.grad.tolist() == [1, 1]
     assert name_launcher() == "python"
 

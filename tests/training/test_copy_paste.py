@@ -27,7 +27,7 @@ def draw_object(label: int, left: int, top: int, right: int, bottom: int, size: 
 
 
 def make_scene(colour: int, *annotations: Annotation, size: Size = SIZE) -> Scene:
-    picture = Picture(Path("none"), size, annotations, silent=frozenset({5}))
+    picture = Picture(Path("none"), size, annotations, unlabelled=frozenset({5}))
     return Scene(picture, np.full((size.height, size.width, 3), colour, np.uint8))
 
 
@@ -81,7 +81,7 @@ def test_pasted_pixels_and_masks_are_the_same_places() -> None:
     np.testing.assert_array_equal(found.pixels[:, :, 0] == 200, union > 0)
     np.testing.assert_array_equal(decode(background), 1 - union)
     assert {item.label for item in pasted} <= {2, 4}
-    assert found.picture.silent == scene.picture.silent
+    assert found.picture.unlabelled == scene.picture.unlabelled
 
 
 def test_pasted_objects_do_not_overlap_each_other() -> None:

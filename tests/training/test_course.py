@@ -5,46 +5,48 @@ import math
 
 import pytest
 
-from training.lr_schedule import Cosine, Diverged, Found, Pace, Schedule, Steps, Trapezoid
+from training.lr_schedule import Cosine, Diverged, LrFinderSchedule, Schedule, Steps, StepSettings, Trapezoid
 from training.lrfinder import LrFinder
 
-PEAK = Pace(rate=0.2, momentum=0.9)
-SCHEDULES: list[Schedule] = [Cosine(), Trapezoid(), Steps(), Found()]
+PEAK = StepSettings(rate=0.2, momentum=0.9)
+SCHEDULES: list[Schedule] = [Cosine(), Trapezoid(), Steps(), LrFinderSchedule()]
 
 
 def test_a_cosine_grows_then_falls_to_nothing() -> None:
     course = Cosine(warm_up=0.1).begin(PEAK)
-    rates = [course.pace(progress).rate for progress in (0.05, 0.1, 0.55, 1.0)]
+    rates = [course.step_settings(progress).rate for progress in (0.05, 0.1, 0.55, 1.0)]
     assert rates == pytest.approx([0.1, 0.2, 0.1, 0.0])
-    assert course.pace(0.3).momentum == 0.9
+    assert course.step_settings(0.3).momentum == 0.9
 
 
 def test_a_trapezoid_is_flat_until_it_falls() -> None:
     course = Trapezoid(warm_up=0.1, decay=0.4).begin(PEAK)
-    rates = [course.pace(progress).rate for progress in (0.05, 0.1, 0.6, 0.7, 1.0)]
+    rates = [course.step_settings(progress).rate for progress in (0.05, 0.1, 0.6, 0.7, 1.0)]
     assert rates == pytest.approx([0.1, 0.2, 0.2, 0.1, 0.0])
 
 
 def test_a_trapezoid_of_another_length_is_the_same_until_it_falls() -> None:
     short, long = (Trapezoid(warm_up=0.0, decay=0.25).begin(PEAK) for _ in range(2))
-    assert [short.pace(epoch / 40) for epoch in range(30)] == [long.pace(epoch / 80) for epoch in range(30)]
+    assert [short.step_settings(epoch / 40) for epoch in range(30)] == [
+        long.step_settings(epoch / 80) for epoch in range(30)
+    ]
 
 
 def test_steps_are_a_tenth_of_the_one_before() -> None:
     course = Steps(milestones=(0.5, 0.8), warm_up=0.1).begin(PEAK)
-    rates = [course.pace(progress).rate for progress in (0.0, 0.05, 0.1, 0.49, 0.5, 0.8, 1.0)]
+    rates = [course.step_settings(progress).rate for progress in (0.0, 0.05, 0.1, 0.49, 0.5, 0.8, 1.0)]
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.2, 0.02, 0.002, 0.002])
 
 
 def test_steps_without_a_warm_up_start_at_the_peak() -> None:
-    assert Steps().begin(PEAK).pace(0.0).rate == 0.2
+    assert Steps().begin(PEAK).step_settings(0.0).rate == 0.2
 
 
 @pytest.mark.parametrize("schedule", [Cosine(), Trapezoid(), Steps()])
 def test_a_timed_course_is_over_when_the_time_is(schedule: Schedule) -> None:
     course = schedule.begin(PEAK).after_epoch(1.0)
     assert (course.is_over(0.99), course.is_over(1.0)) == (False, True)
-    assert (course.place(0.7), course.goes_back) == (0.7, False)
+    assert (schedule_state.stage_progress(0.7), course.rolls_back) == (0.7, False)
 
 
 @pytest.mark.parametrize("schedule", [Cosine(), Trapezoid(), Steps()])
@@ -55,24 +57,24 @@ def test_a_timed_course_says_what_to_do_when_the_loss_explodes(schedule: Schedul
 
 
 def test_the_finder_goes_its_own_pace_and_back_where_an_epoch_made_things_worse() -> None:
-    course = Found().begin(PEAK)
-    assert course.pace(0.0) == Pace(rate=0.0025, momentum=0.9)
+    course = LrFinderSchedule().begin(PEAK)
+    assert course.step_settings(0.0) == StepSettings(rate=0.0025, momentum=0.9)
     better = course.after_epoch(5.0)
-    assert (better.goes_back, better.pace(0.0).rate) == (False, 0.005)
+    assert (better.rolls_back, better.step_settings(0.0).rate) == (False, 0.005)
     worse = better.after_epoch(math.nan)
-    assert worse.goes_back
-    assert worse.pace(0.0).rate == pytest.approx(0.00625)
+    assert worse.rolls_back
+    assert worse.step_settings(0.0).rate == pytest.approx(0.00625)
 
 
 def test_the_finder_changes_the_stage_to_tune_and_is_over_after_it() -> None:
-    course = Found(LrFinder(halvings=0, patience=1, momenta=(0.9,), descents=(0.1,), tune_epochs=2)).begin(
-        PEAK
-    )
+    course = LrFinderSchedule(
+        LrFinder(halvings=0, patience=1, momenta=(0.9,), descents=(0.1,), tune_epochs=2)
+    ).begin(PEAK)
     places = []
     for _ in range(20):
         if course.is_over(0.0):
             break
-        places.append(course.place(0.0))
+        places.append(schedule_state.stage_progress(0.0))
         course = course.after_epoch(1.0 if len(places) == 1 else 2.0)
     assert places[-3:] == [0.0, 1.0, 1.0]
 

@@ -34,12 +34,12 @@ def test_a_model_and_a_set_that_share_no_category_are_refused(workshop: Path) ->
 
 
 def test_a_verdict_is_plain_json_and_a_table(tiny_set: Path) -> None:
-    verdict = judge(read_content(tiny_set / "instances_train.json"), [], categories=frozenset({7}))
-    figures = json.loads(json.dumps(verdict.to_json()))
+    evaluation = judge(read_content(tiny_set / "instances_train.json"), [], categories=frozenset({7}))
+    figures = json.loads(json.dumps(evaluation.to_json()))
     assert (figures["mask_ap"], figures["box_ap"], figures["images"]) == (0, 0, 2)
     console = Console(width=100)
     with console.capture() as capture:
-        console.print(draw_table(verdict))
+        console.print(draw_table(evaluation))
     assert "disc" in capture.get()
     assert "square" not in capture.get()
 

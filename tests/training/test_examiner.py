@@ -10,9 +10,9 @@ import pytest
 from service.inference.backends import BackendChoice
 from service.inference.segmenter import open_model
 from service.types import Options, Size
-from training.data.datasets import Exam
+from training.data.datasets import EvaluationSet
 from training.data.training_set import read_image
-from training.evaluation.evaluator import Examiner, open_network, pick_pictures
+from training.evaluation.evaluator import Evaluator, open_network, pick_pictures
 from training.session import load_network
 
 SIDE = 192  # of the workshop's model
@@ -21,24 +21,26 @@ pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy mac
 
 
 @pytest.fixture
-def exam(workshop: Path) -> Exam:
+def evaluation_set(workshop: Path) -> EvaluationSet:
     content = json.loads((workshop / "data" / "instances_train.json").read_text())
-    return Exam(content, workshop / "data" / "images", "all")
+    return EvaluationSet(content, workshop / "data" / "images", "all")
 
 
-def test_a_network_that_knows_its_pictures_by_heart_passes(workshop: Path, exam: Exam) -> None:
+def test_a_network_that_knows_its_pictures_by_heart_passes(
+    workshop: Path, evaluation_set: EvaluationSet
+) -> None:
     network, labels = load_network(workshop / "run" / "checkpoint.pt")
-    examiner = Examiner(exam, labels, Size(SIDE, SIDE), pictures=9)
-    verdict = examiner.judge(network)
-    means = examiner.mark(network)
-    assert means.mask_ap == verdict.masks.ap > 0.9
-    assert means.box_ap50 == verdict.boxes.ap50
-    assert {item["image_id"] for item in examiner.detections} == {1, 2}
+    evaluator = Evaluator(evaluation_set, labels, Size(SIDE, SIDE), pictures=9)
+    evaluation = evaluator.evaluate(network)
+    means = evaluator.measure(network)
+    assert means.mask_ap == evaluation.masks.ap > 0.9
+    assert means.box_ap50 == evaluation.boxes.ap50
+    assert {item["image_id"] for item in evaluator.detections} == {1, 2}
 
 
-def test_it_finds_what_its_export_finds(workshop: Path, exam: Exam) -> None:
+def test_it_finds_what_its_export_finds(workshop: Path, evaluation_set: EvaluationSet) -> None:
     network, labels = load_network(workshop / "run" / "checkpoint.pt")
-    pixels = read_image(exam.images / "1.png")
+    pixels = read_image(evaluation_set.images / "1.png")
     served = open_model(workshop / "model", BackendChoice(runtime="onnx"))
     trained = open_network(network, labels, Size(SIDE, SIDE))
     answers = [item.segment_pixels(pixels, Options()).instances for item in (served, trained)]

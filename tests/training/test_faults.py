@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from training.data.annotations import collect
+from training.data.annotations import build_collection
 from training.data.validate import DataRefused, clean_content, describe_faults, read_content, refuse_faults
 
 SIZE = [120, 160]  # of the first picture
@@ -54,7 +54,7 @@ def test_an_object_whose_mask_is_bad_is_known_by_its_box(
     content, (fault,) = clean_content(spoil(tiny_set, **change), tiny_set / "images")
     assert kind in fault.kind
     assert fault.where == "annotation 1 of image 1"
-    picture = collect(content, tiny_set / "images").pictures[0]
+    picture = build_collection(content, tiny_set / "images").pictures[0]
     assert [item.counts is None for item in picture.annotations] == [True, False]
 
 
@@ -99,7 +99,7 @@ def test_a_picture_without_a_size_is_left_out(tiny_set: Path) -> None:
     del content["images"][0]["width"]
     cleaned, (fault,) = clean_content(content, tiny_set / "images")
     assert "has no id, file_name, height or width" in fault.kind
-    assert len(collect(cleaned, tiny_set / "images").pictures) == 1
+    assert len(build_collection(cleaned, tiny_set / "images").pictures) == 1
 
 
 def test_what_is_marked_as_a_box_is_no_fault(tiny_set: Path) -> None:

@@ -6,24 +6,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.data.datasets import Exam
+from training.data.datasets import EvaluationSet
 from training.visualize import GAP, HEIGHT, draw_pair, make_segmentation, stack_pairs
 
 
 @pytest.fixture
-def exam(tiny_set: Path) -> Exam:
-    return Exam(json.loads((tiny_set / "instances_train.json").read_text()), tiny_set / "images", "all")
+def evaluation_set(tiny_set: Path) -> EvaluationSet:
+    return EvaluationSet(
+        json.loads((tiny_set / "instances_train.json").read_text()), tiny_set / "images", "all"
+    )
 
 
-def test_the_left_has_the_annotations_and_the_right_the_detections(exam: Exam) -> None:
-    entry = exam.content["images"][0]
-    empty = draw_pair(exam, entry, [])
+def test_the_left_has_the_annotations_and_the_right_the_detections(evaluation_set: EvaluationSet) -> None:
+    entry = evaluation_set.content["images"][0]
+    empty = draw_pair(evaluation_set, entry, [])
     width = (empty.shape[1] - GAP) // 2
     assert empty.shape == (HEIGHT, 480 * 2 + GAP, 3)
     left, right = empty[:, :width], empty[:, -width:]
     assert (left != right).any()
-    truth = [{**item, "score": 1.0} for item in exam.content["annotations"]]
-    perfect = draw_pair(exam, entry, truth)
+    truth = [{**item, "score": 1.0} for item in evaluation_set.content["annotations"]]
+    perfect = draw_pair(evaluation_set, entry, truth)
     assert (perfect[:, :width] == perfect[:, -width:]).all()
 
 

@@ -35,12 +35,12 @@ def annotate(mask: Bitmap, *, label: int = 0, masked: bool = True, ignored: bool
 
 def draw(
     *annotations: Annotation,
-    silent: frozenset[int] = frozenset(),
+    unlabelled: frozenset[int] = frozenset(),
     enclosed: frozenset[int] = frozenset(),
     view: View | None = None,
     rules: TargetRules = DEFAULT,
 ) -> Batch:
-    picture = Picture(Path("picture.png"), CANVAS, annotations, silent, enclosed)
+    picture = Picture(Path("picture.png"), CANVAS, annotations, unlabelled, enclosed)
     pixels: Any = np.zeros((64, 64, 3), np.uint8)
     return draw_targets(
         Scene(picture, pixels),
@@ -99,14 +99,14 @@ def test_masks_can_be_drawn_finer_than_the_heatmap() -> None:
 
 
 def test_a_silent_label_has_no_negatives() -> None:
-    counted = draw(silent=frozenset({1})).counted[0]
+    counted = draw(unlabelled=frozenset({1})).counted[0]
     assert not counted[:, :, 1].any()
     assert counted[:, :, [0, 2]].all()
 
 
 def test_an_object_of_a_silent_label_counts_with_its_neighbourhood() -> None:
     rules = TargetRules(overlap=0.3)
-    batch = draw(annotate(rectangle(8, 8, 56, 56), label=1), silent=frozenset({1}), rules=rules)
+    batch = draw(annotate(rectangle(8, 8, 56, 56), label=1), unlabelled=frozenset({1}), rules=rules)
     assert (batch.heatmap == 1).sum() == 1
     assert batch.counted[0, :, :, 1].equal(batch.heatmap[0, :, :, 1] > 0)
     assert batch.counted[0, :, :, 1].sum() > 1
@@ -202,7 +202,7 @@ def test_background_inside_a_masked_object_counts_for_enclosed_labels(enclosed: 
     batch = draw(
         annotate(rectangle(8, 16, 40, 32), label=1),
         annotate(rectangle(48, 48, 60, 60), label=1, masked=False),
-        silent=everything,
+        unlabelled=everything,
         enclosed=frozenset({1, 2}),
         rules=TargetRules(enclosed=enclosed),
     )

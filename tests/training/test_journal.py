@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from training.run_log import JsonLog, Mark, Means, Report, read_log
+from training.run_log import JsonLog, MeanPrecision, Report, ValidationResult, read_log
 
 
-def make_report(step: int, loss: float = 1.0, mark: Mark | None = None) -> Report:
+def make_report(step: int, loss: float = 1.0, validation: ValidationResult | None = None) -> Report:
     terms = {"focal": loss, "dice": 0.5}
-    return Report(step, step // 4, step / 10, 0.1, 0.9, terms, images_per_second=4.0, mark=mark)
+    return Report(step, step // 4, step / 10, 0.1, 0.9, terms, images_per_second=4.0, validation=mark)
 
 
 def test_the_log_holds_means_of_the_terms(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_the_log_holds_means_of_the_terms(tmp_path: Path) -> None:
 
 def test_a_mark_is_written_at_once(tmp_path: Path) -> None:
     log = JsonLog(tmp_path / "log.jsonl", every=20)
-    log.write(make_report(1, mark=Mark(Means(mask_ap=0.25), is_best=True)))
+    log.write(make_report(1, validation=ValidationResult(MeanPrecision(mask_ap=0.25), is_best=True)))
     (line,) = read_log(tmp_path / "log.jsonl")
     assert line["mask_ap"] == 0.25
 

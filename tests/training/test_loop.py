@@ -14,14 +14,14 @@ from training.checkpoint import read_checkpoint
 from training.data.annotations import read_collection
 from training.data.augment import Augmentation
 from training.data.groundtruth import TargetRules
-from training.early_stopping import Examination
+from training.early_stopping import Validation
 from training.loop import Trainer
 from training.losses import LossWeights
-from training.lr_schedule import Cosine, Diverged, Found
+from training.lr_schedule import Cosine, Diverged, LrFinderSchedule
 from training.lrfinder import LrFinder
 from training.networks.blitzmask import BlitzMask
 from training.recipe import Recipe, Stage
-from training.run_log import Means, Report
+from training.run_log import MeanPrecision, Report
 from training.session import load_network
 
 TINY = Recipe(
@@ -223,12 +223,12 @@ class Scores:
     def __init__(self, *scores: float) -> None:
         self.scores = list(scores)
 
-    def __call__(self, network: BlitzMask) -> Means:
+    def __call__(self, network: BlitzMask) -> MeanPrecision:
         assert not network.training
-        return Means(mask_ap=self.scores.pop(0))
+        return MeanPrecision(mask_ap=self.scores.pop(0))
 
 
-PATIENT = replace(TINY, examination=Examination(patience=2))
+PATIENT = replace(TINY, validation=Validation(patience=2))
 
 
 def test_a_run_that_gets_no_better_stops_and_keeps_its_best(tiny_set: Path, tmp_path: Path) -> None:
@@ -258,9 +258,9 @@ def test_the_patience_is_the_same_for_a_resumed_run(tiny_set: Path, tmp_path: Pa
 
 
 def test_without_patience_the_end_is_what_counts(tiny_set: Path, tmp_path: Path) -> None:
-    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, examination=Examination(every=3)))
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, validation=Validation(every=3)))
     trainer.judge = Scores(0.9, 0.1)
-    marks = [report.mark for report in run(trainer)]
+    marks = [report.validation for report in run(trainer)]
     assert [mark is not None for mark in marks] == [False, False, True] * 2
     assert [mark.is_best for mark in marks if mark] == [True, False]
     network, _ = load_network(tmp_path / "run" / "checkpoint.pt")
@@ -269,11 +269,11 @@ def test_without_patience_the_end_is_what_counts(tiny_set: Path, tmp_path: Path)
 
 
 def test_an_examination_is_no_time_of_training(tiny_set: Path, tmp_path: Path) -> None:
-    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, epochs=2, examination=Examination()))
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, epochs=2, validation=Validation()))
 
-    def sleepy(network: BlitzMask) -> Means:
+    def sleepy(network: BlitzMask) -> MeanPrecision:
         time.sleep(0.5)
-        return Means()
+        return MeanPrecision()
 
     trainer.judge = sleepy
     start = time.monotonic()
@@ -284,7 +284,7 @@ def test_an_examination_is_no_time_of_training(tiny_set: Path, tmp_path: Path) -
 FOUND = replace(
     TINY,
     optimizer="sgd",
-    schedule=Found(LrFinder(growth=1e-3, patience=1, tune_epochs=1)),
+    schedule=LrFinderSchedule(LrFinder(growth=1e-3, patience=1, tune_epochs=1)),
     batch_size=1,
     backbone_rate=1.0,
     stages=(Stage(1.0, side=64), Stage(2.0, side=64, upsampling=3)),
@@ -304,13 +304,13 @@ def test_the_finder_raises_the_rate_epoch_by_epoch(tiny_set: Path, tmp_path: Pat
 def test_an_epoch_that_made_things_worse_is_undone(tiny_set: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tiny_set, tmp_path / "run", FOUND)
     run(trainer, until=0.2)  # one epoch of two steps, and half of the next
-    before = {name: value.clone() for name, value in trainer.retreat["network"].items()}
+    before = {name: value.clone() for name, value in trainer.rollback["network"].items()}
     assert not trainer.network.neck.state_dict()["last.1.conv.weight"].equal(
         before["neck.last.1.conv.weight"]
     )
     trainer.losses = [1e6]
     trainer._finish_epoch(1)
-    assert trainer.course.goes_back
+    assert trainer.schedule_state.rolls_back
     assert not trainer.optimizer.state
     for name, value in trainer.network.state_dict().items():
         assert value.equal(before[name]), name
@@ -321,11 +321,11 @@ def test_an_explosion_ends_the_epoch_and_the_run_goes_on_from_the_weights_before
 ) -> None:
     trainer = make_trainer(tiny_set, tmp_path / "run", FOUND)
     run(trainer, until=0.2)
-    good = {name: value.clone() for name, value in trainer.retreat["network"].items()}
+    good = {name: value.clone() for name, value in trainer.rollback["network"].items()}
     poison(trainer)
     reports = run(trainer, until=0.3)
     assert not all(math.isfinite(sum(report.terms.values())) for report in reports)
-    assert trainer.course.goes_back
+    assert trainer.schedule_state.rolls_back
     for name, value in trainer.network.state_dict().items():
         assert value.equal(good[name]), name
 
@@ -337,16 +337,16 @@ def test_the_finder_resumes_exactly_in_the_middle_of_an_epoch(tiny_set: Path, tm
     resumed = make_trainer(tiny_set, tmp_path / "broken", FOUND)
     assert resumed.resume()
     assert [item.terms for item in first + run(resumed, until=0.6)] == [item.terms for item in expected]
-    assert resumed.course == whole.course
+    assert resumed.schedule_state == whole.schedule_state
     for name, value in state(whole).items():
         assert value.equal(state(resumed)[name]), name
 
 
 def test_a_run_by_the_finder_ends_after_its_tuning(tiny_set: Path, tmp_path: Path) -> None:
     finder = LrFinder(growth=0.1, halvings=0, patience=1, momenta=(0.9,), descents=(0.1,), tune_epochs=1)
-    trainer = make_trainer(tiny_set, tmp_path / "run", replace(FOUND, schedule=Found(finder)))
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(FOUND, schedule=LrFinderSchedule(finder)))
     reports = run(trainer, until=50)
-    assert trainer.course.is_over(0.0)
+    assert trainer.schedule_state.is_over(0.0)
     assert reports[-1].rate == finder.tune_rate
 
 

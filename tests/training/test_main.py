@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from service.inference.card import read_card
 from training.__main__ import app
 from training.evaluation.evaluate import parse_ids
-from training.session import Order
+from training.session import Run
 
 pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
 
@@ -67,10 +67,10 @@ def test_a_recorded_command_names_the_file_that_was_chosen(workshop: Path, tmp_p
 def test_a_run_is_ordered_with_the_command_that_was_typed(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orders: list[Order] = []
+    runs: list[Run] = []
     (tmp_path / "report.md").touch()
-    monkeypatch.setattr("training.__main__.learn", orders.append)
-    monkeypatch.setattr("training.__main__.finish", lambda order, console: tmp_path / "report.md")
+    monkeypatch.setattr("training.__main__.run_training", runs.append)
+    monkeypatch.setattr("training.__main__.export_and_report", lambda run, console: tmp_path / "report.md")
     typed = {
         "--data": tiny_set,
         "--recipe": "everyday",
@@ -84,27 +84,27 @@ def test_a_run_is_ordered_with_the_command_that_was_typed(
     }
     words = [word for option, value in typed.items() for word in (option, str(value))]
     assert invoke("train", *words).exit_code == 0
-    assert shlex.split(orders[0].command) == ["python", "-m", "training", "train", *words]
+    assert shlex.split(runs[0].command) == ["python", "-m", "training", "train", *words]
     known = typer.main.get_command(app).commands["train"].params  # type: ignore[attr-defined]
     assert {parameter.opts[0] for parameter in known} == set(typed)
 
 
-@pytest.mark.parametrize(("setting", "silent"), [("True", set()), ("False", {0})])
+@pytest.mark.parametrize(("setting", "unlabelled"), [("True", set()), ("False", {0})])
 def test_what_is_assumed_absent_need_not_be_trusted(
-    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, silent: set[int]
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, unlabelled: set[int]
 ) -> None:
     file = tiny_set / "instances_train.json"
     content = json.loads(file.read_text())
     for entry in content["images"]:
         entry |= {"exhaustive_category_ids": [3], "assumed_absent_category_ids": [7]}
     file.write_text(json.dumps(content))
-    orders: list[Order] = []
+    runs: list[Run] = []
     (tmp_path / "report.md").touch()
-    monkeypatch.setattr("training.__main__.learn", orders.append)
-    monkeypatch.setattr("training.__main__.finish", lambda order, console: tmp_path / "report.md")
+    monkeypatch.setattr("training.__main__.run_training", runs.append)
+    monkeypatch.setattr("training.__main__.export_and_report", lambda run, console: tmp_path / "report.md")
     out = ("--out", tmp_path / "run")
     assert invoke("train", "--data", tiny_set, *out, "--set", f"trust_absence={setting}").exit_code == 0
-    assert orders[0].material.lessons.pictures[0].silent == silent
+    assert runs[0].datasets.training.pictures[0].unlabelled == unlabelled
 
 
 @pytest.mark.parametrize(("text", "ids"), [("", None), ("3", {3}), ("1-3,20", {1, 2, 3, 20}), ("5-5", {5})])

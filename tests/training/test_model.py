@@ -14,7 +14,7 @@ from service.inference.segmenter import Segmenter, open_model
 from service.types import Size
 from training.data.validate import read_content
 from training.evaluation.evaluate import detect, judge
-from training.export.model_folder import ExportMismatch, Title, check_file, export_model, run_network
+from training.export.model_folder import ExportMismatch, ModelInfo, check_file, export_model, run_network
 from training.networks.blitzmask import BlitzMask
 from training.session import load_network
 
@@ -32,10 +32,10 @@ def test_the_service_finds_what_was_learnt_by_heart(workshop: Path, runtime: str
     content = read_content(workshop / "data" / "instances_train.json")
     segmenter = open_runtime(workshop, runtime)
     found = [item for one in detect(segmenter, content, workshop / "data" / "images") for item in one]
-    verdict = judge(content, found)
-    assert verdict.masks.ap > 0.9
-    assert verdict.boxes.ap > 0.7
-    assert verdict.f1 == 1.0
+    evaluation = judge(content, found)
+    assert evaluation.masks.ap > 0.9
+    assert evaluation.boxes.ap > 0.7
+    assert evaluation.f1 == 1.0
 
 
 def test_both_runtimes_compute_what_pytorch_does_at_any_batch_size(workshop: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_failed_export_leaves_the_model_that_stood_there(workshop: Path, tmp_p
     def export_old(network: BlitzMask, canvas: Size, path: Path) -> None:
         path.write_bytes(old)
 
-    title, folder = Title("tiny", "1.0", "-", labels, Size(192, 192)), tmp_path / "tiny"
+    title, folder = ModelInfo("tiny", "1.0", "-", labels, Size(192, 192)), tmp_path / "tiny"
     export_model(network, title, folder, exporters={"onnx": export_old})
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(ExportMismatch):

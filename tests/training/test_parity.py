@@ -13,7 +13,13 @@ from typer.testing import CliRunner
 from service.inference.card import read_card
 from service.types import BackendInfo, Heads, Pixels, Size
 from training.__main__ import app
-from training.export.parity import Exam, largest_differences, name_processor, read_canvases, time_frames
+from training.export.parity import (
+    ParityCheck,
+    largest_differences,
+    name_processor,
+    read_canvases,
+    time_frames,
+)
 
 
 class SlowBackend:
@@ -78,9 +84,9 @@ def test_the_processor_has_a_name_everywhere(tmp_path: Path) -> None:
 
 
 def test_the_command_for_the_card_is_whole(tmp_path: Path) -> None:
-    exam = Exam(Path("my model"), Path("data"), categories="1-3", threads=2, pictures=4)
+    check = ParityCheck(Path("my model"), Path("data"), categories="1-3", threads=2, pictures=4)
     options = "--data data --split val --categories 1-3 --threads 2 --pictures 4"
-    assert exam.command() == f"python -m training parity 'my model' {options}"
+    assert check.command() == f"python -m training parity 'my model' {options}"
 
 
 def test_canvases_are_letterboxed(workshop: Path) -> None:
@@ -106,10 +112,10 @@ def test_the_command_prints_writes_and_records_a_row_per_file(workshop: Path, tm
         assert f"| {file.runtime} | {file.precision} |" in result.output
         assert max(row["differences"].values()) < 1e-2
         assert file.accuracy is not None
-        assert file.accuracy.mask_ap == pytest.approx(row["verdict"]["mask_ap"], abs=1e-3)
+        assert file.accuracy.mask_ap == pytest.approx(row["evaluation"]["mask_ap"], abs=1e-3)
         assert file.latency is not None
         assert file.latency.milliseconds == pytest.approx(row["milliseconds"], abs=0.01)
         assert f"| {file.runtime} | {file.precision} |" in (model / "README.md").read_text()
     threshold = read_card(model).decoder.score_threshold
-    assert threshold == pytest.approx(rows[0]["verdict"]["threshold"], abs=0.005)
+    assert threshold == pytest.approx(rows[0]["evaluation"]["threshold"], abs=0.005)
     assert not list(model.glob("*.draft"))

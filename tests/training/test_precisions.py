@@ -20,7 +20,7 @@ from tests.training.traces import find_traces
 from training.evaluation.evaluate import detect, judge
 from training.export.model_folder import ExportMismatch, run_network
 from training.export.parity import read_canvases
-from training.export.precisions import WRITERS, Source, add_precisions, likeness
+from training.export.precisions import WRITERS, Source, add_precisions, head_cosines
 from training.export.tflite import INPUT, strip_normalisation
 from training.networks.blitzmask import BlitzMask, normalise
 from training.session import load_network
@@ -71,11 +71,11 @@ def test_every_precision_serves_and_still_knows_the_pictures(
     segmenter = open_model(folder, BackendChoice(runtime=runtime, precision=precision))  # runs the self-test
     try:
         answers = detect(segmenter, content, workshop / "data" / "images")
-        verdict = judge(content, [item for found in answers for item in found])
+        evaluation = judge(content, [item for found in answers for item in found])
     finally:
         segmenter.close()
-    assert verdict.masks.ap > 0.85
-    assert verdict.boxes.ap > 0.85
+    assert evaluation.masks.ap > 0.85
+    assert evaluation.boxes.ap > 0.85
 
 
 def test_fewer_bits_make_smaller_files(folder: Path) -> None:
@@ -178,7 +178,7 @@ def test_without_the_fp32_file_it_is_made_from_none_is_made(
 def test_likeness_is_the_cosine_of_each_head() -> None:
     expected = {"size": np.array([[3.0, 4.0]], np.float32), "heatmap": np.ones((1, 2), np.float32)}
     found = {"size": np.array([[6.0, 8.0]], np.float32), "heatmap": np.array([[1, -1]], np.float32)}
-    assert likeness(found, expected) == {"size": pytest.approx(1), "heatmap": pytest.approx(0)}
+    assert head_cosines(found, expected) == {"size": pytest.approx(1), "heatmap": pytest.approx(0)}
 
 
 def test_labels_survive(folder: Path) -> None:

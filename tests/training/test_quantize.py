@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.export.quantize import settle_kernels
+from training.export.quantize import round_kernels
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def edges() -> np.ndarray:
 
 
 def test_settled_kernels_fit_fp16_and_keep_their_sums(edges: np.ndarray) -> None:
-    settled = settle_kernels(edges)
+    settled = round_kernels(edges)
     np.testing.assert_array_equal(settled, settled.astype(np.float16))
     rounded = edges.astype(np.float16).astype(np.float64)
     errors = [
@@ -26,10 +26,10 @@ def test_settled_kernels_fit_fp16_and_keep_their_sums(edges: np.ndarray) -> None
 
 def test_no_tap_moves_by_more_than_a_step_of_fp16_of_the_largest(edges: np.ndarray) -> None:
     steps = np.spacing(abs(edges).max(axis=1).astype(np.float16)).astype(np.float32)
-    assert (abs(settle_kernels(edges) - edges) <= steps[:, None]).all()
+    assert (abs(round_kernels(edges) - edges) <= steps[:, None]).all()
 
 
 def test_what_fp16_can_hold_already_stays(edges: np.ndarray) -> None:
     held = edges.astype(np.float16).astype(np.float32)
-    np.testing.assert_array_equal(settle_kernels(held), held)
-    assert settle_kernels(np.zeros((2, 9), np.float32)).tolist() == np.zeros((2, 9)).tolist()
+    np.testing.assert_array_equal(round_kernels(held), held)
+    assert round_kernels(np.zeros((2, 9), np.float32)).tolist() == np.zeros((2, 9)).tolist()

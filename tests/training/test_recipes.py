@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from training.losses import LossWeights
-from training.lr_schedule import Found
+from training.lr_schedule import LrFinderSchedule
 from training.recipe import Recipe
 from training.recipes import ablation, paper_b0
 from training.settings import read_recipe
@@ -32,7 +32,7 @@ def test_the_ablation_ends_with_the_papers_own_recipe() -> None:
 
 
 def test_a_recipe_is_named_by_its_module_or_by_its_place_in_one() -> None:
-    assert read_recipe("paper_b0").schedule == Found()
+    assert read_recipe("paper_b0").schedule == LrFinderSchedule()
     assert read_recipe("ablation:POLY") is ablation.POLY
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from training.data.augment import CopyPaste
-from training.lr_schedule import Cosine, Found, Steps
+from training.lr_schedule import Cosine, LrFinderSchedule, Steps
 from training.recipe import Recipe, Stage
 from training.recipes import ablation
 from training.settings import SettingRefused, set_fields
@@ -24,7 +24,9 @@ def test_what_a_field_is_made_of_is_a_dict() -> None:
     assert recipe.stages == (Stage(1.0, 64),)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("cosine", Cosine()), ("steps", Steps()), ("lrfinder", Found())])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("cosine", Cosine()), ("steps", Steps()), ("lrfinder", LrFinderSchedule())]
+)
 def test_schedules_go_by_name(name: str, kind: object) -> None:
     assert set_fields(Recipe(), [f"schedule={name}"]).schedule == kind
 

@@ -7,14 +7,14 @@ import cv2
 
 from service.types import Size
 from training.data.annotations import decode_counts
-from training.data.datasets import read_material
+from training.data.datasets import read_datasets
 from training.data.shapes import COLOURS, shapes
 
 
 def test_the_generated_set_has_no_faults_and_labels_what_it_shows(tmp_path: Path) -> None:
     shapes(tmp_path, pictures=10, side=96, seed=3)
-    material = read_material(tmp_path, "refuse")
-    assert (len(material.lessons.pictures), len(material.exam.content["images"])) == (8, 2)
+    datasets = read_datasets(tmp_path, "refuse")
+    assert (len(datasets.training.pictures), len(datasets.evaluation.content["images"])) == (8, 2)
     content = json.loads((tmp_path / "instances_train.json").read_text())
     names = {entry["id"]: entry["file_name"] for entry in content["images"]}
     assert len({item["id"] for item in content["annotations"]}) == len(content["annotations"])

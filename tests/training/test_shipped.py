@@ -12,7 +12,7 @@ from service.inference.golden import draw_picture
 from service.inference.segmenter import open_model
 from service.types import Heads, Options
 from tests.training.traces import find_traces
-from training.export.precisions import likeness
+from training.export.precisions import head_cosines
 
 MODELS = sorted(path.parent for path in (Path(__file__).parents[2] / "models").glob("*/card.json"))
 LEAST = {"fp32": 0.999999, "fp16": 0.999, "int8": 0.97}  # cosine of each head with that of the first file
@@ -51,7 +51,7 @@ def test_the_heads_of_every_shipped_file_are_those_of_fp32(folder: Path) -> None
     card = read_card(folder)
     expected = run_file(folder, card, card.files[0])
     for file in card.files[1:]:
-        alike = likeness(run_file(folder, card, file), expected)
+        alike = head_cosines(run_file(folder, card, file), expected)
         assert min(alike.values()) >= LEAST[file.precision], (file.path, alike)
 
 

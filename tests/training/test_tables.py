@@ -4,7 +4,7 @@ import math
 
 from service.inference.card import ArtifactFile
 from training.evaluation.accuracy import ClassAccuracy, KindAccuracy
-from training.evaluation.evaluate import Verdict
+from training.evaluation.evaluate import Evaluation
 from training.evaluation.matching import Kind
 from training.evaluation.tables import Row, draw_categories, draw_rows, fill_marks
 
@@ -19,8 +19,8 @@ def make_row(precision: str, mask_ap: float) -> Row:
     file = ArtifactFile.model_validate(
         {"path": "a", "runtime": "onnx", "precision": precision, "sha256": "0" * 64, "bytes": 2_500_000}
     )
-    verdict = Verdict(1, make_kind("segm", mask_ap), make_kind("bbox", 0.4), threshold=0.3, f1=0.5)
-    return Row(file, {"heatmap": 0.0123, "size": 1.5}, 7.125, verdict)
+    evaluation = Evaluation(1, make_kind("segm", mask_ap), make_kind("bbox", 0.4), threshold=0.3, f1=0.5)
+    return Row(file, {"heatmap": 0.0123, "size": 1.5}, 7.125, evaluation)
 
 
 def test_a_row_gives_percents_and_what_was_lost() -> None:
@@ -32,8 +32,8 @@ def test_a_row_gives_percents_and_what_was_lost() -> None:
 
 
 def test_categories_have_a_row_each_and_the_means_the_last() -> None:
-    verdict = Verdict(1, make_kind("segm", 0.25), make_kind("bbox", math.nan), threshold=0.3, f1=0.5)
-    *_, cat, mean = draw_categories(verdict).splitlines()
+    evaluation = Evaluation(1, make_kind("segm", 0.25), make_kind("bbox", math.nan), threshold=0.3, f1=0.5)
+    *_, cat, mean = draw_categories(evaluation).splitlines()
     assert cat == "| cat | 3 | 0.250 | 0.450 | 0.250 | 3 | - | - |"
     assert mean == "| **mean** | 3 | 0.250 | 0.450 | 0.250 | 3 | - | - |"
 

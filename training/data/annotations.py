@@ -1,7 +1,8 @@
 """COCO annotation files, plain or federated, as frozen records.
 
-In a federated set each image says which categories were labelled completely in it; of the others, background
-says nothing. A plain COCO file is the special case in which every image is complete for every category.
+In a federated data set each image lists the categories that are completely labelled in it. For the other
+categories, unlabelled background is not evidence of absence. In a plain COCO file every image is completely
+labelled for every category.
 """
 
 from collections import defaultdict
@@ -24,7 +25,7 @@ Bitmap = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One object. `box_xywh`: image frame. `counts`: compressed RLE, None where the mask is unknown."""
+    """One object. box_xywh: image frame. counts: compressed RLE, None where the mask is unknown."""
 
     label: int
     box_xywh: tuple[float, float, float, float]
@@ -36,39 +37,39 @@ class Annotation:
 class Picture:
     """One image with its objects.
 
-    silent: labels of which this image's background says nothing, so that they have no negatives here.
-    enclosed: labels that are complete inside the boxes of the image's masked objects, although in the whole
-    image nothing is: a photo of one model and her bags, with others in its background.
+    unlabelled: labels that are not completely labelled here, so that background is no negative for them.
+    enclosed: labels that are completely labelled inside the boxes of this image's masked objects. Only images
+    without any completely labelled category have some, for example photos of one person with bags.
     """
 
     path: Path
     size: Size
     annotations: tuple[Annotation, ...]
-    silent: frozenset[int]
+    unlabelled: frozenset[int]
     enclosed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What a COCO file holds, its categories renumbered from 0 in the order of `labels`."""
+    """The content of COCO files; a label's number is its place in `labels`."""
 
     labels: tuple[Label, ...]
     pictures: tuple[Picture, ...]
 
 
 def read_collection(file: Path, images: Path, *, trust_absence: bool = True) -> Collection:
-    """The collection of a COCO file whose pictures lie in the folder `images`.
+    """The collection of a COCO file whose pictures are in the folder `images`.
 
-    trust_absence: use a picture's `assumed_absent_category_ids` as negatives.
-    Raises DataRefused, naming the annotations, where something is wrong with it.
+    trust_absence: a picture's `assumed_absent_category_ids` give negatives.
+    Raises DataRefused that names the annotations, if the file has faults.
     """
     content, faults = clean_content(read_content(file), images)
     refuse_faults(faults)
-    return collect(content, images, trust_absence=trust_absence)
+    return build_collection(content, images, trust_absence=trust_absence)
 
 
-def collect(content: Mapping[str, Any], images: Path, *, trust_absence: bool = True) -> Collection:
-    """The collection of a COCO file's content, which `clean_content` found nothing wrong with."""
+def build_collection(content: Mapping[str, Any], images: Path, *, trust_absence: bool = True) -> Collection:
+    """The collection of a COCO file's content, after `clean_content`."""
     labels = tuple(Label(category_id=item["id"], name=item["name"]) for item in content["categories"])
     numbers = {label.category_id: number for number, label in enumerate(labels)}
     objects: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
@@ -80,7 +81,7 @@ def collect(content: Mapping[str, Any], images: Path, *, trust_absence: bool = T
             path=images / entry["file_name"],
             size=(size := Size(entry["height"], entry["width"])),
             annotations=tuple(_read_annotation(item, numbers, size) for item in objects[entry["id"]]),
-            silent=_silent_labels(entry, numbers, trust_absence=trust_absence),
+            unlabelled=_unlabelled_labels(entry, numbers, trust_absence=trust_absence),
             enclosed=frozenset(numbers[item] for item in enclosed) if _is_open(entry) else frozenset(),
         )
         for entry in content["images"]
@@ -98,7 +99,7 @@ def _read_annotation(item: Mapping[str, Any], numbers: Mapping[int, int], size: 
     )
 
 
-def _silent_labels(
+def _unlabelled_labels(
     entry: Mapping[str, Any], numbers: Mapping[int, int], *, trust_absence: bool
 ) -> frozenset[int]:
     if "exhaustive_category_ids" not in entry:
@@ -110,12 +111,12 @@ def _silent_labels(
 
 
 def _is_open(entry: Mapping[str, Any]) -> bool:
-    """Whether no category is labelled completely in the image."""
-    return bool(entry.get("exhaustive_category_ids", True)) is False
+    """True if no category is completely labelled in the image."""
+    return entry.get("exhaustive_category_ids") == []
 
 
 def _enclosed_labels(content: Mapping[str, Any]) -> set[int]:
-    """The categories that have masks in images in which none is labelled completely."""
+    """The ids of categories that have masks in open images."""
     images = {entry["id"] for entry in content["images"] if _is_open(entry)}
     return {
         item["category_id"]
@@ -127,9 +128,9 @@ def _enclosed_labels(content: Mapping[str, Any]) -> set[int]:
 def encode_segmentation(
     segmentation: Sequence[Sequence[float]] | Mapping[str, Any] | None, size: Size
 ) -> bytes | None:
-    """Compressed RLE counts of COCO's polygons, uncompressed or compressed RLE; None of an empty one.
+    """Compressed RLE counts of a segmentation in any of COCO's formats; None if it has no pixel.
 
-    None also of one so thin that it holds no pixel. Raises ValueError of a mask that does not fit the image.
+    Raises ValueError if an RLE has another size than the image.
     """
     if not segmentation:
         return None

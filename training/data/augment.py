@@ -1,4 +1,4 @@
-"""From a picture to a canvas: where it lands (flip, scale, crop) and what happens to its colours."""
+"""Random geometry (flip, scale, crop) and colour changes, from a picture to the network's canvas."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from service.types import Pixels, Size
 
-FILL = 127  # as the service's letterbox
+FILL = 127  # the same grey as the service's letterbox
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where a picture lies on a canvas: mirrored or not, resized to `resized`, then moved by the offsets.
+    """The place of a picture on a canvas: it is mirrored or not, resized, then moved by the offsets.
 
-    Offsets are canvas pixels and may be negative: what leaves the canvas is cropped.
+    Offsets are canvas pixels and may be negative; parts outside the canvas are cropped.
     """
 
     image: Size
@@ -79,7 +79,7 @@ class View:
 
 
 def _overlap(length: int, room: int, offset: int) -> tuple[slice, slice]:
-    """Where [offset, offset + length) meets [0, room), in the coordinates of the room and of the length."""
+    """The intersection of [offset, offset + length) and [0, room), from 0 and from `offset`."""
     start, stop = max(0, offset), max(0, min(room, offset + length))
     stop = max(stop, start)
     return slice(start, stop), slice(start - offset, stop - offset)
@@ -87,7 +87,7 @@ def _overlap(length: int, room: int, offset: int) -> tuple[slice, slice]:
 
 @dataclass(frozen=True, slots=True)
 class CopyPaste:
-    """How much is pasted. share: of the pictures that get something. most: objects at a time."""
+    """share: of the pictures that get pasted objects. most: objects pasted at a time."""
 
     share: float = 0.5
     most: int = 4
@@ -96,9 +96,9 @@ class CopyPaste:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far a picture may be changed; the paper's are scale 0.25 to 4 and aspect 0.5 to 2 (sec. 4.1).
+    """The ranges of random changes; the paper has scale 0.25 to 4 and aspect 0.5 to 2 (sec. 4.1).
 
-    paste: objects from other pictures, if any.
+    paste: objects of other pictures are pasted in; None: they are not.
     """
 
     flip: bool = True
@@ -118,9 +118,9 @@ def fit_view(image: Size, canvas: Size) -> View:
 
 
 def draw_view(image: Size, canvas: Size, augmentation: Augmentation, random: np.random.Generator) -> View:
-    """A random view; where the picture is larger than the canvas it is cropped, else it lies anywhere inside.
+    """A random view: a random crop if the picture is larger than the canvas, else a random place on it.
 
-    A scale of 1 is the letterbox's.
+    A scale of 1 is the scale of the service's letterbox.
     """
     fit = min(canvas.height / image.height, canvas.width / image.width)
     scale = np.exp(random.uniform(*np.log(augmentation.scale)))

@@ -1,4 +1,4 @@
-"""What the network is shown and asked for, one picture or many."""
+"""Pictures with their ground truth, as the losses take them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B images of one size with M objects among them, image by image.
+    """B images of one size with M objects, sorted by image.
 
     pixels: uint8 [B, H, W, 3].
     heatmap: float32 [B, h, w, C], 1 at centres.
-    counted: bool [B, h, w, C], False where background says nothing.
+    counted: bool [B, h, w, C], False where background is no negative.
     image: int64 [M], the object's image. label: int64 [M]. cell: int64 [M, 2], (i, j), the cell of its
     centre.
     size: float32 [M, 4], (left, top, right, bottom) from the cell's point, canvas pixels.
@@ -49,12 +49,12 @@ class Batch:
         return Batch(**moved)
 
     def pin_memory(self) -> "Batch":
-        """In memory that a GPU can read by itself; torch's loader calls this."""
+        """A copy in page-locked memory; torch's loader calls this."""
         return Batch(**{field.name: getattr(self, field.name).pin_memory() for field in fields(Batch)})
 
 
 def join_batches(batches: Sequence[Batch]) -> Batch:
-    """One batch of several; image and object numbers are shifted to fit it."""
+    """One batch of several; image and object numbers are shifted accordingly."""
     columns = {field.name: [getattr(batch, field.name) for batch in batches] for field in fields(Batch)}
     for name, counted in (("image", "pixels"), ("sample_object", "image")):
         starts = np.cumsum([0] + [len(getattr(batch, counted)) for batch in batches[:-1]])

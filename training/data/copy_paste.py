@@ -1,6 +1,6 @@
-"""Copy-paste: objects cut out of one picture appear in another (Ghiasi et al., CVPR 2021, sec. 3).
+"""Copy-paste augmentation: objects of one picture are pasted into another (Ghiasi et al., CVPR 2021, sec. 3).
 
-Pictures and pixels in, picture and pixels out, so that whatever places them on a canvas need not know.
+It maps pictures to pictures, so that the steps that follow it do not depend on it.
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from service.types import Pixels, Size
 from training.data.annotations import Annotation, Bitmap, Picture, decode_counts
 from training.data.augment import Augmentation, CopyPaste, draw_view
 
-LEAST_AREA = 64  # pixels of an object worth pasting, or left of one that something was pasted over
-LEAST_SHARE = 0.1  # of an object's mask, below which it counts as hidden
+MIN_AREA = 64  # pixels; smaller objects are not pasted, and smaller rests of covered objects are dropped
+MIN_SHARE = 0.1  # an object with a smaller visible share of its mask counts as hidden
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,10 +26,10 @@ class Scene:
 
 
 def paste_objects(scene: Scene, donor: Scene, rules: CopyPaste, random: np.random.Generator) -> Scene:
-    """The scene with a few of the donor's objects pasted in, hiding what they cover.
+    """The scene with some of the donor's objects pasted over it.
 
-    Only objects with masks are pasted. What is left too little of is dropped; of an object known only as a
-    box nobody knows how much is left, so that it is no longer asked for.
+    Only objects with masks are pasted. An object is dropped if too little of it stays visible. The visible
+    part of an object without a mask is unknown, so that it becomes `ignored`.
     """
     cuttings = cut_objects(donor, scene.picture.size, rules, random)
     if not cuttings.annotations:
@@ -44,7 +44,7 @@ def paste_objects(scene: Scene, donor: Scene, rules: CopyPaste, random: np.rando
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cuttings:
-    """Objects in the frame of the picture they are meant for; `covered` is the union of their masks."""
+    """Objects to paste, in the frame of the target picture; covered: the union of their masks."""
 
     annotations: tuple[Annotation, ...]
     pixels: Pixels
@@ -52,7 +52,7 @@ class Cuttings:
 
 
 def cut_objects(donor: Scene, size: Size, rules: CopyPaste, random: np.random.Generator) -> Cuttings:
-    """Some of the donor's objects, moved, scaled and perhaps mirrored together."""
+    """Some of the donor's objects under one random flip, scale and shift."""
     candidates = [item for item in donor.picture.annotations if item.counts and not item.ignored]
     order = random.permutation(len(candidates))[: random.integers(1, rules.most + 1)]
     whole = Augmentation(scale=rules.scale, aspect=(1.0, 1.0))
@@ -63,14 +63,14 @@ def cut_objects(donor: Scene, size: Size, rules: CopyPaste, random: np.random.Ge
         item = candidates[number]
         assert item.counts is not None
         mask = view.sample_mask(decode_counts(item.counts, donor.picture.size), cell=1) & ~covered
-        if mask.sum() >= LEAST_AREA:
+        if mask.sum() >= MIN_AREA:
             annotations.append(outline_object(item, mask))
             covered |= mask
     return Cuttings(tuple(annotations), view.place_pixels(donor.pixels), covered)
 
 
 def hide_object(annotation: Annotation, size: Size, covered: Bitmap) -> Annotation | None:
-    """What is left of an object behind what covers it; None where that is too little."""
+    """The visible part of an object under the pasted ones; None if it is too small."""
     x, y, width, height = annotation.box_xywh
     top, left = max(0, int(y)), max(0, int(x))
     if not covered[top : int(np.ceil(y + height)), left : int(np.ceil(x + width))].any():
@@ -81,7 +81,7 @@ def hide_object(annotation: Annotation, size: Size, covered: Bitmap) -> Annotati
     rest = mask & ~covered
     if rest.sum() == mask.sum():
         return annotation
-    hidden = rest.sum() < max(LEAST_AREA, LEAST_SHARE * mask.sum())
+    hidden = rest.sum() < max(MIN_AREA, MIN_SHARE * mask.sum())
     return None if hidden else outline_object(annotation, rest)
 
 

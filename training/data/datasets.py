@@ -1,4 +1,4 @@
-"""What a run learns from and is judged by, read from a folder and found good."""
+"""The data sets of a run: where their files are, what it trains on, and what it is evaluated on."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from training.data.annotations import Collection, collect
+from training.data.annotations import Collection, build_collection
 from training.data.validate import BadData, DataRefused, Fault, clean_content, read_content, refuse_faults
 
-ALIASES = {"val": ("val", "valid")}  # Roboflow's
+ALIASES = {"val": ("val", "valid")}  # Roboflow writes "valid"
 WHOLE = ("instances_default.json", "annotations.json", "_annotations.coco.json", "result.json")
+HELD_OUT = 5  # without a val split, one picture in 5 is held out for evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,32 @@ class Split:
     images: Path
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """A COCO file's content and the folder of its images; origin: a phrase for reports."""
+
+    content: Mapping[str, Any]
+    images: Path
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Datasets:
+    """All data of a run; faults: what was left out. image_ids: of the training pictures."""
+
+    training: Collection
+    evaluation: EvaluationSet
+    faults: tuple[Fault, ...] = ()
+    image_ids: frozenset[int] = frozenset()
+
+
 def find_split(data: Path, split: str) -> Split:
-    """The split of a folder laid out as COCO is: annotations/instances_SPLIT2017.json beside SPLIT2017/.
+    """The files of a split, in COCO's layout or Roboflow's.
 
-    The year may be missing, annotation files may lie in the folder itself, all images in images/. Or as
-    Roboflow does it: SPLIT/_annotations.coco.json among its images.
-
-    Raises FileNotFoundError that lists where it looked.
+    COCO: annotations/instances_SPLIT2017.json and SPLIT2017/. The year may be missing, the annotation file
+    may be in the folder itself, and all images may be in images/. Roboflow: SPLIT/_annotations.coco.json
+    beside its images.
+    Raises FileNotFoundError that lists the places it looked at.
     """
     names = [f"{split}2017", split]
     files = [folder / f"instances_{name}.json" for folder in (data / "annotations", data) for name in names]
@@ -38,13 +58,16 @@ def find_split(data: Path, split: str) -> Split:
     return Split(_first_existing(files), _first_existing(folders))
 
 
-def find_whole(data: Path) -> Split:
-    """A set that is not split, as labelling tools write it: one COCO file, images beside it or in images/.
-
-    Raises FileNotFoundError that lists where it looked.
-    """
-    files = [folder / name for folder in (data / "annotations", data) for name in WHOLE]
-    return Split(_first_existing(files), data / "images" if (data / "images").is_dir() else data)
+def find_training_split(data: Path) -> Split:
+    """The train split, or the whole set if it has no splits; raises FileNotFoundError."""
+    try:
+        return find_split(data, "train")
+    except FileNotFoundError as error:
+        files = [folder / name for folder in (data / "annotations", data) for name in WHOLE]
+        whole = next((file for file in files if file.exists()), None)
+        if whole is None:
+            raise error from None
+        return Split(whole, data / "images" if (data / "images").is_dir() else data)
 
 
 def _first_existing(places: list[Path]) -> Path:
@@ -52,108 +75,81 @@ def _first_existing(places: list[Path]) -> Path:
         if place.exists():
             return place
     raise FileNotFoundError(
-        f"none of these exists: {', '.join(map(str, places))}; training/README.md says how data is laid out"
+        f"none of these exists: {', '.join(map(str, places))}; training/README.md describes the layouts"
     )
 
 
-HELD_OUT = 5  # of so many pictures one is kept to judge by, where a set has no val split
+def read_datasets(data: Path | Sequence[Path], bad_data: BadData, *, trust_absence: bool = True) -> Datasets:
+    """The train split to train on, and the val split to evaluate on, or else a held-out fifth.
 
-
-@dataclass(frozen=True, slots=True)
-class Exam:
-    """The pictures a network is judged by: a COCO file's content, and the folder of its images."""
-
-    content: Mapping[str, Any]
-    images: Path
-    origin: str  # for people: where these pictures are from
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """`faults` are what was left out of either; `image_ids` those of the lessons."""
-
-    lessons: Collection
-    exam: Exam
-    faults: tuple[Fault, ...] = ()
-    image_ids: frozenset[int] = frozenset()
-
-
-def read_material(data: Path | Sequence[Path], bad_data: BadData, *, trust_absence: bool = True) -> Material:
-    """The train split of a folder and its val split, or else a fifth of its pictures held out.
-
-    data: where it is several folders, the first one gives the pictures to judge by, and the network learns
-    from the train splits of all. Their categories have to be the same, their image ids different.
+    data: of several folders, the first gives the evaluation set, and all train splits are joined. Their
+    categories must be the same, their image ids different.
     trust_absence: see `annotations.read_collection`.
-    Raises FileNotFoundError where a folder is not laid out as a COCO set, DataRefused where the data is bad
-    and is not to be skipped, where the folders do not fit each other, or where nothing is left of them.
+    Raises FileNotFoundError if a folder has none of the known layouts, DataRefused if it has faults and
+    `bad_data` is "refuse", if the folders do not fit together, or if no usable data is left.
     """
     first, *others = [data] if isinstance(data, Path) else data
-    material = _read_folder(first, bad_data, trust_absence=trust_absence)
+    datasets = _read_folder(first, bad_data, trust_absence=trust_absence)
     for folder in others:
-        material = _add_folder(material, folder, bad_data, trust_absence=trust_absence)
-    if (
-        not any(picture.annotations for picture in material.lessons.pictures)
-        or not material.exam.content["images"]
-    ):
-        raise DataRefused(f"{first} has no objects to learn from, or no picture to judge by")
-    return material
+        datasets = _add_folder(datasets, folder, bad_data, trust_absence=trust_absence)
+    has_objects = any(picture.annotations for picture in datasets.training.pictures)
+    if not has_objects or not datasets.evaluation.content["images"]:
+        raise DataRefused(f"{first} has no objects to train on, or no picture to evaluate on")
+    return datasets
 
 
-def _read_folder(data: Path, bad_data: BadData, *, trust_absence: bool) -> Material:
-    learn = find_lessons(data)
-    content, faults = clean_content(read_content(learn.annotations), learn.images)
+def _read_folder(data: Path, bad_data: BadData, *, trust_absence: bool) -> Datasets:
+    split = find_training_split(data)
+    content, faults = _read_split(split, bad_data)
     try:
-        judge = find_split(data, "val")
+        val = find_split(data, "val")
     except FileNotFoundError:
         content, held_out = hold_out(content)
-        exam = Exam(held_out, learn.images, f"one of {HELD_OUT} pictures, held out")
+        evaluation = EvaluationSet(held_out, split.images, f"one of {HELD_OUT} pictures, held out")
     else:
-        judged, more = clean_content(read_content(judge.annotations), judge.images)
-        exam, faults = Exam(judged, judge.images, "val split"), faults + more
-    if bad_data == "refuse":
-        refuse_faults(faults)
-    ids = frozenset(entry["id"] for entry in content["images"])
-    return Material(collect(content, learn.images, trust_absence=trust_absence), exam, faults, ids)
+        val_content, val_faults = _read_split(val, bad_data)
+        evaluation, faults = EvaluationSet(val_content, val.images, "val split"), faults + val_faults
+    training = build_collection(content, split.images, trust_absence=trust_absence)
+    return Datasets(training, evaluation, faults, _image_ids(content))
 
 
-def _add_folder(material: Material, data: Path, bad_data: BadData, *, trust_absence: bool) -> Material:
-    """The material with the train split of one more folder."""
-    learn = find_lessons(data)
-    content, faults = clean_content(read_content(learn.annotations), learn.images)
-    if bad_data == "refuse":
-        refuse_faults(faults)
-    added = collect(content, learn.images, trust_absence=trust_absence)
-    if added.labels != material.lessons.labels:
-        raise DataRefused(f"{learn.annotations} has other categories than the first --data folder")
-    used = material.image_ids | {entry["id"] for entry in material.exam.content["images"]}
-    ids = frozenset(entry["id"] for entry in content["images"])
-    if shared := sorted(used & ids):
+def _add_folder(datasets: Datasets, data: Path, bad_data: BadData, *, trust_absence: bool) -> Datasets:
+    """The data sets with the training pictures of one more folder."""
+    split = find_training_split(data)
+    content, faults = _read_split(split, bad_data)
+    added = build_collection(content, split.images, trust_absence=trust_absence)
+    if added.labels != datasets.training.labels:
+        raise DataRefused(f"{split.annotations} has other categories than the first --data folder")
+    ids = _image_ids(content)
+    if shared := sorted(ids & (datasets.image_ids | _image_ids(datasets.evaluation.content))):
         raise DataRefused(
-            f"{learn.annotations} has image ids that another --data folder has too, as {shared[0]}: "
+            f"image id {shared[0]} of {split.annotations} is also in another --data folder: "
             "the folders may hold the same pictures"
         )
-    lessons = Collection(added.labels, material.lessons.pictures + added.pictures)
     return replace(
-        material, lessons=lessons, faults=material.faults + faults, image_ids=material.image_ids | ids
+        datasets,
+        training=Collection(added.labels, datasets.training.pictures + added.pictures),
+        faults=datasets.faults + faults,
+        image_ids=datasets.image_ids | ids,
     )
 
 
-def find_lessons(data: Path) -> Split:
-    """The train split, or all of a set that is not split; raises FileNotFoundError."""
-    try:
-        return find_split(data, "train")
-    except FileNotFoundError as error:
-        try:
-            return find_whole(data)
-        except FileNotFoundError:
-            raise error from None
+def _read_split(split: Split, bad_data: BadData) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+    content, faults = clean_content(read_content(split.annotations), split.images)
+    if bad_data == "refuse":
+        refuse_faults(faults)
+    return content, faults
+
+
+def _image_ids(content: Mapping[str, Any]) -> frozenset[int]:
+    return frozenset(entry["id"] for entry in content["images"])
 
 
 def hold_out(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The content in two: what is learnt from, and a fifth of the pictures, one at least, to judge by.
+    """The content in two parts: to train on, and a fifth of the pictures (at least one) to evaluate on.
 
-    Which these are depends on their file names alone, so that it is the same for every run. A set of one
-    picture is judged by that picture.
+    The choice depends on the file names alone, so that every run makes the same one. A set of one picture is
+    evaluated on that picture.
     """
     names = sorted((entry["file_name"] for entry in content["images"]), key=_shuffle_key)
     count = max(1, len(names) // HELD_OUT)

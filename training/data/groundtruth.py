@@ -1,4 +1,8 @@
-"""A picture in a view, with everything the network should say about it (BlitzMask, sec. 3.2)."""
+"""The ground truth of a picture in the network's terms (BlitzMask, sec. 3.2 and 4.3).
+
+Cell (i, j) of the heatmap stands for the canvas point (x, y) = (4j, 4i), as in the paper's eq. 1. Sizes are
+measured from that point, so that a decoded box is exact wherever in its cell the true centre is.
+"""
 
 import math
 from collections.abc import Sequence
@@ -15,66 +19,10 @@ from training.data.augment import View
 from training.data.batch import Batch
 from training.data.copy_paste import Scene
 from training.data.samples import Samples, choose_mask_cells, dense_samples, single_samples
+from training.networks.blitzmask import STRIDE
 
-STRIDE = 4
-MIN_OVERLAP = 0.7
-
-Array = npt.NDArray[np.float64]
-
-
-def gaussian_radius(height: float, width: float, min_overlap: float = MIN_OVERLAP) -> float:
-    """How far both corners of a box may move and still leave an IoU of `min_overlap` (CornerNet, sec. 3.3).
-
-    The least of three cases: the box shifts, shrinks, or grows. (CenterNet's code has the roots of the last
-    two wrong; these solve the quadratics.)
-
-    >>> round(gaussian_radius(10, 10), 3)
-    0.817
-    """
-    perimeter, area = height + width, height * width
-    shifts = _smaller_root(1, perimeter, area * (1 - min_overlap) / (1 + min_overlap))
-    shrinks = _smaller_root(4, 2 * perimeter, area * (1 - min_overlap))
-    grows = (-2 * perimeter + math.sqrt(4 * perimeter**2 + 16 * area * (1 / min_overlap - 1))) / 8
-    return min(shifts, shrinks, grows)
-
-
-def _smaller_root(a: float, b: float, c: float) -> float:
-    """The smaller root of a r^2 - b r + c."""
-    return (b - math.sqrt(b * b - 4 * a * c)) / (2 * a)
-
-
-def draw_gaussian(heat: npt.NDArray[np.float32], cell: tuple[int, int], radius: int) -> None:
-    """Raises `heat` (float32 [h, w]) to a Gaussian with peak 1 at cell (i, j), sigma (2 radius + 1) / 6."""
-    height, width = heat.shape
-    i, j = cell
-    rows = np.arange(max(0, i - radius), min(height, i + radius + 1))
-    columns = np.arange(max(0, j - radius), min(width, j + radius + 1))
-    sigma = (2 * radius + 1) / 6
-    bell = np.exp(-((rows[:, None] - i) ** 2 + (columns - j) ** 2) / (2 * sigma * sigma))
-    window = heat[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    np.maximum(window, bell, out=window)
-
-
-def mass_centre(mask: npt.NDArray[np.uint8]) -> Array:
-    """Mean (x, y) of the mask's pixel centres: float64 [2], in the mask's own frame; NaN of an empty mask."""
-    columns, rows = mask.sum(axis=0, dtype=np.float64), mask.sum(axis=1, dtype=np.float64)
-    area = columns.sum()
-    if area == 0:
-        return np.full(2, np.nan)
-    x = columns @ (np.arange(len(columns)) + 0.5)
-    y = rows @ (np.arange(len(rows)) + 0.5)
-    return np.array([x / area, y / area])
-
-
-def centre_cell(centre_xy_canvas: Array, canvas: Size) -> tuple[int, int]:
-    """The cell (i, j) that holds a point of the canvas."""
-    j, i = (int(value // STRIDE) for value in centre_xy_canvas)
-    return min(max(i, 0), canvas.height // STRIDE - 1), min(max(j, 0), canvas.width // STRIDE - 1)
-
-
-CentreKind = Literal["mass", "box"]
-MIN_SIDE = 3.0  # canvas pixels; a smaller object is neither asked for nor forbidden
-MIN_VISIBLE = 0.25  # of its box; an object cropped to less is neither asked for nor forbidden
+MIN_SIDE = 3.0  # canvas pixels; smaller objects are neither positives nor negatives
+MIN_VISIBLE = 0.25  # objects with a smaller visible share of their box are neither positives nor negatives
 
 Cell = tuple[int, int]
 Doubles = npt.NDArray[np.float64]
@@ -82,19 +30,17 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class TargetRules:
-    """How ground truth is drawn.
+    """The options of the ground truth.
 
-    centre: of mass of the mask (sec. 4.3) or of the box.
-    overlap: of `gaussian_radius`.
-    dense: alpha of TTFNet's Gaussian of cells at which sizes are learnt, see `samples`; 0 for the centre's
-    cell alone, as in the paper.
-    enclosed: in pictures with no complete label, background inside a labelled object counts, see
-    `Picture.enclosed`.
-    resolution: cells of the mask per cell of the heatmap, along each side.
-    mask_cells: cells of an object at which its mask is learnt.
+    centre: the mask's centre of mass (sec. 4.3) or the box's centre.
+    overlap: the IoU that sets the heatmap's radius, see `gaussian_radius`.
+    dense: TTFNet's alpha, see `samples`; 0 for one cell an object, as in the paper.
+    enclosed: background counts for `Picture.enclosed` labels inside the picture's masked objects.
+    resolution: mask cells per heatmap cell, along each side.
+    mask_cells: cells at which an object's mask is learnt, if `dense`.
     """
 
-    centre: CentreKind = "mass"
+    centre: Literal["mass", "box"] = "mass"
     overlap: float = 0.7
     dense: float = 0.0
     enclosed: bool = False
@@ -104,10 +50,10 @@ class TargetRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedObject:
-    """An annotation in a view.
+    """An annotation on the canvas.
 
-    box_xyxy: float64 [4], canvas frame, clipped to the canvas. mask: in the image frame, None where unknown.
-    wanted: the network should find it; what it need not find it is not blamed for finding.
+    box_xyxy: float64 [4], canvas frame, clipped to the canvas. mask: image frame, None if unknown.
+    wanted: it is a positive; otherwise its cells are neither positive nor negative.
     """
 
     label: int
@@ -128,9 +74,9 @@ def draw_targets(
     heatmap = draw_heatmap(wanted, cells, grid, rules.overlap)
     counted = draw_counted(picture, view, objects, heatmap)
     if rules.enclosed:
-        count_enclosed(counted, picture, objects)
+        count_enclosed(counted, picture, wanted)
     samples = draw_samples(wanted, cells, view, rules, random)
-    own = np.flatnonzero(np.append(True, np.diff(samples.owner) > 0)[: len(samples.owner)])
+    own = np.unique(samples.owner, return_index=True)[1]
     return Batch(
         pixels=torch.from_numpy(view.place_pixels(scene.pixels))[None],
         heatmap=torch.from_numpy(heatmap)[None],
@@ -149,38 +95,20 @@ def draw_targets(
     )
 
 
-def draw_samples(
-    wanted: Sequence[PlacedObject],
-    cells: Sequence[Cell],
-    view: View,
-    rules: TargetRules,
-    random: np.random.Generator,
-) -> Samples:
-    """The cells at which the objects' sizes and masks are learnt."""
-    boxes = np.array([item.box_xyxy for item in wanted]).reshape(-1, 4)
-    places = np.array(cells, np.int64).reshape(-1, 2)
-    masked = np.array([item.mask is not None for item in wanted], bool)
-    if not rules.dense:
-        return single_samples(boxes, places, masked)
-    samples = dense_samples(boxes, places, canvas=view.canvas, alpha=rules.dense)
-    chosen = choose_mask_cells(samples, masked, count=rules.mask_cells, random=random)
-    return replace(samples, masked=chosen)
-
-
 def place_object(annotation: Annotation, picture: Picture, view: View) -> PlacedObject:
-    """The annotation as it is seen in the view, its mask decoded only where something is drawn from it."""
+    """The annotation on the canvas; its mask is decoded only if it is needed."""
     whole = view.place_box(annotation.box_xywh)
     visible = np.clip(whole, 0, [view.canvas.width, view.canvas.height] * 2)
     sides, whole_sides = visible[2:] - visible[:2], whole[2:] - whole[:2]
     enough = sides.min() >= MIN_SIDE and sides.prod() >= MIN_VISIBLE * whole_sides.prod()
     wanted = bool(enough) and not annotation.ignored
-    useful = wanted or annotation.ignored
-    mask = decode_counts(annotation.counts, picture.size) if useful and annotation.counts else None
+    needed = wanted or annotation.ignored
+    mask = decode_counts(annotation.counts, picture.size) if needed and annotation.counts else None
     return PlacedObject(annotation.label, visible, mask, wanted)
 
 
 def find_centre(item: PlacedObject, view: View, rules: TargetRules) -> Doubles:
-    """The object's centre, float64 [2] in the canvas frame: the box's where no mask is to be seen."""
+    """The object's centre, float64 [2], canvas frame; the box's centre if no part of a mask is visible."""
     low, high = item.box_xyxy[:2], item.box_xyxy[2:]
     if rules.centre == "box" or item.mask is None:
         return (low + high) / 2
@@ -189,7 +117,7 @@ def find_centre(item: PlacedObject, view: View, rules: TargetRules) -> Doubles:
 
 
 def visible_mass(mask: Bitmap, view: View) -> Doubles:
-    """Mass centre of the part of a mask that is on the canvas: float64 [2], canvas frame; NaN if none is."""
+    """Centre of mass of the mask's visible part: float64 [2], canvas frame; NaN if no part is visible."""
     corners = view.points_to_image(np.array([[0, 0], [view.canvas.width, view.canvas.height]], np.float64))
     limits = [view.image.width, view.image.height]
     left, top = np.clip(np.round(corners.min(axis=0)), 0, limits).astype(int)
@@ -198,10 +126,54 @@ def visible_mass(mask: Bitmap, view: View) -> Doubles:
     return view.place_points(inside + np.array([left, top]))
 
 
+def mass_centre(mask: Bitmap) -> Doubles:
+    """Mean (x, y) of the mask's pixel centres: float64 [2], the mask's own frame; NaN for an empty mask."""
+    columns, rows = mask.sum(axis=0, dtype=np.float64), mask.sum(axis=1, dtype=np.float64)
+    area = columns.sum()
+    if area == 0:
+        return np.full(2, np.nan)
+    x = columns @ (np.arange(len(columns)) + 0.5)
+    y = rows @ (np.arange(len(rows)) + 0.5)
+    return np.array([x / area, y / area])
+
+
+def centre_cell(centre_xy_canvas: Doubles, canvas: Size) -> Cell:
+    """The cell (i, j) that contains a point of the canvas."""
+    j, i = (int(value // STRIDE) for value in centre_xy_canvas)
+    return min(max(i, 0), canvas.height // STRIDE - 1), min(max(j, 0), canvas.width // STRIDE - 1)
+
+
+def gaussian_radius(height: float, width: float, min_overlap: float) -> float:
+    """The largest r for which a box keeps an IoU of `min_overlap` if its corners move by r (CornerNet, sec.
+    3.3).
+
+    The worst case is that both corners move inwards: (height - 2 r)(width - 2 r) = min_overlap * area. The
+    shifted and the larger box always allow more, so that one root is enough. (CenterNet's roots are wrong:
+    its radii are about three times as large.)
+
+    >>> round(gaussian_radius(10, 10, 0.7), 3)
+    0.817
+    """
+    half = (height + width) / 4
+    return half - math.sqrt(half**2 - height * width * (1 - min_overlap) / 4)
+
+
+def draw_gaussian(heat: npt.NDArray[np.float32], cell: Cell, radius: int) -> None:
+    """Raises `heat` (float32 [h, w]) to a Gaussian with peak 1 at cell (i, j), sigma (2 radius + 1) / 6."""
+    height, width = heat.shape
+    i, j = cell
+    rows = np.arange(max(0, i - radius), min(height, i + radius + 1))
+    columns = np.arange(max(0, j - radius), min(width, j + radius + 1))
+    sigma = (2 * radius + 1) / 6
+    bell = np.exp(-((rows[:, None] - i) ** 2 + (columns - j) ** 2) / (2 * sigma * sigma))
+    window = heat[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    np.maximum(window, bell, out=window)
+
+
 def draw_heatmap(
     wanted: Sequence[PlacedObject], cells: Sequence[Cell], grid: tuple[int, int, int], overlap: float
 ) -> npt.NDArray[np.float32]:
-    """float32 [h, w, C]: of each object a Gaussian at its cell; where two meet, the higher."""
+    """float32 [h, w, C]: a Gaussian at each object's cell; overlapping ones take the maximum."""
     heatmap = np.zeros(grid, np.float32)
     for item, cell in zip(wanted, cells, strict=True):
         width, height = (item.box_xyxy[2:] - item.box_xyxy[:2]) / STRIDE
@@ -212,43 +184,65 @@ def draw_heatmap(
 def draw_counted(
     picture: Picture, view: View, objects: Sequence[PlacedObject], heatmap: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.bool_]:
-    """bool [h, w, C]: where something other than a centre would be wrong.
+    """bool [h, w, C]: the cells that are negatives unless an object's centre is there.
 
-    Not for labels the picture is silent about, except around those objects of theirs that it does show; nor
-    where there is a crowd, or an object too small or too far off the canvas to be asked for.
+    An unlabelled label has negatives only around its labelled objects. Crowds, and objects that are too small
+    or too far outside the canvas, give no negatives for their label.
     """
     counted = np.ones(heatmap.shape, bool)
-    silent = sorted(picture.silent)
-    counted[:, :, silent] = heatmap[:, :, silent] > 0
+    unlabelled = sorted(picture.unlabelled)
+    counted[:, :, unlabelled] = heatmap[:, :, unlabelled] > 0
     for item in objects:
         if not item.wanted:
             counted[:, :, item.label] &= ~covered_cells(item, view)
     return counted
 
 
-def count_enclosed(counted: npt.NDArray[np.bool_], picture: Picture, objects: Sequence[PlacedObject]) -> None:
-    """Makes the background inside the boxes of masked objects count for the picture's enclosed labels."""
+def count_enclosed(counted: npt.NDArray[np.bool_], picture: Picture, wanted: Sequence[PlacedObject]) -> None:
+    """Sets `counted` for the picture's enclosed labels inside the boxes of its masked objects."""
     labels = sorted(picture.enclosed)
-    for item in objects:
-        if item.wanted and item.mask is not None and labels:
-            left, top = np.floor(item.box_xyxy[:2] / STRIDE).astype(int)
-            right, bottom = np.ceil(item.box_xyxy[2:] / STRIDE).astype(int)
+    for item in wanted:
+        if item.mask is not None and labels:
+            left, top, right, bottom = box_cells(item.box_xyxy)
             counted[top:bottom, left:right, labels] = True
 
 
+def box_cells(box_xyxy: Doubles) -> list[int]:
+    """The range of cells that a box touches: left, top, right, bottom, half-open."""
+    low, high = np.floor(box_xyxy[:2] / STRIDE), np.ceil(box_xyxy[2:] / STRIDE)
+    return [*map(int, low), *map(int, high)]
+
+
 def covered_cells(item: PlacedObject, view: View) -> npt.NDArray[np.bool_]:
-    """The cells of the heatmap that the object's mask, or else its box, covers: bool [h, w]."""
+    """The cells that the object's mask covers, or its box if it has no mask: bool [h, w]."""
     if item.mask is not None:
         return view.sample_mask(item.mask, STRIDE) > 0
     covered = np.zeros((view.canvas.height // STRIDE, view.canvas.width // STRIDE), bool)
-    left, top = np.floor(item.box_xyxy[:2] / STRIDE).astype(int)
-    right, bottom = np.ceil(item.box_xyxy[2:] / STRIDE).astype(int)
+    left, top, right, bottom = box_cells(item.box_xyxy)
     covered[top:bottom, left:right] = True
     return covered
 
 
+def draw_samples(
+    wanted: Sequence[PlacedObject],
+    cells: Sequence[Cell],
+    view: View,
+    rules: TargetRules,
+    random: np.random.Generator,
+) -> Samples:
+    """The cells at which the objects' boxes and masks are learnt."""
+    boxes = np.array([item.box_xyxy for item in wanted]).reshape(-1, 4)
+    places = np.array(cells, np.int64).reshape(-1, 2)
+    masked = np.array([item.mask is not None for item in wanted], bool)
+    if not rules.dense:
+        return single_samples(boxes, places, masked)
+    samples = dense_samples(boxes, places, canvas=view.canvas, alpha=rules.dense)
+    chosen = choose_mask_cells(samples, masked, count=rules.mask_cells, random=random)
+    return replace(samples, masked=chosen)
+
+
 def draw_masks(wanted: Sequence[PlacedObject], view: View, resolution: int) -> Bitmap:
-    """uint8 [K, h * resolution, w * resolution], of the objects whose mask is known."""
+    """uint8 [K, h * resolution, w * resolution]: the masks of the objects that have one."""
     cells = [side // STRIDE * resolution for side in (view.canvas.height, view.canvas.width)]
     masks = [view.sample_mask(item.mask, STRIDE / resolution) for item in wanted if item.mask is not None]
     return np.stack(masks) if masks else np.zeros((0, *cells), np.uint8)

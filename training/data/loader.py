@@ -1,4 +1,4 @@
-"""Pictures through worker processes, and which file it was where one of them fails."""
+"""Batches from worker processes; if a worker dies, the error names the file it was reading."""
 
 import os
 import re
@@ -16,39 +16,39 @@ from training.data.training_set import TrainingSet
 
 
 class WorkerDied(RuntimeError):
-    """A worker process is gone: killed by the system, for want of memory mostly, or crashed."""
+    """A worker process ended: the system killed it, mostly for lack of memory, or it crashed."""
 
 
 def load_batches(
     pictures: TrainingSet, groups: Sequence[list[int]], *, workers: int, pinned: bool = False
 ) -> Generator[Batch, None, None]:
-    """A batch for each group of picture numbers; pinned: in memory that a GPU can read by itself.
+    """One batch for each group of places in the pictures' order; pinned: in page-locked memory, for a GPU.
 
-    Raises PictureFailed, or WorkerDied, that name the file.
+    Raises PictureFailed or WorkerDied; both name the file.
     """
-    desk = torch.full((max(1, workers), 2), -1, dtype=torch.int64)
-    desk.share_memory_()  # type: ignore[no-untyped-call]
+    current = torch.full((max(1, workers), 2), -1, dtype=torch.int64)
+    current.share_memory_()  # type: ignore[no-untyped-call]
     loader: DataLoader[Batch] = DataLoader(
-        Desk(pictures, desk),
+        TrackedPictures(pictures, current),
         batch_sampler=groups,
         collate_fn=join_batches,
         num_workers=workers,
-        worker_init_fn=_calm_worker,
+        worker_init_fn=_use_one_thread,
         pin_memory=pinned,
     )
     try:
-        yield from _begin(loader)
+        yield from _iterate(loader)
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise WorkerDied(_name_files(pictures, desk, str(error))) from error
+        raise WorkerDied(_name_files(pictures, current, str(error))) from error
 
 
-def _begin(loader: "DataLoader[Batch]") -> Iterator[Batch]:
-    """The loader at work, without torch's handler of dead children.
+def _iterate(loader: "DataLoader[Batch]") -> Iterator[Batch]:
+    """The loader's batches, without torch's signal handler for dead workers.
 
-    That one raises in the middle of whatever is being computed. Without it, it is who asks for the next batch
-    that learns of a dead worker, some seconds later.
+    That handler raises its error in the middle of any computation. Without it, the next request for a batch
+    raises the error some seconds later.
     """
     handler = signal.getsignal(signal.SIGCHLD)
     batches = iter(loader)
@@ -57,30 +57,30 @@ def _begin(loader: "DataLoader[Batch]") -> Iterator[Batch]:
     return batches
 
 
-class Desk(Dataset[Batch]):
-    """The pictures; each worker writes down which one it has in hand.
+class TrackedPictures(Dataset[Batch]):
+    """The pictures; each worker records the one that it is reading.
 
-    desk: int64 [workers, 2], shared: the worker's process id and the picture's number.
+    current: int64 [workers, 2], shared memory: the worker's process id and the place of its picture.
     """
 
-    def __init__(self, pictures: TrainingSet, desk: Tensor) -> None:
+    def __init__(self, pictures: TrainingSet, current: Tensor) -> None:
         self.pictures = pictures
-        self.desk = desk
+        self.current = current
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, place: int) -> Batch:
         if (worker := get_worker_info()) is not None:
-            self.desk[worker.id] = torch.tensor([os.getpid(), index])
-        return self.pictures[index]
+            self.current[worker.id] = torch.tensor([os.getpid(), place])
+        return self.pictures[place]
 
 
-def _name_files(pictures: TrainingSet, desk: Tensor, message: str) -> str:
-    """The message with the file that the dead worker had in hand, or all workers' where it is not said."""
+def _name_files(pictures: TrainingSet, current: Tensor, message: str) -> str:
+    """The message, with the file of the dead worker, or the files of all workers if it names none."""
     dead = [int(number) for number in re.findall(r"\d+", message)]
-    held = [(process, index) for process, index in desk.tolist() if index >= 0]
-    chosen = [index for process, index in held if process in dead] or [index for _, index in held]
-    paths = ", ".join(str(pictures.find_path(index)) for index in chosen)
-    return f"{message.strip()} It had in hand: {paths}. Is there too little memory? Fewer workers need less."
+    reading = [(process, place) for process, place in current.tolist() if place >= 0]
+    chosen = [place for process, place in reading if process in dead] or [place for _, place in reading]
+    paths = ", ".join(str(pictures.find_path(place)) for place in chosen)
+    return f"{message.strip()} It was reading {paths}. If memory is short, use fewer workers."
 
 
-def _calm_worker(worker: int) -> None:
-    cv2.setNumThreads(0)  # the network has the cores
+def _use_one_thread(worker: int) -> None:
+    cv2.setNumThreads(0)  # the other cores are for the network

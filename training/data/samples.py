@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from service.types import Size
-from training.data.groundtruth import STRIDE
+from training.networks.blitzmask import STRIDE
 
 Cells = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -35,19 +35,20 @@ class Samples:
 
 
 def single_samples(boxes_xyxy: Doubles, cells: Cells, masked: npt.NDArray[np.bool_]) -> Samples:
-    """One sample an object, at its own cell: the paper's.
+    """One sample an object, at its own cell, as in the paper.
 
-    boxes_xyxy: float64 [M, 4], canvas frame. cells: int64 [M, 2]. masked: bool [M], whose mask is known.
+    boxes_xyxy: float64 [M, 4], canvas frame. cells: int64 [M, 2]. masked: bool [M], True if the mask is
+    known.
     """
     owner = np.arange(len(cells))
     return Samples(owner, cells, distances(boxes_xyxy, cells), np.ones(len(cells)), masked)
 
 
 def dense_samples(boxes_xyxy: Doubles, cells: Cells, *, canvas: Size, alpha: float) -> Samples:
-    """Samples at all cells of a Gaussian around each object's cell, none of them `masked`.
+    """Samples at all cells of a Gaussian around each object's own cell; `masked` is False for all.
 
-    The Gaussian reaches `alpha` times half the box to each side, at least one cell; cells outside the box do
-    not count. Where two objects meet, the smaller one has the cell, but each object keeps its own cell.
+    The Gaussian's radius is `alpha` times half the box, at least one cell, without the cells outside the box.
+    A cell of several objects belongs to the smallest one, but every object keeps its own cell.
     boxes_xyxy: float64 [M, 4], canvas frame. cells: int64 [M, 2].
     """
     grid = (canvas.height // STRIDE, canvas.width // STRIDE)
@@ -70,7 +71,7 @@ def dense_samples(boxes_xyxy: Doubles, cells: Cells, *, canvas: Size, alpha: flo
 
 
 def _is_own(cell: Cells, cells: Cells) -> npt.NDArray[np.bool_]:
-    """Which of `cell` is some object's own: bool [P]."""
+    """True for the cells that are any object's own: bool [P]."""
     own = set(map(tuple, cells.tolist()))
     return np.array([place in own for place in map(tuple, cell.tolist())], bool)
 
@@ -78,10 +79,10 @@ def _is_own(cell: Cells, cells: Cells) -> npt.NDArray[np.bool_]:
 def gaussian_window(
     cell: Cells, sides: Doubles, alpha: float, grid: tuple[int, int]
 ) -> tuple[slice, slice, Doubles]:
-    """Rows, columns and values of a Gaussian with peak 1 at the cell, cut off at the grid's edge.
+    """Rows, columns and values of a Gaussian with peak 1 at the cell, clipped to the grid.
 
-    sides: (width, height) of the box, canvas pixels. Along each axis its radius is r = alpha * side / 2, in
-    whole cells and at least 1, its sigma (2 r + 1) / 6.
+    sides: (width, height) of the box, canvas pixels. Along each axis the radius r is alpha * side / 2 in
+    whole cells, at least 1, and sigma is (2 r + 1) / 6.
     """
     slices, bells = [], []
     for centre, side, count in zip(cell, sides[::-1], grid, strict=True):
@@ -104,9 +105,10 @@ def distances(boxes_xyxy: Doubles, cells: Cells) -> Doubles:
 def choose_mask_cells(
     samples: Samples, masked: npt.NDArray[np.bool_], *, count: int, random: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Up to `count` cells of each object whose mask is known: bool [P].
+    """True for up to `count` cells of each object with a mask: bool [P].
 
-    The object's own cell is always one of them; the others are drawn by their weights, without repetition.
+    The object's own cell is always chosen. The others are drawn without replacement, with probabilities in
+    proportion to their weights (the Gumbel-top-k trick).
     """
     first = np.append(True, np.diff(samples.owner) > 0)[: len(samples.owner)]
     keys = np.log(samples.weight) + random.gumbel(size=len(samples.owner))

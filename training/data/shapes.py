@@ -1,4 +1,4 @@
-"""A set of drawn shapes in COCO's format, to try the training on where no pictures are at hand."""
+"""A generated data set of simple shapes in COCO's format, to try the training with."""
 
 import json
 from pathlib import Path
@@ -16,26 +16,26 @@ from training.data.annotations import Bitmap
 NAMES = ("disc", "square", "triangle")
 COLOURS = ((235, 70, 50), (60, 110, 245), (70, 210, 90))
 CORNERS = (0, 4, 3)
-VAL = 5  # one of so many pictures
+VAL = 5  # one in 5 pictures is for val
 
 
 def shapes(
-    folder: Annotated[Path, typer.Argument(help="The data set's folder, to be made.")],
-    pictures: Annotated[int, typer.Option(help="How many, a fifth of them for val.", min=2)] = 50,
+    folder: Annotated[Path, typer.Argument(help="The new folder of the data set.")],
+    pictures: Annotated[int, typer.Option(help="Number of pictures; a fifth is for val.", min=2)] = 50,
     side: Annotated[int, typer.Option(help="Longer side of the pictures, pixels.", min=64)] = 320,
-    seed: Annotated[int, typer.Option(help="Another set for another number.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random shapes.")] = 0,
 ) -> None:
-    """Draw a small data set of discs, squares and triangles, labelled in COCO's format."""
+    """Generate a small data set of discs, squares and triangles in COCO's format."""
     random = np.random.default_rng(seed)
     first = max(1, pictures // VAL)
     for split, numbers in (("val", range(first)), ("train", range(first, pictures))):
         content = draw_split(folder, numbers, side, random)
         (folder / f"instances_{split}.json").write_text(json.dumps(content))
-    typer.echo(f"{folder}: {pictures - first} pictures to learn from, {first} to be judged by")
+    typer.echo(f"{folder}: {pictures - first} pictures to train on, {first} to evaluate on")
 
 
 def draw_split(folder: Path, numbers: range, side: int, random: np.random.Generator) -> dict[str, Any]:
-    """Writes the pictures into images/ and gives the COCO file's content."""
+    """The COCO file's content; writes the pictures into images/."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -55,7 +55,7 @@ def draw_split(folder: Path, numbers: range, side: int, random: np.random.Genera
 def draw_scene(
     size: Size, random: np.random.Generator, *, seed: int
 ) -> tuple[Pixels, list[tuple[int, Bitmap]]]:
-    """One to four shapes on a dim pattern, uint8 [H, W, 3], and the label and mask, uint8 [H, W], of each."""
+    """One to four shapes on a dark pattern, uint8 [H, W, 3], and each one's label and mask, uint8 [H, W]."""
     pixels = draw_picture(size, seed=seed) // 3
     masks: list[tuple[int, Bitmap]] = []
     taken = np.zeros((size.height, size.width), np.uint8)
@@ -71,7 +71,7 @@ def draw_scene(
 
 
 def draw_shape(label: int, size: Size, random: np.random.Generator) -> Bitmap:
-    """uint8 [H, W] of 0 and 1."""
+    """The mask of a random shape: uint8 [H, W], 0 or 1."""
     mask = np.zeros((size.height, size.width), np.uint8)
     radius = int(random.integers(size.height // 10, size.height // 4))
     x = int(random.integers(radius, size.width - radius))
@@ -87,7 +87,7 @@ def draw_shape(label: int, size: Size, random: np.random.Generator) -> Bitmap:
 
 
 def describe_mask(mask: Bitmap) -> dict[str, Any]:
-    """The fields of an annotation that a mask gives."""
+    """The annotation fields that follow from a mask."""
     rle = coco_mask.encode(np.asfortranarray(mask))
     segmentation = {"size": list(mask.shape), "counts": rle["counts"].decode()}
     return {"bbox": list(cv2.boundingRect(mask)), "area": int(mask.sum()), "segmentation": segmentation}

@@ -1,4 +1,4 @@
-"""A copy of a data set with smaller pictures: less to read, and to send, where canvases are small anyway."""
+"""Copies of data sets with smaller pictures, which are quicker to read and to upload."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from rich.progress import track
 
 from service.types import Pixels, Size
 from training.data.annotations import decode_counts, encode_segmentation
-from training.data.datasets import Split, find_lessons, find_split
+from training.data.datasets import Split, find_split, find_training_split
 from training.data.training_set import read_image
 from training.data.validate import DataRefused, clean_content, describe_faults, read_content
 
@@ -20,13 +20,14 @@ QUALITY = 92  # of the JPEGs
 
 
 def shrink_set(data: Path, folder: Path, side: int) -> Iterator[str]:
-    """Copies a COCO-format set into a new folder, no picture longer than `side` pixels; tells what it did.
+    """Copies a COCO-format set into a new folder, with sides of at most `side` pixels; yields progress
+    messages.
 
-    Boxes and masks shrink with them; what a mask has lost its last pixel of is known by its box from then on.
-    Raises FileNotFoundError where there is no set, DataRefused where the folder is not empty, PictureFailed.
+    Boxes and masks are scaled too. An object whose mask has no pixel left becomes `box_only`.
+    Raises FileNotFoundError if there is no set, DataRefused if the folder is not empty, PictureFailed.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise DataRefused(f"{folder} is not empty: choose a new folder for the copy")
+        raise DataRefused(f"{folder} is not empty: choose another folder for the copy")
     for name, split in find_splits(data).items():
         content, faults = clean_content(read_content(split.annotations), split.images)
         if faults:
@@ -37,8 +38,8 @@ def shrink_set(data: Path, folder: Path, side: int) -> Iterator[str]:
 
 
 def find_splits(data: Path) -> dict[str, Split]:
-    """Train, which may be the whole set, and val where there is one."""
-    splits = {"train": find_lessons(data)}
+    """The train split (or the whole set), and the val split if there is one."""
+    splits = {"train": find_training_split(data)}
     try:
         return splits | {"val": find_split(data, "val")}
     except FileNotFoundError:
@@ -46,7 +47,7 @@ def find_splits(data: Path) -> dict[str, Split]:
 
 
 def shrink_content(content: Mapping[str, Any], split: Split, images: Path, side: int) -> dict[str, Any]:
-    """The content for the smaller pictures, which are written into `images`; all other fields stay."""
+    """The content for the smaller pictures, which it writes into `images`; other fields are copied."""
     sizes = {entry["id"]: Size(entry["height"], entry["width"]) for entry in content["images"]}
     smaller = {number: fit_size(size, side) for number, size in sizes.items()}
     entries = list(_shrink_pictures(content, split, images, smaller))
@@ -94,7 +95,7 @@ def shrink_annotation(item: Mapping[str, Any], size: Size, smaller: Size) -> dic
 
 
 def fit_size(size: Size, side: int) -> Size:
-    """The size with its aspect kept and no side longer; one that is not is left as it is.
+    """The size, scaled down to a longest side of `side` if it is larger.
 
     >>> fit_size(Size(480, 640), 320)
     Size(height=240, width=320)
@@ -104,7 +105,7 @@ def fit_size(size: Size, side: int) -> Size:
 
 
 def resize(pixels: Pixels, size: Size) -> Pixels:
-    """uint8 [H, W] or [H, W, C], every pixel the mean of those it stands for."""
+    """The picture at another size, by area averaging: uint8 [H, W] or [H, W, C]."""
     return cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_AREA).astype(
         np.uint8, copy=False
     )

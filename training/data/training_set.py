@@ -1,4 +1,4 @@
-"""The pictures of a collection, each in a new random view whenever it is asked for."""
+"""The pictures of a collection with random augmentation, and the order in which an epoch shows them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ from training.data.groundtruth import TargetRules, draw_targets
 
 
 class PictureFailed(ValueError):
-    """A picture could not be made ready; says which, and why."""
+    """A picture cannot be prepared; the message names its file and the reason."""
 
 
 class TrainingSet(Dataset[Batch]):
-    """Batches of one picture; without augmentation, as the service's letterbox places it.
+    """Batches of one picture; without augmentation they are letterboxed as by the service.
 
-    order: the pictures' numbers in the order in which they are shown; each once where it is None.
-    The view depends on the seed and the place in the order alone, so that a resumed run sees the same
-    pictures as one without an interruption, and a picture that is shown twice is seen in two views.
+    order: the pictures' numbers in the order in which they are shown; each once if it is None.
+    The view depends only on the seed and the place in the order. A resumed run therefore sees the same views
+    as an uninterrupted one, and a repeated picture appears in different views.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TrainingSet(Dataset[Batch]):
         return len(self.order)
 
     def __getitem__(self, place: int) -> Batch:
-        """The picture at a place of the order; raises PictureFailed, whatever it was that failed."""
+        """The picture at a place of the order; raises PictureFailed for any error."""
         try:
             return self._make(place)
         except Exception as error:
@@ -87,7 +87,7 @@ class TrainingSet(Dataset[Batch]):
 
 
 def read_image(path: Path) -> Pixels:
-    """RGB, uint8 [H, W, 3], as stored; raises PictureFailed, naming the file, when it is unreadable."""
+    """An image file as RGB, uint8 [H, W, 3], without EXIF rotation; raises PictureFailed."""
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         raise PictureFailed(f"{path} is missing or is not an image")
@@ -95,24 +95,29 @@ def read_image(path: Path) -> Pixels:
 
 
 def read_pixels(picture: Picture) -> Pixels:
-    """The picture's image; raises PictureFailed also when it is not as large as its annotations say."""
+    """The picture's image; raises PictureFailed also if its size differs from that in the annotations."""
     pixels = read_image(picture.path)
     if pixels.shape[:2] != (picture.size.height, picture.size.width):
-        raise PictureFailed(f"{picture.path} is {pixels.shape[:2]}, its annotations are for {picture.size}")
+        raise PictureFailed(
+            f"{picture.path} has the size {pixels.shape[:2]}, but {picture.size} in the annotations"
+        )
     return pixels
 
 
-def find_repeats(pictures: Sequence[Picture], threshold: float, *, mask_share: float | None = None) -> Tensor:
-    """Repeat factors (LVIS: Gupta et al., 2019, sec. 4.2): float64 [N], positive.
+def repeat_factors(
+    pictures: Sequence[Picture], threshold: float, *, mask_share: float | None = None
+) -> Tensor:
+    """Relative frequencies of the pictures: float64 [N] (repeat factors of LVIS: Gupta et al., 2019, sec.
+    4.2).
 
-    A category that a share f of the pictures holds asks for sqrt(threshold / f), and a picture gets the most
-    that one of its categories asks for, at least 1. mask_share: the factors of the pictures with a mask are
-    then scaled, so that these are such a share of all that are shown; None: they are not.
+    A category in a share f of the pictures has the factor max(1, sqrt(threshold / f)), and a picture has the
+    largest factor of its categories. mask_share: the factors of the pictures with masks are then scaled, so
+    that these pictures are such a share of all that are shown; None: they are not scaled.
     """
     held = [{item.label for item in picture.annotations} for picture in pictures]
     counts = Counter(label for labels in held for label in labels)
-    asked = {label: (threshold * len(pictures) / count) ** 0.5 for label, count in counts.items()}
-    factors = [max((asked[label] for label in labels), default=1.0) for labels in held]
+    wanted = {label: (threshold * len(pictures) / count) ** 0.5 for label, count in counts.items()}
+    factors = [max((wanted[label] for label in labels), default=1.0) for labels in held]
     repeats = torch.tensor(factors, dtype=torch.float64).clamp(min=1.0)
     masked = torch.tensor([any(item.counts for item in picture.annotations) for picture in pictures])
     if mask_share is None or masked.all() or not masked.any():
@@ -122,14 +127,14 @@ def find_repeats(pictures: Sequence[Picture], threshold: float, *, mask_share: f
 
 
 def draw_order(repeats: Tensor, generator: torch.Generator) -> Tensor:
-    """An epoch's pictures, as many as there are and in random order: int64 [N].
+    """An epoch's pictures in random order, as many as there are in the set: int64 [N].
 
-    Each comes as often as its share of the repeats says, or once more or less, as chance has it.
+    Each picture occurs in proportion to its repeat factor, rounded up or down at random.
     """
     count = len(repeats)
     mixed = torch.randperm(count, generator=generator)
     if (repeats == repeats[0]).all():
-        return mixed  # each once, as runs had it before there were repeats
+        return mixed
     ends = repeats[mixed].cumsum(0)
     marks = (torch.arange(count) + torch.rand(1, generator=generator, dtype=torch.float64)) / count
     drawn = mixed[torch.searchsorted(ends, marks * ends[-1], right=True).clamp(max=count - 1)]

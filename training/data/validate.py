@@ -1,7 +1,7 @@
-"""What is wrong with a COCO file, and the same file without it.
+"""Checks of a COCO file, and a copy of its content without the faulty parts.
 
-An object whose mask cannot be used is known by its box alone from then on (`box_only`), one without a usable
-box is left out, and so is a picture that is not there.
+An object with an unusable mask becomes `box_only`. An object with an unusable box is left out, and so is a
+picture whose file is missing.
 """
 
 import json
@@ -17,23 +17,23 @@ from service.inference.masks.rle import decode_counts
 Record: TypeAlias = Mapping[str, Any]
 BadData: TypeAlias = Literal["skip", "refuse"]
 PARTS = ("images", "annotations", "categories")  # of a COCO file
-EXAMPLES = 3  # of a kind of fault, in a message
+EXAMPLES = 3  # named in a message for each kind of fault
 
 
 class DataRefused(ValueError):
-    """The data has faults, and was to have none."""
+    """The data cannot be used as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """kind: what is wrong, as a phrase. where: the picture or annotation, for people."""
+    """kind: a phrase that describes the fault. where: the picture or annotation."""
 
     kind: str
     where: str
 
 
 def read_content(file: Path) -> dict[str, Any]:
-    """A COCO file as it is; raises DataRefused where it is none."""
+    """The content of a COCO file; raises DataRefused if it is not one."""
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:
@@ -44,59 +44,59 @@ def read_content(file: Path) -> dict[str, Any]:
 
 
 def clean_content(content: Record, images: Path) -> tuple[dict[str, Any], tuple[Fault, ...]]:
-    """A COCO file's content without its faults, and the faults; its pictures are looked for in `images`.
+    """A COCO file's content without its faulty parts, and the faults; images: the folder of its pictures.
 
-    Raises DataRefused of what nothing can be left out of: categories that are none, or share an id or a name.
+    Raises DataRefused if there are no categories, or two with one id or name: no part can be left out then.
     """
     check_categories(content.get("categories", ()))
-    pictures, lost = _sort_pictures(content["images"], images)
+    pictures, lost = _check_images(content["images"], images)
     listed = {entry.get("id") for entry in content["images"]}
     categories = {category["id"] for category in content["categories"]}
     objects: list[Record] = []
     for item in content["annotations"]:
         picture = pictures.get(item.get("image_id"))
         if picture is None and item.get("image_id") in listed:
-            continue  # it goes with its picture
-        usable, kind = _mend_object(item, picture, categories)
+            continue  # its picture is left out already
+        usable, kind = _repair_object(item, picture, categories)
         objects += usable
         if kind:
             lost.append(Fault(kind, f"annotation {item.get('id')} of image {item.get('image_id')}"))
     return {**content, "images": list(pictures.values()), "annotations": objects}, tuple(lost)
 
 
-def _sort_pictures(entries: Sequence[Record], images: Path) -> tuple[dict[int, Record], list[Fault]]:
-    """The good ones by id, and what is wrong with the others."""
+def _check_images(entries: Sequence[Record], images: Path) -> tuple[dict[int, Record], list[Fault]]:
+    """The usable entries by id, and the faults of the others."""
     good: dict[int, Record] = {}
     faults = []
     for entry in entries:
-        if kind := judge_picture(entry, images, good):
+        if kind := find_image_fault(entry, images, good):
             faults.append(Fault(kind, f"image {entry.get('id')} {entry.get('file_name', '')}".rstrip()))
         else:
             good[entry["id"]] = entry
     return good, faults
 
 
-def _mend_object(
+def _repair_object(
     item: Record, picture: Record | None, categories: Collection[int]
 ) -> tuple[list[Record], str | None]:
-    """What of an annotation can be used, one or none, and what is wrong with it."""
-    kind = "it belongs to no image" if picture is None else judge_object(item, categories)
+    """The usable part of an annotation (one record or none), and its fault."""
+    kind = "it belongs to no image" if picture is None else find_object_fault(item, categories)
     if kind or picture is None:
         return [], kind
-    kind = judge_mask(item, picture)
+    kind = find_mask_fault(item, picture)
     return [{**item, "segmentation": [], "box_only": True} if kind else item], kind
 
 
 def check_categories(categories: Sequence[Record]) -> None:
-    """Raises DataRefused where there are none, or one has no id or name of its own."""
+    """Raises DataRefused if there are none, or if ids or names are missing or repeated."""
     for key in ("id", "name"):
         values = [category.get(key) for category in categories]
         if not values or None in values or len(set(values)) < len(values):
-            raise DataRefused(f"there have to be categories, and the {key} of each its own: {values}")
+            raise DataRefused(f"every category needs its own {key}, and there must be at least one: {values}")
 
 
-def judge_picture(entry: Record, images: Path, others: Collection[int]) -> str | None:
-    """What is wrong with an image's entry; None of a good one."""
+def find_image_fault(entry: Record, images: Path, others: Collection[int]) -> str | None:
+    """The fault of an image's entry; None if it has none."""
     if not {"id", "file_name", "height", "width"} <= entry.keys():
         return "its entry has no id, file_name, height or width"
     if entry["id"] in others:
@@ -106,8 +106,8 @@ def judge_picture(entry: Record, images: Path, others: Collection[int]) -> str |
     return None if (images / entry["file_name"]).is_file() else "its file is missing"
 
 
-def judge_object(item: Record, categories: Collection[int]) -> str | None:
-    """Why an annotation cannot be used at all; None where it can."""
+def find_object_fault(item: Record, categories: Collection[int]) -> str | None:
+    """The fault that makes an annotation unusable; None if it has none."""
     if item.get("category_id") not in categories:
         return "its category is unknown"
     box = item.get("bbox")
@@ -116,21 +116,21 @@ def judge_object(item: Record, categories: Collection[int]) -> str | None:
     return None if min(box[2:]) > 0 else "its box has no area"
 
 
-def judge_mask(item: Record, picture: Record) -> str | None:
-    """Why an annotation's mask cannot be used; None where it can, or is said to be unknown."""
+def find_mask_fault(item: Record, picture: Record) -> str | None:
+    """The fault of an annotation's mask; None if it has none, or if the annotation is `box_only`."""
     segmentation = item.get("segmentation")
     if item.get("box_only"):
         return None
     if not segmentation:
         return "it has no mask and is not marked as box_only"
     if isinstance(segmentation, Mapping):
-        return _judge_runs(segmentation, [picture["height"], picture["width"]])
+        return _find_rle_fault(segmentation, [picture["height"], picture["width"]])
     if not isinstance(segmentation, Sequence) or any(isinstance(ring, str) for ring in segmentation):
         return "its mask is neither polygons nor RLE"
-    return _judge_rings(segmentation)
+    return _find_polygon_fault(segmentation)
 
 
-def _judge_rings(rings: Sequence[Any]) -> str | None:
+def _find_polygon_fault(rings: Sequence[Any]) -> str | None:
     if any(isinstance(ring, Mapping) for ring in rings):
         return "its mask mixes polygons and RLE"
     if not all(isinstance(ring, Sequence) and all(map(_is_number, ring)) for ring in rings):
@@ -140,7 +140,7 @@ def _judge_rings(rings: Sequence[Any]) -> str | None:
     return None if any(map(ring_area, rings)) else "its polygon has no area"
 
 
-def _judge_runs(segmentation: Record, size: list[int]) -> str | None:
+def _find_rle_fault(segmentation: Record, size: list[int]) -> str | None:
     if list(segmentation.get("size", ())) != size:
         return "its mask is of another size than its image"
     counts = segmentation.get("counts")
@@ -154,7 +154,7 @@ def _judge_runs(segmentation: Record, size: list[int]) -> str | None:
 
 
 def ring_area(ring: list[float]) -> float:
-    """Of the polygon x, y, x, y, ..., by Gauss; negative where it runs the other way round.
+    """The area of the polygon x, y, x, y, ... (shoelace formula); its sign depends on the direction.
 
     >>> ring_area([0, 0, 2, 0, 2, 3]), ring_area([0, 0, 1, 1, 2, 2])
     (3.0, 0.0)
@@ -165,13 +165,15 @@ def ring_area(ring: list[float]) -> float:
 
 
 def refuse_faults(faults: Sequence[Fault]) -> None:
-    """Raises DataRefused that lists them, unless there are none."""
+    """Raises DataRefused that lists the faults, if there are any."""
     if faults:
-        raise DataRefused(f"{describe_faults(faults)}\nMend the data, or leave them out: --bad-data skip")
+        raise DataRefused(
+            f"{describe_faults(faults)}\nCorrect the data, or use --bad-data skip to leave these parts out"
+        )
 
 
 def describe_faults(faults: Iterable[Fault]) -> str:
-    """A line for each kind: how many there are, and where the first of them are."""
+    """One line for each kind of fault: its number and its first places."""
     places: defaultdict[str, list[str]] = defaultdict(list)
     for fault in faults:
         places[fault.kind].append(fault.where)

@@ -1,4 +1,4 @@
-"""Average precision as COCO counts it, on plain and on federated sets."""
+"""COCO's average precision, on plain and on federated data sets."""
 
 import contextlib
 import io
@@ -11,12 +11,12 @@ from pycocotools.cocoeval import COCOeval
 
 from training.evaluation.matching import SIZES, Kind, Record, match_detections, pick_matches
 
-IOU_50, IOU_75 = 0, 5  # places among COCO's thresholds 0.50:0.05:0.95
+IOU_50, IOU_75 = 0, 5  # indices into COCO's thresholds 0.50:0.05:0.95
 
 
 @dataclass(frozen=True, slots=True)
 class SizeAccuracy:
-    """Of the objects of one of COCO's sizes: AP in [0, 1], NaN where there are none."""
+    """For one of COCO's object sizes: AP in [0, 1], NaN without objects."""
 
     name: str
     objects: int
@@ -25,7 +25,7 @@ class SizeAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class ClassAccuracy:
-    """Of one category: APs in [0, 1], NaN where there is nothing to find."""
+    """For one category: APs in [0, 1], NaN without objects."""
 
     name: str
     category_id: int
@@ -38,7 +38,7 @@ class ClassAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class KindAccuracy:
-    """Of masks or of boxes; the means are over the categories that have objects."""
+    """For masks or boxes; the means are over the categories that have objects."""
 
     kind: Kind
     classes: tuple[ClassAccuracy, ...]
@@ -57,7 +57,7 @@ class KindAccuracy:
 
     @property
     def sizes(self) -> tuple[SizeAccuracy, ...]:
-        """Small, medium and large: the means over the categories that have objects of that size."""
+        """Small, medium and large objects: the means over the categories that have some."""
         found = []
         for same in zip(*(item.sizes for item in self.classes), strict=True):
             counts = [item.objects for item in same]
@@ -102,7 +102,7 @@ def measure_accuracy(content: Record, detections: Sequence[Record], kind: Kind) 
 def _rate_class(
     category: Record, precision: npt.NDArray[np.float64], areas: npt.NDArray[np.float64]
 ) -> ClassAccuracy:
-    """precision: [thresholds, recalls, areas], all of them first and then each of SIZES."""
+    """precision: [thresholds, recalls, areas]; the first area is all sizes, then follow SIZES."""
     sizes = (
         SizeAccuracy(name, int(((areas >= low) & (areas <= high)).sum()), _mean(precision[:, :, number]))
         for number, (name, (low, high)) in enumerate(SIZES.items(), 1)
@@ -119,7 +119,7 @@ def _rate_class(
 
 
 def best_threshold(content: Record, detections: Sequence[Record], kind: Kind = "segm") -> tuple[float, float]:
-    """The score above which detections have the best F1 at IoU 0.5, over all categories, and that F1."""
+    """The score threshold with the best F1 at IoU 0.5 over all categories, and that F1."""
     evaluator = match_detections(content, detections, kind)
     scores, hits = [], []
     for image in pick_matches(evaluator):
@@ -134,7 +134,7 @@ def best_threshold(content: Record, detections: Sequence[Record], kind: Kind = "
 
 
 def _collect_areas(evaluator: COCOeval) -> dict[int, npt.NDArray[np.float64]]:
-    """The areas of the objects of each category, crowds left out."""
+    """The areas of each category's objects, without crowds."""
     areas: dict[int, list[float]] = {category: [] for category in evaluator.params.catIds}
     for item in evaluator.cocoGt.dataset["annotations"]:
         if not item["iscrowd"]:
@@ -143,7 +143,7 @@ def _collect_areas(evaluator: COCOeval) -> dict[int, npt.NDArray[np.float64]]:
 
 
 def _mean_where(values: Sequence[float], counts: Sequence[int]) -> float:
-    """The mean of those that are counted at all; NaN where none is."""
+    """The mean of the values with a positive count; NaN if there are none."""
     known = [value for value, count in zip(values, counts, strict=True) if count]
     return float(np.mean(known or [np.nan]))
 

@@ -1,4 +1,4 @@
-"""How good a model folder is: a data set through the service's own Segmenter, judged as COCO does."""
+"""The precision of a model on a data set, through the service's own Segmenter, by COCO's rules."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,13 +16,13 @@ from training.data.validate import DataRefused
 from training.evaluation.accuracy import ClassAccuracy, KindAccuracy, best_threshold, measure_accuracy
 from training.evaluation.matching import Record
 
-LOWEST_SCORE = 0.01
-MOST_INSTANCES = 100
+MIN_SCORE = 0.01
+MAX_INSTANCES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a model can do on a set. `threshold` is the score with the best F1 of masks at IoU 0.5."""
+class Evaluation:
+    """The precision of a model on a set; threshold: the score with the best F1 of masks at IoU 0.5."""
 
     images: int
     masks: KindAccuracy
@@ -41,21 +41,23 @@ class Verdict:
         return asdict(self) | means
 
 
-def judge(content: Record, detections: Sequence[Record], categories: frozenset[int] | None = None) -> Verdict:
-    """The verdict on detections of a COCO file's images; the means are over `categories`, or over all."""
+def evaluate_detections(
+    content: Record, detections: Sequence[Record], categories: frozenset[int] | None = None
+) -> Evaluation:
+    """The evaluation of detections on a COCO file's images; categories: ids for the means, None for all."""
     masks, boxes = (
         measure_accuracy(content, detections, kind).keep_categories(categories) for kind in ("segm", "bbox")
     )
     threshold, f1 = best_threshold(content, detections)
-    return Verdict(len(content["images"]), masks, boxes, threshold, f1)
+    return Evaluation(len(content["images"]), masks, boxes, threshold, f1)
 
 
 def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list[dict[str, Any]]]:
-    """The detections of one image after the other, as in COCO's results file and as the service finds them.
+    """The service's detections, image by image, as in COCO's results file.
 
-    Raises ValueError when model and data share no category.
+    Raises DataRefused if the model and the data have no category in common.
     """
-    options = Options(score_threshold=LOWEST_SCORE, max_instances=MOST_INSTANCES)
+    options = Options(score_threshold=MIN_SCORE, max_instances=MAX_INSTANCES)
     renamed = match_categories(segmenter.card, content["categories"])
     for image in content["images"]:
         found = segmenter.segment((images / image["file_name"]).read_bytes(), options)
@@ -67,22 +69,22 @@ def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list
 
 
 def match_categories(card: Card, categories: Iterable[Record]) -> dict[str, int]:
-    """The data set's category id of each of the model's labels that it has, by name.
+    """The data set's category ids by the model's labels, for the names that both have.
 
-    Raises DataRefused when the two have no name in common.
+    Raises DataRefused if they have no name in common.
     """
     ids = {category["name"]: category["id"] for category in categories}
     shared = {label.name: ids[label.name] for label in card.labels if label.name in ids}
     if not shared:
         raise DataRefused(
-            f"{card.name} and the data share no category: it has {[label.name for label in card.labels]}, "
-            f"the data {sorted(ids)}"
+            f"{card.name} and the data share no category: "
+            f"the model has {[label.name for label in card.labels]}, the data has {sorted(ids)}"
         )
     return shared
 
 
 def _describe(instance: Instance, image_id: int, category_id: int, size: Size) -> dict[str, Any]:
-    """A model of boxes only gives empty masks, which count as wrong ones."""
+    """A detection in COCO's format; a model without masks gives empty ones, which count as wrong."""
     mask = instance.segmentation or empty_mask(size)
     assert isinstance(mask, Rle)
     return {
@@ -97,19 +99,19 @@ def _describe(instance: Instance, image_id: int, category_id: int, size: Size) -
 COLUMNS = ("category", "masks", "mask AP", "AP50", "AP75", "boxes", "box AP", "AP50")
 
 
-def draw_table(verdict: Verdict) -> Table:
-    """A row per category, one for the means, and one for each of COCO's sizes."""
+def draw_table(evaluation: Evaluation) -> Table:
+    """A row for each category, for the means, and for each of COCO's object sizes."""
     table = Table(*COLUMNS)
-    categories, mean, sizes = tabulate(verdict)
+    categories, mean, sizes = tabulate(evaluation)
     for rows in (categories, [mean], sizes):
         for row in rows:
             table.add_row(*row, end_section=row is rows[-1])
     return table
 
 
-def tabulate(verdict: Verdict) -> tuple[list[list[str]], list[str], list[list[str]]]:
-    """The cells below COLUMNS: of the categories, of the means, and of the sizes."""
-    masks, boxes = verdict.masks, verdict.boxes
+def tabulate(evaluation: Evaluation) -> tuple[list[list[str]], list[str], list[list[str]]]:
+    """The cells below COLUMNS: for the categories, for the means, and for the sizes."""
+    masks, boxes = evaluation.masks, evaluation.boxes
     categories = [
         _tabulate(mask.name, mask, box) for mask, box in zip(masks.classes, boxes.classes, strict=True)
     ]
@@ -131,21 +133,21 @@ def _show(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}"
 
 
-def summarise(verdict: Verdict, data: str, command: str) -> Accuracy:
-    """What the card keeps of a verdict, rounded to what such figures are worth."""
+def summarise(evaluation: Evaluation, data: str, command: str) -> Accuracy:
+    """An evaluation's figures for a card, rounded."""
     return Accuracy(
         data=data,
         command=command,
-        mask_ap=round(verdict.masks.ap, 4),
-        mask_ap50=round(verdict.masks.ap50, 4),
-        mask_ap75=round(verdict.masks.ap75, 4),
-        box_ap=round(verdict.boxes.ap, 4),
-        images=verdict.images,
+        mask_ap=round(evaluation.masks.ap, 4),
+        mask_ap50=round(evaluation.masks.ap50, 4),
+        mask_ap75=round(evaluation.masks.ap75, 4),
+        box_ap=round(evaluation.boxes.ap, 4),
+        images=evaluation.images,
     )
 
 
 def record_accuracy(folder: Path, file: ArtifactFile, accuracy: Accuracy) -> None:
-    """Writes the accuracy of one file of a model folder into its card."""
+    """Writes the accuracy of a model's file into the model's card."""
     card = read_card(folder)
     files = tuple(
         item.model_copy(update={"accuracy": accuracy}) if item.path == file.path else item
@@ -157,7 +159,7 @@ def record_accuracy(folder: Path, file: ArtifactFile, accuracy: Accuracy) -> Non
 
 
 def parse_ids(text: str) -> frozenset[int] | None:
-    """Category ids written as ranges; None, which stands for all, of an empty text.
+    """Category ids from ranges; None, which means all, from an empty text.
 
     >>> sorted(parse_ids("1-3,20") or ())
     [1, 2, 3, 20]

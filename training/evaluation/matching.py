@@ -1,4 +1,8 @@
-"""Which detection is which object: COCO's matching, on plain and on federated sets."""
+"""COCO's matching of detections and objects, on plain and on federated data sets.
+
+An image with `exhaustive_category_ids` is evaluated in these categories alone; a plain COCO image, which has
+no such field, in all. `box_only` marks an object with a box and no mask.
+"""
 
 import contextlib
 import io
@@ -17,11 +21,11 @@ Record: TypeAlias = Mapping[str, Any]
 Pair: TypeAlias = tuple[int, int]  # image id, category id
 
 
-def judged_pairs(content: Record, kind: Kind) -> frozenset[Pair]:
-    """The (image, category) pairs that count.
+def evaluated_pairs(content: Record, kind: Kind) -> frozenset[Pair]:
+    """The (image, category) pairs that are evaluated.
 
-    For masks a pair drops out when one of its objects is box_only, since a detection of it could not be told
-    from a false one; a crowd that is box_only leaves it in.
+    For masks, a pair with a box_only object is left out, because a right detection of it could not be
+    recognised. A box_only crowd is no reason to leave a pair out.
     """
     everything = [category["id"] for category in content["categories"]]
     pairs = {
@@ -34,13 +38,13 @@ def judged_pairs(content: Record, kind: Kind) -> frozenset[Pair]:
     return frozenset(pairs)
 
 
-def keep_judged(items: Iterable[Record], pairs: frozenset[Pair]) -> list[Record]:
-    """The annotations or detections of those pairs."""
+def keep_evaluated(items: Iterable[Record], pairs: frozenset[Pair]) -> list[Record]:
+    """The annotations or detections of these pairs."""
     return [item for item in items if _pair(item) in pairs]
 
 
 def is_box_only(annotation: Record) -> bool:
-    """Whether its mask is unknown: it says so, or has none."""
+    """True if its mask is unknown: it is marked as box_only, or has no mask."""
     return bool(annotation.get("box_only")) or not annotation.get("segmentation")
 
 
@@ -60,12 +64,12 @@ HALF = 0.5
 
 
 def match_detections(content: Record, detections: Sequence[Record], kind: Kind) -> COCOeval:
-    """An evaluator with every detection matched, by the rules of `federation`."""
-    pairs = judged_pairs(content, kind)
-    objects = [_complete_object(item, kind) for item in keep_judged(content["annotations"], pairs)]
+    """A COCOeval after the matching, by the rules for federated data sets."""
+    pairs = evaluated_pairs(content, kind)
+    objects = [_complete_object(item, kind) for item in keep_evaluated(content["annotations"], pairs)]
     found = [
         _complete_detection(item, number, kind)
-        for number, item in enumerate(keep_judged(detections, pairs), 1)
+        for number, item in enumerate(keep_evaluated(detections, pairs), 1)
     ]
     with contextlib.redirect_stdout(io.StringIO()):
         evaluator = COCOeval(_index(content, objects), _index(content, found), kind)
@@ -79,17 +83,17 @@ def match_detections(content: Record, detections: Sequence[Record], kind: Kind) 
 
 
 def pick_matches(evaluator: COCOeval) -> Iterator[Any]:
-    """COCOeval's record of every image and category, of objects of whatever size."""
+    """COCOeval's records of all images and categories, for objects of all sizes."""
     return (image for image in evaluator.evalImgs if image is not None and image["aRng"] == EVERYTHING)
 
 
 def _forgive_box_crowds(evaluator: COCOeval) -> None:
-    """A crowd known as a box only takes every detection that has at least half of its box in it."""
+    """Makes a box_only crowd an ignore region for detections with at least half of their box in it."""
     compute = evaluator.computeIoU
 
     def compute_iou(image_id: int, category_id: int) -> Any:
         ious = compute(image_id, category_id)
-        # COCOeval orders both in this way before it compares them
+        # COCOeval sorts both in this way before it compares them
         objects = evaluator._gts[image_id, category_id]
         order = np.argsort(
             [-item["score"] for item in evaluator._dts[image_id, category_id]], kind="mergesort"
@@ -115,7 +119,7 @@ def _share_inside(
 
 
 def _complete_object(item: Record, kind: Kind) -> dict[str, Any]:
-    """What COCOeval needs; a box stands in for a mask that is not known, which only crowds come here with."""
+    """The fields that COCOeval needs; a crowd without a mask gets its box as a mask."""
     x, y, width, height = item["bbox"]
     box_only = is_box_only(item)
     outline = [[x, y, x + width, y, x + width, y + height, x, y + height]]

@@ -1,21 +1,21 @@
-"""Figures as Markdown tables, and the place that they have in a README."""
+"""Evaluations as Markdown tables, also inside a README."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from service.inference.card import ArtifactFile
-from training.evaluation.evaluate import COLUMNS, Verdict, tabulate
+from training.evaluation.evaluate import COLUMNS, Evaluation, tabulate
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One file; `differences` are the largest |difference| from the reference, by head."""
+    """The figures of one file; differences: the largest |difference| from the reference, by head."""
 
     file: ArtifactFile
     differences: Mapping[str, float]
     milliseconds: float
-    verdict: Verdict
+    evaluation: Evaluation
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -24,12 +24,12 @@ class Row:
             "differences": dict(self.differences),
             "milliseconds": self.milliseconds,
             "bytes": self.file.bytes,
-            "verdict": self.verdict.to_json(),
+            "evaluation": self.evaluation.to_json(),
         }
 
 
 def draw_rows(rows: Sequence[Row]) -> str:
-    """Markdown; APs in percent, and their difference from the first row's."""
+    """Markdown: APs in percent, and their differences from the first row."""
     heads = list(rows[0].differences)
     titles = [
         "runtime", "precision", *(f"{head}, max diff" for head in heads),
@@ -44,7 +44,7 @@ def _draw_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _draw_row(row: Row, first: Row) -> list[str]:
-    figures = [(each.masks.ap, each.masks.ap50, each.boxes.ap) for each in (row.verdict, first.verdict)]
+    figures = [(each.masks.ap, each.masks.ap50, each.boxes.ap) for each in (row.evaluation, first.evaluation)]
     return [
         row.file.runtime,
         row.file.precision,
@@ -55,14 +55,14 @@ def _draw_row(row: Row, first: Row) -> list[str]:
     ]
 
 
-def draw_categories(verdict: Verdict) -> str:
-    """Markdown: a row per category, one for the means, and one for each of COCO's sizes."""
-    categories, mean, sizes = tabulate(verdict)
+def draw_categories(evaluation: Evaluation) -> str:
+    """Markdown: a row for each category, for the means, and for each of COCO's object sizes."""
+    categories, mean, sizes = tabulate(evaluation)
     return _draw_table(COLUMNS, [*categories, ["**mean**", *mean[1:]], *sizes])
 
 
 def fill_marks(text: str, tables: Mapping[str, str]) -> str:
-    """The text with each table between its marks; a table without marks is left out.
+    """The text with each table between its marks; tables without marks are ignored.
 
     >>> fill_marks("<!-- files -->old<!-- /files -->", {"files": "new"})
     '<!-- files -->\\nnew\\n<!-- /files -->'

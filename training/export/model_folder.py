@@ -1,4 +1,4 @@
-"""Networks to artifact folders that the service loads as they are, each file checked against PyTorch."""
+"""Model folders that the service loads: ONNX and TFLite files, each checked against PyTorch, and a card."""
 
 import hashlib
 import tempfile
@@ -15,20 +15,20 @@ from service.inference.backends import BackendChoice, open_backend
 from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize, Label, Runtime
 from service.inference.golden import Golden, draw_picture, sample_heads
 from service.types import Heads, Pixels, Precision, Size
+from training.export.complexity import count_network
 from training.export.tflite import write_tflite
 from training.networks.blitzmask import STRIDE, BlitzMask
-from training.networks.complexity import count_network
 
 GOLDEN_SEED = 1
 CHECK_SEEDS = (2, 3)
-CONTAINMENT = 0.25  # see service.inference.decoding.centers; where it was found: training/RESULTS.md
-OVERLAP = 0.6  # large objects have blunt peaks, often two of them
+CONTAINMENT = 0.25  # see service.inference.decoding.centers; measured in training/RESULTS.md
+OVERLAP = 0.6  # large objects often have two peaks
 TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp32": 1e-3})
 
 
 @dataclass(frozen=True, slots=True)
-class Title:
-    """What a card says that the network does not know."""
+class ModelInfo:
+    """The parts of a card that do not follow from the network."""
 
     name: str
     version: str
@@ -64,7 +64,7 @@ def export_onnx(network: BlitzMask, canvas: Size, path: Path) -> None:
 
 
 def strip_metadata(model: onnx.ModelProto) -> None:
-    """Takes out what torch noted of where each part came from: paths and lines of this machine's sources."""
+    """Removes the source paths and line numbers of this machine, which torch adds to each node."""
     graph = model.graph
     values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
     nodes = (*graph.node, *(node for function in model.functions for node in function.node))
@@ -73,7 +73,7 @@ def strip_metadata(model: onnx.ModelProto) -> None:
 
 
 def export_tflite(network: BlitzMask, canvas: Size, path: Path) -> None:
-    """TFLite, batch 1, the heads named in its signature."""
+    """TFLite, batch size 1, with the heads' names in its signature."""
     write_tflite(network, _blank(canvas, batch=1), path)
 
 
@@ -81,11 +81,11 @@ EXPORTERS: Mapping[Runtime, Exporter] = MappingProxyType({"onnx": export_onnx, "
 
 
 def export_model(
-    network: BlitzMask, title: Title, folder: Path, *, exporters: Mapping[Runtime, Exporter] = EXPORTERS
+    network: BlitzMask, title: ModelInfo, folder: Path, *, exporters: Mapping[Runtime, Exporter] = EXPORTERS
 ) -> Card:
-    """Writes the model folder; what stood there before is replaced only by files that passed their check.
+    """Writes the model folder; existing files are replaced only after all new files pass their check.
 
-    Raises ExportMismatch when a file's heads differ from PyTorch's.
+    Raises ExportMismatch if a file's heads differ from PyTorch's.
     """
     network.eval()
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,20 +106,22 @@ def export_model(
 
 
 def run_network(network: BlitzMask, pixels: Pixels) -> Heads:
-    """PyTorch's heads: float32 [N, h, w, C] of uint8 [N, H, W, 3]."""
+    """PyTorch's heads, float32 [N, h, w, C], for uint8 [N, H, W, 3]."""
     with torch.no_grad():
         return {name: head.numpy() for name, head in network(torch.from_numpy(pixels)).items()}
 
 
 def draw_golden(network: BlitzMask, canvas: Size) -> Golden:
-    """The self-test: values of PyTorch's heads, which no file was made from."""
+    """The self-test: samples of PyTorch's heads for a drawn picture."""
     heads = run_network(network, draw_picture(canvas, GOLDEN_SEED)[None])
     samples = sample_heads(heads, GOLDEN_SEED)
     return Golden(schema_version=1, seed=GOLDEN_SEED, tolerance=dict(TOLERANCE), samples=samples)
 
 
 def check_file(network: BlitzMask, card: Card, folder: Path, file: ArtifactFile) -> float:
-    """The largest |difference| / (1 + |value|) between a file's heads and PyTorch's, opened as served."""
+    """The largest |difference| / (1 + |value|) between PyTorch's heads and the file's in the service's
+    backend.
+    """
     pixels = np.stack([draw_picture(card.canvas, seed) for seed in CHECK_SEEDS])
     backend = open_backend(folder, card, BackendChoice(runtime=file.runtime, precision=file.precision))
     try:
@@ -132,13 +134,13 @@ def check_file(network: BlitzMask, card: Card, folder: Path, file: ArtifactFile)
     )
     if not worst <= TOLERANCE[file.precision]:
         raise ExportMismatch(
-            f"{file.path} differs from PyTorch by {worst:.2g}, its exporter or runtime is at fault"
+            f"{file.path} differs from PyTorch by {worst:.2g}: check the exporter and the runtime"
         )
     return worst
 
 
-def describe_model(network: BlitzMask, title: Title, files: tuple[ArtifactFile, ...]) -> Card:
-    """The card of freshly exported files, which nobody has judged or timed yet."""
+def describe_model(network: BlitzMask, title: ModelInfo, files: tuple[ArtifactFile, ...]) -> Card:
+    """The card of newly exported files, without accuracy and latency."""
     architecture = network.architecture
     decoder = CentersDecoder(
         stride=STRIDE,

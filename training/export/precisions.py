@@ -1,4 +1,4 @@
-"""A model folder's other precisions: fp16 and INT8 beside fp32, each checked before it joins the card."""
+"""fp16 and INT8 files of a model folder, made from its fp32 files and checked before they join the card."""
 
 import hashlib
 import math
@@ -20,24 +20,27 @@ from training.data.datasets import Split
 from training.data.validate import read_content
 from training.export.model_folder import ExportMismatch
 from training.export.parity import read_canvases
-from training.export.quantize import halve_onnx, halve_tflite, quantise_onnx, quantise_tflite
+from training.export.quantize import (
+    convert_onnx_to_fp16,
+    convert_tflite_to_fp16,
+    quantise_onnx,
+    quantise_tflite,
+)
 
-LEAST_LIKENESS: Mapping[Precision, float] = MappingProxyType({"fp16": 0.999, "int8": 0.9})
-LEAST_TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp16": 0.02, "int8": 0.1})
-FLOAT_HEADS = frozenset(
-    {"heatmap"}
-)  # costs no time that can be measured, and scores keep more than 256 levels
+MIN_COSINE: Mapping[Precision, float] = MappingProxyType({"fp16": 0.999, "int8": 0.9})
+MIN_TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp16": 0.02, "int8": 0.1})
+FLOAT_HEADS = frozenset({"heatmap"})  # keeps more than 256 levels of score, at no measurable cost
 CHECKED = 4  # pictures
 TINY = 1e-12
-MARGIN = 2.0  # of the self-test's tolerance over what was measured here, for runtimes that round otherwise
+MARGIN = 2.0  # the self-test tolerates twice the difference measured here, since runtimes round differently
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the files are made from.
+    """The inputs of the conversion.
 
     folder: of the model, with its fp32 files. pictures: uint8 [N, H, W, 3], canvases of training pictures.
-    float_heads: whose last convolution stays fp32 in INT8 files.
+    float_heads: heads whose last convolution stays fp32 in INT8 files.
     """
 
     folder: Path
@@ -48,39 +51,39 @@ class Source:
 Writer = Callable[[Source, Path], None]
 
 
-def _halve_onnx(source: Source, path: Path) -> None:
-    halve_onnx(_locate_fp32(source.folder, "onnx"), path)
+def _write_onnx_fp16(source: Source, path: Path) -> None:
+    convert_onnx_to_fp16(_locate_fp32(source.folder, "onnx"), path)
 
 
-def _halve_tflite(source: Source, path: Path) -> None:
-    halve_tflite(_locate_fp32(source.folder, "tflite"), path)
+def _write_tflite_fp16(source: Source, path: Path) -> None:
+    convert_tflite_to_fp16(_locate_fp32(source.folder, "tflite"), path)
 
 
-def _quantise_onnx(source: Source, path: Path) -> None:
+def _write_onnx_int8(source: Source, path: Path) -> None:
     fp32 = _locate_fp32(source.folder, "onnx")
     quantise_onnx(fp32, path, source.pictures, float_heads=source.float_heads)
 
 
-def _quantise_tflite(source: Source, path: Path) -> None:
+def _write_tflite_int8(source: Source, path: Path) -> None:
     fp32 = _locate_fp32(source.folder, "tflite")
     quantise_tflite(fp32, path, source.pictures, float_heads=source.float_heads)
 
 
 WRITERS: Mapping[tuple[Runtime, Precision], Writer] = MappingProxyType(
     {
-        ("onnx", "fp16"): _halve_onnx,
-        ("tflite", "fp16"): _halve_tflite,
-        ("onnx", "int8"): _quantise_onnx,
-        ("tflite", "int8"): _quantise_tflite,
+        ("onnx", "fp16"): _write_onnx_fp16,
+        ("tflite", "fp16"): _write_tflite_fp16,
+        ("onnx", "int8"): _write_onnx_int8,
+        ("tflite", "int8"): _write_tflite_int8,
     }
 )
 
 
 def add_precisions(source: Source, writers: Mapping[tuple[Runtime, Precision], Writer] = WRITERS) -> Card:
-    """Writes the files into the model folder and its card; older ones of the same kind are replaced.
+    """Adds the files to the model folder and its card, in place of older ones of the same kind.
 
-    Raises InvalidCard where the fp32 file to make one from is missing, ExportMismatch when a file's heads
-    have little to do with those of fp32.
+    Raises InvalidCard if an fp32 file is missing, ExportMismatch if a file's heads differ too much from
+    fp32's.
     """
     card, golden = read_card(source.folder), read_golden(source.folder)
     pictures = source.pictures[:CHECKED]
@@ -93,7 +96,7 @@ def add_precisions(source: Source, writers: Mapping[tuple[Runtime, Precision], W
         kept = tuple(file for file in card.files if (file.runtime, file.precision) not in writers)
         card = Card.model_validate(card.model_dump() | {"files": kept + added})
         for file in added:
-            _check_likeness(file, _run_file(draft, card, file, pictures), expected)
+            _check_cosines(file, _run_file(draft, card, file, pictures), expected)
             drawn = draw_picture(card.canvas, golden.seed)[None]
             golden = _widen_tolerance(golden, file.precision, _run_file(draft, card, file, drawn))
         (draft / "golden.json").write_text(golden.model_dump_json(indent=1) + "\n")
@@ -104,14 +107,14 @@ def add_precisions(source: Source, writers: Mapping[tuple[Runtime, Precision], W
 
 
 def read_calibration(split: Split, canvas: Size, count: int) -> Pixels:
-    """`count` canvases from all over a split: uint8 [N, H, W, 3]."""
+    """`count` canvases, spread over a split: uint8 [N, H, W, 3]."""
     images = read_content(split.annotations)["images"]
     chosen = images[:: max(1, len(images) // count)][:count]
     return read_canvases([split.images / image["file_name"] for image in chosen], canvas)
 
 
-def likeness(found: Heads, expected: Heads) -> dict[str, float]:
-    """The cosine between each head and the expected one; 1 is the same up to a factor."""
+def head_cosines(found: Heads, expected: Heads) -> dict[str, float]:
+    """The cosine similarity of each head and the expected one."""
     return {name: _cosine(found[name].ravel(), values.ravel()) for name, values in expected.items()}
 
 
@@ -124,8 +127,8 @@ def _find_fp32(card: Card, runtimes: Collection[Runtime]) -> ArtifactFile:
         if file.precision == "fp32" and file.runtime in runtimes:
             return file
     raise InvalidCard(
-        f"{card.name} {card.version} has no fp32 file for {' or '.join(runtimes)} to make others from; "
-        "`export` makes a model folder with them from a checkpoint"
+        f"{card.name} {card.version} has no fp32 file for {' or '.join(runtimes)}, which the others are made "
+        "from: `export` writes it from a checkpoint"
     )
 
 
@@ -141,20 +144,20 @@ def _run_file(folder: Path, card: Card, file: ArtifactFile, pixels: Pixels) -> H
         backend.close()
 
 
-def _check_likeness(file: ArtifactFile, found: Heads, expected: Heads) -> None:
-    alike = likeness(found, expected)
+def _check_cosines(file: ArtifactFile, found: Heads, expected: Heads) -> None:
+    alike = head_cosines(found, expected)
     worst = min(alike, key=lambda name: alike[name])
-    if not alike[worst] >= LEAST_LIKENESS[file.precision]:
+    if not alike[worst] >= MIN_COSINE[file.precision]:
         raise ExportMismatch(
-            f"head {worst} of {file.path} has a cosine of {alike[worst]:.3f} with fp32's, less "
-            f"than {LEAST_LIKENESS[file.precision]}: calibrate on more pictures, or keep it in floating point"
+            f"head {worst} of {file.path} has a cosine similarity of {alike[worst]:.3f} with fp32, less than "
+            f"{MIN_COSINE[file.precision]}: calibrate on more pictures, or keep the head in floating point"
         )
 
 
 def _widen_tolerance(golden: Golden, precision: Precision, heads: Heads) -> Golden:
     boundless = golden.model_copy(update={"tolerance": {precision: math.inf}})
     measured = check_heads(heads, boundless, precision)
-    known = golden.tolerance.get(precision, LEAST_TOLERANCE[precision])
+    known = golden.tolerance.get(precision, MIN_TOLERANCE[precision])
     tolerance = {**golden.tolerance, precision: max(known, round(MARGIN * measured, 3))}
     return golden.model_copy(update={"tolerance": tolerance})
 

@@ -1,9 +1,10 @@
-"""Smaller numbers for exported graphs: fp16 and INT8 for ONNX Runtime and TFLite.
+"""fp16 and INT8 conversions of exported ONNX and TFLite graphs.
 
-INT8 is static: weights int8 with a scale per channel, activations 8 bits with a range per tensor, measured on
-pictures of the training set: all that was seen for ONNX Runtime, a moving average of it for TFLite, each what
-came closest to fp32 there. `float_heads` names heads whose last convolution, and what follows it, stays in
-floating point, for where a range per tensor costs too much: one that cuts off the heatmap's peaks does.
+INT8 is static: weights have a scale per channel, activations a range per tensor, measured on training
+pictures. The range is the observed minimum and maximum for ONNX Runtime, and a moving average of them for
+TFLite; each was the closest to fp32. `float_heads` names heads whose last convolution and all later layers
+stay in floating point. The
+heatmap needs this: a range per tensor would cut off its peaks.
 """
 
 import itertools
@@ -27,64 +28,64 @@ from training.export.tflite import INPUT, SIGNATURE, change_depthwise, strip_nor
 from training.networks.blitzmask import normalise
 
 
-def halve_onnx(source: Path, target: Path) -> None:
-    """fp16 inside; pixels stay uint8 and heads float32."""
+def convert_onnx_to_fp16(source: Path, target: Path) -> None:
+    """fp16 weights and activations; pixels stay uint8 and heads float32."""
     model = onnx.load(source)
-    _settle_onnx(model.graph)
+    _round_onnx_kernels(model.graph)
     model = convert_float_to_float16(model, keep_io_types=True)
-    # The converter adds the same cast once per use of a constant, which ONNX Runtime refuses to load.
+    # The converter repeats a cast for each use of a constant, and ONNX Runtime refuses repeated names.
     nodes = {node.name: node for node in model.graph.node}
     del model.graph.node[:]
     model.graph.node.extend(nodes.values())
     onnx.save(model, target)
 
 
-def halve_tflite(source: Path, target: Path) -> None:
-    """Weights in fp16, which a GPU computes with and a CPU widens once; pixels stay uint8, heads float32."""
-    quantizer = Quantizer(_settle_tflite(source.read_bytes()))
+def convert_tflite_to_fp16(source: Path, target: Path) -> None:
+    """fp16 weights, which a GPU uses directly and a CPU converts once; pixels stay uint8, heads float32."""
+    quantizer = Quantizer(_round_tflite_kernels(source.read_bytes()))
     everything = qtyping.TFLOperationName.ALL_SUPPORTED
     quantizer.add_weight_only_config(".*", everything, 16, algorithm_key=AlgorithmName.FLOAT_CASTING)
     _export(quantizer, None, target)
 
 
-def settle_kernels(kernels: Floats) -> Floats:
-    """Kernels that fp16 can hold, each with the sum it had: float32 [channels, taps].
+def round_kernels(kernels: Floats) -> Floats:
+    """Kernels rounded to fp16 such that each keeps its sum: float32 [channels, taps].
 
-    Some depthwise kernels of MobileNet are edges with taps around 50 that nearly cancel. Rounded one by one
-    they no longer do, and what is even in the picture leaks through: it cost 0.25 AP points. Here every tap,
-    from the largest to the smallest, takes over the error of those before it.
+    Some depthwise kernels of MobileNet are edge filters with taps around 50 that nearly cancel. With
+    independent rounding they no longer cancel, which cost 0.25 AP points. Here each tap, from the largest to
+    the smallest, also compensates the rounding errors of the taps before it.
 
-    >>> settle_kernels(np.array([[40.01, -40.0, 0.001]], np.float32)).sum().round(4)
+    >>> round_kernels(np.array([[40.01, -40.0, 0.001]], np.float32)).sum().round(4)
     np.float32(0.011)
     """
     order = np.argsort(-abs(kernels), axis=1, kind="stable")
-    settled, owed = np.empty_like(kernels), np.zeros(len(kernels))
+    rounded, error = np.empty_like(kernels), np.zeros(len(kernels))
     for places in order.T:
         rows = np.arange(len(kernels))
-        wanted = kernels[rows, places] + owed
-        settled[rows, places] = wanted.astype(np.float16)
-        owed = wanted - settled[rows, places]
-    return settled
+        wanted = kernels[rows, places] + error
+        rounded[rows, places] = wanted.astype(np.float16)
+        error = wanted - rounded[rows, places]
+    return rounded
 
 
-def _settle_onnx(graph: Any) -> None:
+def _round_onnx_kernels(graph: Any) -> None:
     weights = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Conv" and (tensor := weights[node.input[1]]).dims[1] == 1:  # [channels, 1, k, k]
             values = onnx.numpy_helper.to_array(tensor)
-            settled = settle_kernels(values.reshape(len(values), -1)).reshape(values.shape)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(settled, tensor.name))
+            rounded = round_kernels(values.reshape(len(values), -1)).reshape(values.shape)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded, tensor.name))
 
 
-def _settle_tflite(content: bytes) -> bytes:
-    def settle(kernels: Floats) -> Floats:  # [1, k, k, channels]
-        return settle_kernels(kernels.reshape(-1, kernels.shape[-1]).T).T.reshape(kernels.shape)
+def _round_tflite_kernels(content: bytes) -> bytes:
+    def round_weights(kernels: Floats) -> Floats:  # [1, k, k, channels]
+        return round_kernels(kernels.reshape(-1, kernels.shape[-1]).T).T.reshape(kernels.shape)
 
-    return change_depthwise(content, settle)
+    return change_depthwise(content, round_weights)
 
 
 def quantise_onnx(source: Path, target: Path, pictures: Pixels, *, float_heads: Collection[str] = ()) -> None:
-    """QDQ with uint8 activations: signed ones are slower than fp32 on x86.
+    """INT8 in QDQ format with uint8 activations, because int8 activations are slower than fp32 on x86.
 
     source: fp32 ONNX of a BlitzMask. pictures: uint8 [N, H, W, 3], canvases of training pictures.
     """
@@ -104,7 +105,7 @@ def quantise_onnx(source: Path, target: Path, pictures: Pixels, *, float_heads: 
 
 
 class _PictureReader(CalibrationDataReader):  # type: ignore[misc]
-    """ONNX Runtime's way of asking for the next input."""
+    """The calibration pictures in ONNX Runtime's interface."""
 
     def __init__(self, pictures: Pixels) -> None:
         self._pictures = iter(pictures)
@@ -115,7 +116,9 @@ class _PictureReader(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _float_nodes(graph: Any, float_heads: Collection[str]) -> list[str]:
-    """Names of the nodes to leave alone: normalisation, and all from the last convolution of the heads on."""
+    """The nodes that are not quantised: the normalisation, and the float heads from their last convolution
+    on.
+    """
     names = [node.name for node in itertools.takewhile(lambda node: node.op_type != "Conv", graph.node)]
     reached = {f"heads.{head}.1.weight" for head in float_heads}
     for node in graph.node:
@@ -144,7 +147,7 @@ def quantise_tflite(
 
 
 def _widen(extent: dict[str, Floats]) -> dict[str, Floats]:
-    """The range of an input whose levels are those of the pixels, whatever the pictures showed."""
+    """The range of an input whose levels are those of the pixels, whatever the pictures sherror."""
     return {"min": np.full_like(extent["min"], -1), "max": np.full_like(extent["max"], 1)}
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model folder as it is shipped: each file exported, judged, timed, on the card."""
+"""From a checkpoint to a complete model folder: all files exported, evaluated, timed, and on the card."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +9,13 @@ import typer
 
 from service.inference.card import ArtifactFile, Card, Runtime, read_card
 from service.types import Precision, Size
+from training.checkpoint import load_network
 from training.data.datasets import find_split
 from training.evaluation.tables import draw_rows
-from training.export.model_folder import Title, export_model
-from training.export.parity import Exam, record_rows, run_exam
+from training.export.model_folder import ModelInfo, export_model
+from training.export.parity import ParityCheck, record_rows, run_check
 from training.export.precisions import FLOAT_HEADS, WRITERS, Source, Writer, add_precisions, read_calibration
 from training.options import Categories, Checkpoint, Data, Destination, Side
-from training.session import load_network
 
 SHIPPED = "onnx int8,tflite fp16,tflite int8"  # fp16 in ONNX is for GPUs: `quantize` adds it
 
@@ -25,26 +25,29 @@ def release(
     folder: Destination,
     data: Data,
     version: Annotated[str, typer.Option(help="The model's version.")],
-    description: Annotated[str, typer.Option(help="One sentence; that of the folder's card if empty.")] = "",
+    description: Annotated[str, typer.Option(help="One sentence; the present card's if empty.")] = "",
     categories: Categories = "",
-    files: Annotated[str, typer.Option(help="What to add to fp32, with commas.")] = SHIPPED,
-    pictures: Annotated[int, typer.Option(help="Training pictures to calibrate on.", min=1)] = 128,
+    files: Annotated[str, typer.Option(help="Files to add to fp32, separated by commas.")] = SHIPPED,
+    pictures: Annotated[int, typer.Option(help="Number of training pictures for calibration.", min=1)] = 128,
     side: Side = 320,
 ) -> None:
-    """Export, quantise, judge and time a checkpoint; the card gets every figure and the best threshold."""
+    """Export, quantise, evaluate and time a checkpoint; the card gets all figures and the best threshold."""
     writers = choose_writers(files)
-    exam = Exam(folder, data, categories=categories)
-    lessons, _ = find_split(data, "train"), find_split(data, exam.split)  # before the export's minutes
+    check = ParityCheck(folder, data, categories=categories)
+    training_split, _ = (
+        find_split(data, "train"),
+        find_split(data, check.split),
+    )  # errors come before the export, which takes minutes
     network, labels = load_network(checkpoint)
     canvas = Size(side, side)
     sentence = description or _known_description(folder) or "BlitzMask."
     before = _read_files(folder)
-    export_model(network, Title(folder.name, version, sentence, labels, canvas), folder)
-    canvases = read_calibration(lessons, canvas, pictures)
+    export_model(network, ModelInfo(folder.name, version, sentence, labels, canvas), folder)
+    canvases = read_calibration(training_split, canvas, pictures)
     _drop_unlisted(folder, add_precisions(Source(folder, canvases, FLOAT_HEADS), writers), before)
-    rows = run_exam(exam)
+    rows = run_check(check)
     typer.echo(draw_rows(rows))
-    record_rows(rows, exam)
+    record_rows(rows, check)
 
 
 def choose_writers(text: str) -> Mapping[tuple[Runtime, Precision], Writer]:
@@ -56,7 +59,7 @@ def choose_writers(text: str) -> Mapping[tuple[Runtime, Precision], Writer]:
     if unknown := asked - set(WRITERS):
         names = ", ".join(" ".join(each) for each in sorted(unknown))
         offered = ", ".join(" ".join(kind) for kind in WRITERS)
-        raise typer.BadParameter(f"there is no {names}, only {offered}")
+        raise typer.BadParameter(f"there is no {names}; there are {offered}")
     return MappingProxyType({kind: write for kind, write in WRITERS.items() if kind in asked})
 
 
@@ -69,6 +72,6 @@ def _read_files(folder: Path) -> tuple[ArtifactFile, ...]:
 
 
 def _drop_unlisted(folder: Path, card: Card, before: tuple[ArtifactFile, ...]) -> None:
-    """Removes files of the former version that this one does not have."""
+    """Deletes files of the previous version that are not on the new card."""
     for path in {file.path for file in before} - {file.path for file in card.files}:
         (folder / path).unlink(missing_ok=True)

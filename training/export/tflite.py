@@ -1,4 +1,4 @@
-"""TFLite files: written by litert-torch, and their graphs changed where quantisation asks for it."""
+"""TFLite files by litert-torch, and the graph changes that quantisation needs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from service.types import Floats
 
 SIGNATURE, INPUT = "serving_default", "args_0"  # litert-torch's names
-ABSENT = -1  # in place of an optional input
+ABSENT = -1  # marks an optional input that is not given
 NORMALISATION = frozenset(
     {schema.BuiltinOperator.CAST, schema.BuiltinOperator.MUL, schema.BuiltinOperator.SUB}
 )
 
 
 def write_tflite(module: nn.Module, example: Tensor, path: Path) -> None:
-    """A TFLite file of the module; its outputs have the names that the module returns them by."""
-    import litert_torch  # here: it takes seconds and half a gigabyte, and starts threads
+    """Writes a TFLite file of the module; its outputs have the names of the module's outputs."""
+    import litert_torch  # imported here because it takes seconds and 0.5 GB, and starts threads
     from litert_torch._convert.fx_passes.optimize_layout_transposes_pass import layout_rewrite
 
     layout_rewrite.rewriters.register(torch.ops.aten.constant_pad_nd.default)(_pad_channels_last)
@@ -29,25 +29,26 @@ def write_tflite(module: nn.Module, example: Tensor, path: Path) -> None:
 
 
 def _pad_channels_last(node: Any) -> None:
-    """litert-torch 0.10 has no rule for padding: it transposes to channels first and back around each.
+    """A layout rule for padding, which litert-torch 0.10 lacks: it would transpose the features before and
+    after.
 
-    Where the padded features have another user too, as in MobileNetV1 and ResNet, those transposes stay in
-    the file. With this rule they vanish, and the padding with them, into convolutions padded SAME.
+    If the padded features have another use, as in MobileNetV1 and ResNet, these transposes would stay in the
+    file. With this rule the padding becomes part of the convolution (SAME).
     """
     features, sides, *value = node.args  # sides: from the last axis backwards, two each
     node.args = (features, [0, 0, *sides], *value)
 
 
 def strip_normalisation(content: bytes) -> bytes:
-    """The file's graph without its first layers, from the normalised image on: float32 [1, H, W, 3].
+    """The file without the normalisation; its input is the normalised image, float32 [1, H, W, 3].
 
-    Raises ValueError when they are not the cast, product and difference that a BlitzMask begins with.
+    Raises ValueError if the first layers are not a BlitzMask's cast, multiplication and subtraction.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     first, rest = graph.operators[: len(NORMALISATION)], graph.operators[len(NORMALISATION) :]
     if {model.operatorCodes[operator.opcodeIndex].builtinCode for operator in first} != NORMALISATION:
-        raise ValueError("the graph does not begin with a normalisation: export it from a BlitzMask")
+        raise ValueError("the graph does not begin with a normalisation: it is not an export of a BlitzMask")
     (image,) = first[-1].outputs
     graph.operators, graph.inputs = rest, [image]
     graph.tensors[image].name = f"{SIGNATURE}_{INPUT}".encode()
@@ -57,7 +58,7 @@ def strip_normalisation(content: bytes) -> bytes:
 
 
 def change_depthwise(content: bytes, change: Callable[[Floats], Floats]) -> bytes:
-    """The file with other depthwise kernels: `change` takes and gives float32 [1, k, k, channels]."""
+    """The file with changed depthwise kernels; change: maps float32 [1, k, k, channels] to the same shape."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     for operator in graph.operators:
@@ -77,7 +78,9 @@ def _pack(model: Any, size: int) -> bytes:
 
 
 def _drop_unused_tensors(graph: Any, signature: Any) -> None:
-    """Renumbers the tensors without those that no operator has; the quantiser would ask for their values."""
+    """Removes tensors that no operator uses, since the quantiser would need their values, and renumbers the
+    rest.
+    """
     used = {number for operator in graph.operators for number in (*operator.inputs, *operator.outputs)}
     kept = sorted(used - {ABSENT})
     places = {number: place for place, number in enumerate(kept)} | {ABSENT: ABSENT}

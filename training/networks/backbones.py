@@ -1,8 +1,16 @@
-"""The two ResNet-18 (He et al., 2015) of BlitzMask's paper, which do without the max-pool (sec. 4.1, 4.2).
+"""The backbones without their classifiers: blocks in a row, whose features a neck takes at several strides.
 
-Without it every layer works at half its usual stride, so that stride 4 is reached by the second layer only:
-the features are as many as the network then has, at strides 4, 8 and 16 for ResNet-18*, 4 and 8 for
-ResNet-18**, which has no stride-2 stem either.
+| backbone | source | features at strides |
+|---|---|---|
+| MobileNetV1 | Howard et al., 2017, table 1 | 4, 8, 16, 32 |
+| MobileNetV2 | Sandler et al., 2018, table 2 | 4, 8, 16, 32 |
+| EfficientNet-Lite B0 to B4 | Tan and Le, 2019, table 1; the Lite variant of 2020 | 4, 8, 16, 32 |
+| ResNet-18*, ResNet-18** | He et al., 2015; BlitzMask, sec. 4.1 and 4.2 | 4, 8, 16 and 4, 8 |
+
+EfficientNet-Lite has ReLU6, no squeeze-and-excitation, and a stem and head that are not scaled. The depth of
+the first and last row is not scaled either, as in the authors' code and their published parameter counts. The
+ResNets have no max-pool, so that every layer has half its usual stride. ResNet-18** also has a stem of stride
+1.
 """
 
 import math
@@ -19,9 +27,9 @@ from training.networks.layers import Convolution
 
 
 class Backbone(nn.Module):
-    """Blocks in a row; the outputs of those numbered in `taps` are the features, the finest at stride 4.
+    """Blocks in a row; the outputs of the blocks in `taps` are the features, the finest first.
 
-    channels: of each feature. The next feature has twice the stride of the one before.
+    channels: of each feature. The finest feature has stride 4; each next one has twice the stride.
     """
 
     def __init__(
@@ -33,7 +41,7 @@ class Backbone(nn.Module):
         self.channels = channels
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Features, finest first; image: float [N, 3, H, W]."""
+        """The features, finest first; image: float [N, 3, H, W]."""
         features, tapped = image, []
         for number, block in enumerate(self.blocks):
             features = block(features)
@@ -43,7 +51,7 @@ class Backbone(nn.Module):
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor` that is not more than a tenth below.
+    """The nearest multiple of `divisor`, or the next one if that is more than 10 % lower.
 
     >>> round_channels(24), round_channels(10.8), round_channels(17.6)
     (24, 16, 16)
@@ -54,7 +62,7 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the tables in which papers describe such a network; `stride` is that of the first repeat."""
+    """A row of a paper's table of inverted residuals; stride: of the first repeat."""
 
     expansion: int
     channels: int
@@ -64,7 +72,7 @@ class Row:
 
 
 class InvertedResidual(nn.Module):
-    """Expand by a 1x1, filter by a depthwise k x k, project linearly; with a shortcut where shapes allow."""
+    """1x1 expansion, k x k depthwise convolution, linear 1x1 projection; a shortcut if the shapes match."""
 
     def __init__(
         self, channels_in: int, channels_out: int, *, stride: int, expansion: int, kernel: int = 3
@@ -82,7 +90,7 @@ class InvertedResidual(nn.Module):
 
 
 def stack_rows(rows: Sequence[Row], *, stem: int) -> Backbone:
-    """A stride-2 stem of `stem` channels and the rows' blocks, tapped at strides 4, 8, 16 and 32."""
+    """A stride-2 stem of `stem` channels and the rows' blocks, with features at strides 4, 8, 16 and 32."""
     blocks: list[nn.Module] = [Convolution(3, stem, kernel=3, stride=2)]
     taps: list[int] = []
     channels = [stem]
@@ -102,9 +110,9 @@ def stack_rows(rows: Sequence[Row], *, stem: int) -> Backbone:
     return Backbone(blocks, taps=tuple(taps), channels=tuple(channels[tap] for tap in taps))
 
 
-V1_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of the separable convolutions: table 1 of the paper
+V1_STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of the separable convolutions
 V1_CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
-V1_TAPS = (3, 5, 11, 13)  # blocks after which the stride is about to grow; block 0 is the stem
+V1_TAPS = (3, 5, 11, 13)  # the last block of each stride; block 0 is the stem
 
 V2_ROWS = (  # table 2 of the paper
     Row(expansion=1, channels=16, repeats=1, stride=1),
@@ -118,7 +126,7 @@ V2_ROWS = (  # table 2 of the paper
 
 
 def mobilenet_v1(width: float = 1.0) -> Backbone:
-    """MobileNetV1 up to its last feature map; `width` scales every layer's channels."""
+    """MobileNetV1 up to its last feature map; width: a factor of all channels."""
     channels = [round_channels(32 * width)]
     blocks: list[nn.Module] = [Convolution(3, channels[0], kernel=3, stride=2)]
     for stride, base in zip(V1_STRIDES, V1_CHANNELS, strict=True):
@@ -130,7 +138,7 @@ def mobilenet_v1(width: float = 1.0) -> Backbone:
 
 
 def mobilenet_v2(width: float = 1.0) -> Backbone:
-    """MobileNetV2 up to its last feature map; `width` scales every layer's channels."""
+    """MobileNetV2 up to its last feature map; width: a factor of all channels."""
     rows = [replace(row, channels=round_channels(row.channels * width)) for row in V2_ROWS]
     return stack_rows(rows, stem=round_channels(32 * width))
 
@@ -150,8 +158,8 @@ B0_ROWS = (  # table 1 of the paper
 def efficientnet_lite(width: float = 1.0, *, scale: float, depth: float) -> Backbone:
     """EfficientNet-Lite up to its last feature map.
 
-    scale, depth: the variant's own multipliers of channels and repeats. width: a further factor on all
-    channels, the stem's too.
+    scale, depth: the variant's multipliers of channels and repeats. width: an additional factor of all
+    channels, also of the stem's.
     """
     rows = [
         replace(row, channels=round_channels(row.channels * scale * width), repeats=_deepen(number, depth))
@@ -182,7 +190,7 @@ REPEATS = 2
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, a 1x1 convolution where shapes differ."""
+    """Two 3x3 convolutions and a shortcut, which is a 1x1 convolution if the shapes differ."""
 
     def __init__(self, channels_in: int, channels_out: int, *, stride: int) -> None:
         super().__init__()

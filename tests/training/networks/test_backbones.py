@@ -58,8 +58,8 @@ def test_gradients_reach_every_weight(name: str) -> None:
     network = BlitzMask(Architecture(classes=2, backbone=name, width=0.5, neck_channels=8))
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     sum(head.square().sum() for head in network(pixels).values()).backward()
-    silent = [name for name, weight in network.named_parameters() if weight.grad is None]
-    assert silent == []
+    unlabelled = [name for name, weight in network.named_parameters() if weight.grad is None]
+    assert unlabelled == []
 
 
 def test_a_detector_without_masks_has_the_box_heads_only() -> None:

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-adds, counted, and the table of all backbones.
+"""Parameters and multiply-adds of a network, and the table of all backbones.
 
 python -m training complexity > training/COMPLEXITY.md
 """
@@ -9,7 +9,8 @@ from typing import Annotated
 
 import torch
 import typer
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from service.types import Size
 from training.networks.blitzmask import BACKBONES, Architecture, BlitzMask
@@ -27,38 +28,29 @@ PAPER_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Complexity:
-    """parameters: all that is learnt. multiply_adds: of the convolutions, for one image."""
+    """parameters: all learnt numbers. multiply_adds: of the convolutions, for one image."""
 
     parameters: int
     multiply_adds: int
 
 
 def count_network(network: nn.Module, canvas: Size) -> Complexity:
-    """The complexity of a network that takes uint8 [1, H, W, 3]; on the device "meta" this costs nothing.
+    """The complexity of a network that takes uint8 [1, H, W, 3]; on the device "meta" it computes nothing.
 
-    Normalisation, activations, sums and resizing are not counted, as is the custom for MAdds.
+    As is usual, normalisations, activations, sums and resizing are not counted.
     """
     device = next(network.parameters()).device
     pixels = torch.zeros(1, canvas.height, canvas.width, 3, dtype=torch.uint8, device=device)
-    counts: list[int] = []
-
-    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        assert isinstance(layer, nn.Conv2d)
-        counts.append(output[0, 0].numel() * layer.weight.numel())  # each weight meets each place once
-
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    handles = [layer.register_forward_hook(count) for layer in layers]
     training = network.training
-    with torch.no_grad():
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.eval()(pixels)
     network.train(training)
-    for handle in handles:
-        handle.remove()
-    return Complexity(sum(parameter.numel() for parameter in network.parameters()), sum(counts))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Complexity(parameters, counter.get_total_flops() // 2)
 
 
 def count_architecture(architecture: Architecture, canvas: Size) -> Complexity:
-    """The complexity of a network that need not be built in memory."""
+    """The complexity of a network, without the memory for its weights."""
     with torch.device("meta"):
         return count_network(BlitzMask(architecture), canvas)
 
@@ -85,11 +77,12 @@ def write_table(backbones: Sequence[str], necks: Sequence[int], canvas: Size) ->
 def complexity(
     side: Side = 320,
     necks: Annotated[
-        str, typer.Option(help="Neck widths, with commas.", callback=check_numbers)
+        str, typer.Option(help="Neck widths, separated by commas.", callback=check_numbers)
     ] = "64,96,128",
 ) -> None:
     """Print parameters and multiply-adds of every backbone as a Markdown table."""
     widths = [int(width) for width in necks.split(",")]
-    typer.echo(f"# What every backbone costs\n\nCOCO's {CLASSES} classes at {side}x{side} pixels.")
-    typer.echo(f"`python -m training complexity --side {side} --necks {necks}` made this table.\n")
+    typer.echo("# Parameters and multiply-adds of every backbone\n")
+    typer.echo(f"COCO's {CLASSES} classes at {side}x{side} pixels.")
+    typer.echo(f"`python -m training complexity --side {side} --necks {necks}` writes this table.\n")
     typer.echo(write_table(list(BACKBONES), widths, Size(side, side)))

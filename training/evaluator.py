@@ -1,4 +1,4 @@
-"""How good a network is in the middle of its training: by the service's own path, without an export."""
+"""Evaluation of a network during its training, through the service's own code, without an export."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,17 +10,17 @@ from service.inference.card import ArtifactFile, Label
 from service.inference.images import Limits
 from service.inference.segmenter import Segmenter
 from service.types import BackendInfo, Heads, Pixels, Size
-from training.data.datasets import Exam
-from training.evaluation.evaluate import Verdict, detect, judge
-from training.export.model_folder import Title, describe_model
+from training.data.datasets import EvaluationSet
+from training.evaluation.evaluate import Evaluation, detect, evaluate_detections
+from training.export.model_folder import ModelInfo, describe_model
 from training.networks.blitzmask import BlitzMask
-from training.run_log import Means
+from training.run_log import MeanPrecision
 
 IN_MEMORY = ArtifactFile(path="memory", runtime="onnx", precision="fp32", sha256="0" * 64, bytes=1)
 
 
 class NetworkBackend:
-    """A network of PyTorch as a backend of the service."""
+    """A PyTorch network as a backend of the service."""
 
     def __init__(self, network: BlitzMask) -> None:
         self.network = network
@@ -40,33 +40,35 @@ class NetworkBackend:
 
 
 def open_network(network: BlitzMask, labels: Sequence[Label], canvas: Size) -> Segmenter:
-    """A network as the service would answer with it; sets it to evaluation."""
-    title = Title("in-training", "0", "Not exported.", tuple(labels), canvas)
-    return Segmenter(describe_model(network.eval(), title, (IN_MEMORY,)), NetworkBackend(network), Limits())
+    """The service's segmenter with this network; sets the network to evaluation mode."""
+    info = ModelInfo("in-training", "0", "Not exported.", tuple(labels), canvas)
+    return Segmenter(describe_model(network.eval(), info, (IN_MEMORY,)), NetworkBackend(network), Limits())
 
 
-class Examiner:
-    """Judges networks by an exam; `detections` are what the last one found, as in COCO's results file."""
+class Evaluator:
+    """Evaluates networks on at most `pictures` of a set; detections: the last ones, as in COCO's results
+    file.
+    """
 
-    def __init__(self, exam: Exam, labels: Sequence[Label], canvas: Size, *, pictures: int) -> None:
-        self.exam = Exam(pick_pictures(exam.content, pictures), exam.images, exam.origin)
+    def __init__(self, data: EvaluationSet, labels: Sequence[Label], canvas: Size, *, pictures: int) -> None:
+        self.data = EvaluationSet(pick_pictures(data.content, pictures), data.images, data.origin)
         self.labels = labels
         self.canvas = canvas
         self.detections: list[dict[str, Any]] = []
 
-    def mark(self, network: BlitzMask) -> Means:
-        verdict = self.judge(network)
-        return Means(verdict.masks.ap, verdict.masks.ap50, verdict.boxes.ap, verdict.boxes.ap50)
+    def measure(self, network: BlitzMask) -> MeanPrecision:
+        found = self.evaluate(network)
+        return MeanPrecision(found.masks.ap, found.masks.ap50, found.boxes.ap, found.boxes.ap50)
 
-    def judge(self, network: BlitzMask) -> Verdict:
+    def evaluate(self, network: BlitzMask) -> Evaluation:
         segmenter = open_network(network, self.labels, self.canvas)
-        found = detect(segmenter, self.exam.content, self.exam.images)
+        found = detect(segmenter, self.data.content, self.data.images)
         self.detections = [item for items in found for item in items]
-        return judge(self.exam.content, self.detections)
+        return evaluate_detections(self.data.content, self.detections)
 
 
 def pick_pictures(content: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """So many of a COCO file's pictures, at most, evenly from all over it, with their annotations."""
+    """At most `count` of a COCO file's pictures, evenly spread, with their annotations."""
     step = max(1, -(-len(content["images"]) // count))
     images = content["images"][::step]
     ids = {entry["id"] for entry in images}

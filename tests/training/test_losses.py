@@ -95,6 +95,12 @@ def test_iou_loss_of_boxes_that_do_not_meet_is_finite() -> None:
     assert size.grad.isfinite().all()
 
 
+def test_a_box_turned_inside_out_overlaps_nothing() -> None:
+    """Both of its sides are negative, so that their product is no area."""
+    loss = size_iou(torch.tensor([[-6.0, -6, 2, 2]]).double(), torch.full((1, 4), 2.0).double())
+    assert loss.item() == pytest.approx(-math.log(1e-6 / (16 + 1e-6)))
+
+
 def test_mask_logits_combine_the_basis_of_the_objects_own_image() -> None:
     spanning_set = torch.arange(8.0).reshape(2, 1, 2, 2)  # two images of 1 x 2 cells, K = 2
     coefficients = torch.tensor([[1.0, 0], [0, 2], [1, 1]])

@@ -1,4 +1,4 @@
-"""The command line, as a user types it."""
+"""The command line."""
 
 import json
 import shlex
@@ -19,7 +19,14 @@ pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy mac
 
 QUICK = [
     word
-    for setting in ("width=0.25", "neck_channels=8", "epochs=1", "batch_size=2", "workers=0", "origin=None")
+    for setting in (
+        "width=0.25",
+        "neck_channels=8",
+        "epochs=1",
+        "batch_size=2",
+        "workers=0",
+        "init_weights=None",
+    )
     for word in ("--set", setting)
 ] + ["--set", 'stages=[{"until": 1, "side": 64}]']
 
@@ -37,10 +44,10 @@ def test_a_run_leaves_a_checkpoint_and_goes_on_from_it(tiny_set: Path, tmp_path:
     assert (tmp_path / "run" / "checkpoint.pt").stat().st_mtime_ns > first
 
 
-def test_evaluation_prints_writes_and_records_its_figures(workshop: Path, tmp_path: Path) -> None:
-    model = shutil.copytree(workshop / "model", tmp_path / "a model")
+def test_evaluation_prints_writes_and_records_its_figures(trained: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(trained / "model", tmp_path / "a model")
     figures = tmp_path / "figures.json"
-    data = ("--data", workshop / "data", "--split", "train")
+    data = ("--data", trained / "data", "--split", "train")
     result = invoke("evaluate", model, *data, "--runtime", "onnx", "--out", figures, "--record")
     assert result.exit_code == 0, result.output
     assert "disc" in result.output
@@ -55,16 +62,16 @@ def test_evaluation_prints_writes_and_records_its_figures(workshop: Path, tmp_pa
     assert (tmp_path / "again.json").read_text() == figures.read_text()
 
 
-def test_a_recorded_command_names_the_file_that_was_chosen(workshop: Path, tmp_path: Path) -> None:
-    model = shutil.copytree(workshop / "model", tmp_path / "model")
-    data = ("--data", workshop / "data", "--split", "train")
+def test_a_recorded_command_names_the_file_that_was_chosen(trained: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(trained / "model", tmp_path / "model")
+    data = ("--data", trained / "data", "--split", "train")
     assert invoke("evaluate", model, *data, "--record").exit_code == 0
     (recorded,) = (file for file in read_card(model).files if file.accuracy is not None)
     assert recorded.accuracy is not None
     assert f"--runtime {recorded.runtime} --precision fp32" in recorded.accuracy.command
 
 
-def test_a_run_is_ordered_with_the_command_that_was_typed(
+def test_a_run_gets_the_command_that_was_typed(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[Run] = []

@@ -1,4 +1,4 @@
-"""The recipes say what they claim to, and every one can be trained with."""
+"""The recipes and their claims."""
 
 from dataclasses import fields, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From an run to a report and a model, without the command line around it."""
+"""A whole run without the command line."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_what_was_left_out_of_the_data_is_in_the_report(tiny_set: Path, tmp_path
 
 
 def test_the_papers_recipe_trains_on_a_folder_laid_out_as_coco(tiny_set: Path, tmp_path: Path) -> None:
-    """All of it but its size: LRfinder, SGD, the x3 stage, workers and the paper's augmentation."""
+    """The paper's recipe at a small size: LRfinder, SGD, the x3 stage, workers and augmentation."""
     data = tmp_path / "coco"
     (data / "annotations").mkdir(parents=True)
     for split in ("train2017", "val2017"):
@@ -94,7 +94,7 @@ def test_the_papers_recipe_trains_on_a_folder_laid_out_as_coco(tiny_set: Path, t
         (["--recipe", "nowhere"], "no recipe nowhere"),
     ],
 )
-def test_what_the_user_can_mend_is_said_in_a_line(
+def test_errors_of_the_user_are_explained_in_a_line(
     tiny_set: Path, tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
     file = tiny_set / "instances_train.json"

@@ -100,15 +100,17 @@ def read_datasets(data: Path | Sequence[Path], bad_data: BadData, *, trust_absen
 
 def _read_folder(data: Path, bad_data: BadData, *, trust_absence: bool) -> Datasets:
     split = find_training_split(data)
-    content, faults = _read_split(split, bad_data)
+    content, faults = _read_split(split)
     try:
         val = find_split(data, "val")
     except FileNotFoundError:
         content, held_out = hold_out(content)
         evaluation = EvaluationSet(held_out, split.images, f"one of {HELD_OUT} pictures, held out")
     else:
-        val_content, val_faults = _read_split(val, bad_data)
+        val_content, val_faults = _read_split(val)
         evaluation, faults = EvaluationSet(val_content, val.images, "val split"), faults + val_faults
+    if bad_data == "refuse":
+        refuse_faults(faults)
     training = build_collection(content, split.images, trust_absence=trust_absence)
     return Datasets(training, evaluation, faults, _image_ids(content))
 
@@ -116,7 +118,9 @@ def _read_folder(data: Path, bad_data: BadData, *, trust_absence: bool) -> Datas
 def _add_folder(datasets: Datasets, data: Path, bad_data: BadData, *, trust_absence: bool) -> Datasets:
     """The data sets with the training pictures of one more folder."""
     split = find_training_split(data)
-    content, faults = _read_split(split, bad_data)
+    content, faults = _read_split(split)
+    if bad_data == "refuse":
+        refuse_faults(faults)
     added = build_collection(content, split.images, trust_absence=trust_absence)
     if added.labels != datasets.training.labels:
         raise DataRefused(f"{split.annotations} has other categories than the first --data folder")
@@ -134,11 +138,8 @@ def _add_folder(datasets: Datasets, data: Path, bad_data: BadData, *, trust_abse
     )
 
 
-def _read_split(split: Split, bad_data: BadData) -> tuple[dict[str, Any], tuple[Fault, ...]]:
-    content, faults = clean_content(read_content(split.annotations), split.images)
-    if bad_data == "refuse":
-        refuse_faults(faults)
-    return content, faults
+def _read_split(split: Split) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+    return clean_content(read_content(split.annotations), split.images)
 
 
 def _image_ids(content: Mapping[str, Any]) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""Backbones against the figures their authors published, and the layers they are made of."""
+"""Backbones against their published figures, and their layers."""
 
 import math
 
@@ -26,7 +26,7 @@ STRIDES = {"resnet18_star": (4, 8, 16), "resnet18_two_stars": (4, 8)}
 
 
 def classifier_parameters(backbone: str, channels: int) -> int:
-    """Those of the layers behind the last feature map, which a backbone does without."""
+    """The parameters of the layers after the last feature map, which our backbones do not have."""
     if backbone in ("mobilenet_v1", "resnet18_star"):
         return channels * 1000 + 1000
     return channels * 1280 + 2 * 1280 + 1280 * 1000 + 1000

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from service.camera.retry import Retry
 from service.camera.source import Shot, SourceLost
 from service.rpc.server import RpcServer
 from service.serving.admission import Admission
@@ -54,14 +55,6 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
-class FakeStatus:
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def tell(self, text: str) -> None:
-        self.told.append(text)
-
-
 @dataclass
 class FakeSource:
     """Gives what each opening has in turn: shots, and errors, which break it off."""
@@ -69,6 +62,7 @@ class FakeSource:
     openings: list[Iterable[Shot | SourceLost] | SourceLost]
     live: bool = True
     timed: bool = True
+    distinct: bool = True
     files: tuple[Path, ...] = ()
     name: str = "fake"
     fps: float | None = 10.0
@@ -126,8 +120,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def status() -> FakeStatus:
-    return FakeStatus()
+def reported() -> list[str]:
+    """The lines that `retry` has reported."""
+    return []
+
+
+@pytest.fixture
+def retry(clock: FakeClock, reported: list[str]) -> Retry:
+    return Retry(clock, reported.append)
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from service.camera.answered import Answered
-from service.camera.link import Asked
+from service.camera.output import AnsweredFrame
 from service.camera.plan import CameraPlan
 from service.camera.run import Camera
 from service.camera.source import Shot
+from service.camera.stream_client import StreamRequest
 from service.serving.streaming import StreamOptions
 from tests.fakes import encode_picture
 from tests.service.camera.conftest import FakeClock, FakeSource, RestartableServer
@@ -69,7 +69,7 @@ class CuttingOutput:
         self._cable = cable
         self._loop = asyncio.get_running_loop()
 
-    def write(self, answered: Answered, *, fps: float) -> None:
+    def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         self.ids.append(answered.frame.id)
         cuts, between = divmod(len(self.ids), BETWEEN)
         if between == 0 and cuts <= CUTS:
@@ -77,6 +77,9 @@ class CuttingOutput:
                 gc.collect()
                 self.held.append((len(list(Path("/dev/fd").iterdir())), threading.active_count()))
             self._loop.call_soon_threadsafe(self._cable.cut)
+
+    def pause(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -91,8 +94,8 @@ async def test_every_frame_is_answered_once_however_often_the_cable_is_cut_and_n
     cable = Cable(server.port)
     async with laid(cable) as address:
         output, text = CuttingOutput(cable), io.StringIO()
-        plan = CameraPlan(source, address, (), Asked(StreamOptions(policy="all")))
-        await Camera(plan, [output], Console(file=text, width=300), clock=FakeClock()).run(source.open())
+        plan = CameraPlan(source, address, (), StreamRequest(StreamOptions(policy="all")))
+        await Camera(plan, Console(file=text, width=300), clock=FakeClock()).run(source.open(), [output])
     assert output.ids == list(range(frames))
     assert text.getvalue().count("again in") >= CUTS
     descriptors, threads = zip(*output.held[EARLY:], strict=True)

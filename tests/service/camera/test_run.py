@@ -15,11 +15,11 @@ import pytest
 from rich.console import Console
 
 from service.__main__ import main
-from service.camera.answered import Answered
-from service.camera.link import Asked
+from service.camera.output import AnsweredFrame
 from service.camera.plan import CameraPlan, parse_source
 from service.camera.run import Camera, run_camera
 from service.camera.source import Shot
+from service.camera.stream_client import StreamRequest
 from service.errors import BlitzError, ImageTooLarge, InvalidOption
 from service.serving.streaming import Policy, StreamOptions
 from service.types import Options, Segmentation
@@ -34,12 +34,18 @@ class FakeOutput:
     """Keeps the answers; `after` is called with how many there are."""
 
     def __init__(self, after: Callable[[int], object] = int) -> None:
-        self.answers: list[Answered] = []
+        self.answers: list[AnsweredFrame] = []
+        self.paused = 0
+        self.when_paused = threading.Event()
         self._after = after
 
-    def write(self, answered: Answered, *, fps: float) -> None:
+    def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         self.answers.append(answered)
         self._after(len(self.answers))
+
+    def pause(self) -> None:
+        self.paused += 1
+        self.when_paused.set()
 
     def close(self) -> None:
         pass
@@ -49,14 +55,14 @@ def plan_for(
     source: FakeSource, server: RestartableServer, *, policy: Policy = "all", options: Options | None = None
 ) -> CameraPlan:
     asked = StreamOptions(options or Options(), policy, track=True)
-    return CameraPlan(source, server.address, (), Asked(asked))
+    return CameraPlan(source, server.address, (), StreamRequest(asked))
 
 
 async def film(plan: CameraPlan, output: FakeOutput, clock: FakeClock) -> str:
     """Runs a camera; gives what it told."""
     text = io.StringIO()
-    camera = Camera(plan, [output], Console(file=text, width=300), clock=clock)
-    await camera.run(plan.source.open())
+    camera = Camera(plan, Console(file=text, width=300), clock=clock)
+    await camera.run(plan.source.open(), [output])
     return text.getvalue()
 
 
@@ -153,7 +159,7 @@ async def test_what_the_server_refuses_ends_the_camera(server: RestartableServer
     console = Console(file=io.StringIO())
     plan = plan_for(source, server, options=Options(classes=("unicorn",)))
     with pytest.raises(InvalidOption, match="unicorn"):
-        await Camera(plan, [FakeOutput()], console, clock=clock).run(source.open())
+        await Camera(plan, console, clock=clock).run(source.open(), [FakeOutput()])
     assert source.closed >= 1
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == ""
@@ -181,7 +187,7 @@ async def test_a_reader_that_has_seen_enough_is_no_failure(
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:8001", "no address"])
 async def test_without_a_server_nothing_begins(address: str) -> None:
     source = FakeSource([[Shot(PICTURE, 0)]])
-    plan = CameraPlan(source, address, (), Asked(StreamOptions()))
+    plan = CameraPlan(source, address, (), StreamRequest(StreamOptions()))
     with pytest.raises(InvalidOption, match=f"--server {address}: no server answers there"):
         await run_camera(plan, Console(file=io.StringIO()))
     assert source.opened == 0
@@ -243,7 +249,7 @@ async def test_a_camera_that_is_stopped_finishes_its_video(
     ("arguments", "reason"),
     [
         (["missing.mp4"], "missing.mp4: there is no such file"),
-        (["ftp://door/a"], "ftp://: a source's address"),
+        (["ftp://door/a"], "ftp://...: a source's address"),
         (["{empty}"], "has no images"),
         (["{clip}", "--out", "a.mp4", "--out", "a.mp4"], "named twice"),
         (["{clip}", "--server", "127.0.0.1:1"], "--server 127.0.0.1:1: no server answers there"),
@@ -336,7 +342,8 @@ async def test_a_terminal_sees_how_it_goes(
 ) -> None:
     clip = write_video(frames=10, fps=5.0)
     screen = io.StringIO()
-    plan = CameraPlan(parse_source(clip), server.address, [f"{tmp_path}/a.jsonl"], Asked(StreamOptions()))
+    request = StreamRequest(StreamOptions(policy="all"))
+    plan = CameraPlan(parse_source(clip), server.address, [f"{tmp_path}/a.jsonl"], request, paced=True)
     await run_camera(plan, Console(file=screen, force_terminal=True, width=100))
     assert screen.getvalue().count("clip  ") > 4
     assert "10 answered" in screen.getvalue()

@@ -136,7 +136,10 @@ def test_a_network_camera_that_is_away_is_said_so_without_its_password() -> None
         ),
         ("rtsp://door:8554/", "door:8554"),
         ("http://door/mjpg?usr=me&pwd=secret&camera=3", "door/mjpg?camera=3"),
-        ("rtsp://door/user=me_password=secret_channel=1.sdp?real_stream", "door"),
+        ("rtsp://door/user=me_password=secret_channel=1.sdp?real_stream", "door?real_stream"),
+        ("rtsp://nvr/cam?1", "nvr/cam?1"),
+        ("http://proxy/get?src=rtsp%3A%2F%2Fme%3Asecret%40nvr&camera=3", "proxy/get?camera=3"),
+        ("http://door/get?p%61ssword=secret", "door/get"),
     ],
 )
 def test_a_network_camera_is_named_by_all_of_its_address_but_secrets(url: str, name: str) -> None:

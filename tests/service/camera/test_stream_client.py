@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from service.camera.answered import Answered
-from service.camera.link import Asked, Link, encode_frame
-from service.camera.window import IN_FLIGHT
+from service.camera.output import AnsweredFrame
+from service.camera.retry import Retry
+from service.camera.stream_client import IN_FLIGHT, StreamClient, StreamRequest, encode_frame
 from service.errors import BlitzError, ModelNotFound, Overloaded, RequestError, Unavailable
 from service.serving.streaming import Frame, FrameResult, Policy, RawImage, StreamOptions
 from service.serving.streaming.inbox import Inbox
 from service.types import Segmentation, Size
-from tests.service.camera.conftest import FakeClock, FakeStatus, frame, result
+from tests.service.camera.conftest import FakeClock, frame, result
 
 Script = Callable[[AsyncIterable[Frame]], AsyncGenerator[FrameResult, None]]
 
@@ -60,12 +60,12 @@ def breaks_after(count: int, error: BlitzError) -> Script:
 
 
 async def drive(
-    client: FakeClient, count: int, clock: FakeClock, status: FakeStatus, *, policy: Policy = "all"
-) -> list[Answered]:
+    client: FakeClient, count: int, clock: FakeClock, retry: Retry, *, policy: Policy = "all"
+) -> list[AnsweredFrame]:
     """What comes back for `count` frames."""
     inbox = Inbox(policy)
-    asked = Asked(StreamOptions(policy=policy), "toy", "1")
-    link = Link(client.connect, asked, inbox=inbox, clock=clock, status=status)
+    request = StreamRequest(StreamOptions(policy=policy), "toy", "1")
+    sender = StreamClient(client.connect, request, inbox=inbox, clock=clock, retry=retry)
 
     async def fill() -> None:
         for number in range(count):
@@ -74,37 +74,39 @@ async def drive(
 
     filling = asyncio.create_task(fill())
     try:
-        return [answered async for answered in link.results()]
+        return [answered async for answered in sender.results()]
     finally:
         filling.cancel()
 
 
-def identities(answered: list[Answered]) -> list[int | None]:
+def identities(answered: list[AnsweredFrame]) -> list[int | None]:
     outcomes = [each.result.outcome for each in answered]
     return [one.track_id for found in outcomes if isinstance(found, Segmentation) for one in found.instances]
 
 
-async def test_frames_come_back_with_their_results(clock: FakeClock, status: FakeStatus) -> None:
+async def test_frames_come_back_with_their_results(
+    clock: FakeClock, retry: Retry, reported: list[str]
+) -> None:
     client = FakeClient(answer_all)
-    answered = await drive(client, 3, clock, status)
+    answered = await drive(client, 3, clock, retry)
     assert [(each.frame.id, each.result.id, each.result.dropped) for each in answered] == [
         (0, 0, 0),
         (1, 1, 0),
         (2, 2, 0),
     ]
     assert client.asked == [(StreamOptions(policy="all"), "toy", "1")]
-    assert status.told == []
+    assert reported == []
 
 
 async def test_what_a_lost_server_has_not_answered_is_sent_again(
-    clock: FakeClock, status: FakeStatus
+    clock: FakeClock, retry: Retry, reported: list[str]
 ) -> None:
     client = FakeClient(
         breaks_after(2, Unavailable("it is gone")), breaks_after(0, Overloaded("it is full")), answer_all
     )
-    answered = await drive(client, 5, clock, status)
+    answered = await drive(client, 5, clock, retry)
     assert [each.result.id for each in answered] == [0, 1, 2, 3, 4]
-    assert [text.partition(";")[0] for text in status.told] == ["it is gone", "it is full"]
+    assert [text.partition(";")[0] for text in reported] == ["it is gone", "it is full"]
     assert [0 < wait <= longest for wait, longest in zip(clock.waits, (0.25, 0.5), strict=True)] == [
         True,
         True,
@@ -112,17 +114,19 @@ async def test_what_a_lost_server_has_not_answered_is_sent_again(
 
 
 async def test_of_the_latest_only_those_that_come_after_the_loss_are_sent(
-    clock: FakeClock, status: FakeStatus
+    clock: FakeClock, retry: Retry, reported: list[str]
 ) -> None:
     inbox = Inbox("latest")
     client = FakeClient(breaks_after(1, Unavailable("it is gone")), answer_all)
-    link = Link(client.connect, Asked(StreamOptions()), inbox=inbox, clock=clock, status=status)
-    results = link.results()
+    sender = StreamClient(
+        client.connect, StreamRequest(StreamOptions()), inbox=inbox, clock=clock, retry=retry
+    )
+    results = sender.results()
     await inbox.put(frame(0))
     assert (await anext(results)).frame.id == 0
     await inbox.put(frame(1))  # is read, and lost
     upcoming = asyncio.ensure_future(anext(results))
-    while not status.told:
+    while not reported:
         await asyncio.sleep(0)
     await inbox.put(frame(2))
     answered = await upcoming
@@ -130,53 +134,53 @@ async def test_of_the_latest_only_those_that_come_after_the_loss_are_sent(
     await results.aclose()
 
 
-async def test_identities_go_on_above_those_of_before_the_loss(clock: FakeClock, status: FakeStatus) -> None:
+async def test_identities_go_on_above_those_of_before_the_loss(clock: FakeClock, retry: Retry) -> None:
     client = FakeClient(
         breaks_after(3, Unavailable("gone")), breaks_after(1, Unavailable("gone")), answer_all
     )
-    answered = await drive(client, 6, clock, status)
+    answered = await drive(client, 6, clock, retry)
     assert identities(answered) == [1, 2, 3, 4, 5, 5]
 
 
 async def test_a_server_that_ends_the_stream_early_is_asked_again(
-    clock: FakeClock, status: FakeStatus
+    clock: FakeClock, retry: Retry, reported: list[str]
 ) -> None:
     async def ends_early(frames: AsyncIterable[Frame]) -> AsyncGenerator[FrameResult, None]:
         async for each in frames:
             yield result(each.id)
             return
 
-    answered = await drive(FakeClient(ends_early, answer_all), 3, clock, status)
+    answered = await drive(FakeClient(ends_early, answer_all), 3, clock, retry)
     assert [each.result.id for each in answered] == [0, 1, 2]
-    assert status.told[0].startswith("the server ended the stream; again in 0.")
+    assert reported[0].startswith("the server ended the stream; trying again in 0.")
 
 
 @pytest.mark.parametrize("error", [RequestError("what is a unicorn?"), ModelNotFound("no such model")])
 async def test_what_the_server_refuses_for_good_is_raised(
-    clock: FakeClock, status: FakeStatus, error: BlitzError
+    clock: FakeClock, retry: Retry, error: BlitzError
 ) -> None:
     with pytest.raises(type(error), match=str(error)):
-        await drive(FakeClient(breaks_after(0, error)), 3, clock, status)
+        await drive(FakeClient(breaks_after(0, error)), 3, clock, retry)
     assert clock.waits == []
 
 
-async def test_drops_are_counted_whoever_drops(clock: FakeClock, status: FakeStatus) -> None:
+async def test_drops_are_counted_whoever_drops(clock: FakeClock, retry: Retry) -> None:
     async def answer_some(frames: AsyncIterable[Frame]) -> AsyncGenerator[FrameResult, None]:
         async for each in frames:
             if each.id in (1, 4):
                 yield replace(result(each.id), dropped=99)
 
-    answered = await drive(FakeClient(answer_some), 5, clock, status)
+    answered = await drive(FakeClient(answer_some), 5, clock, retry)
     assert [(each.frame.id, each.result.dropped) for each in answered] == [(1, 1), (4, 3)]
 
 
-async def test_ages_count_from_when_the_frame_was_taken(clock: FakeClock, status: FakeStatus) -> None:
+async def test_ages_count_from_when_the_frame_was_taken(clock: FakeClock, retry: Retry) -> None:
     clock.time = 2.5
-    (answered,) = await drive(FakeClient(answer_all), 1, clock, status)
+    (answered,) = await drive(FakeClient(answer_all), 1, clock, retry)
     assert answered.result.age_ms == 2500
 
 
-async def test_only_few_frames_are_under_way(clock: FakeClock, status: FakeStatus) -> None:
+async def test_only_few_frames_are_under_way(clock: FakeClock, retry: Retry) -> None:
     most = 0
 
     async def answer_when_nothing_more_comes(
@@ -196,7 +200,7 @@ async def test_only_few_frames_are_under_way(clock: FakeClock, status: FakeStatu
             most = max(most, sent.qsize())
             yield result((await sent.get()).id)
 
-    answered = await drive(FakeClient(answer_when_nothing_more_comes), 3 * IN_FLIGHT, clock, status)
+    answered = await drive(FakeClient(answer_when_nothing_more_comes), 3 * IN_FLIGHT, clock, retry)
     assert len(answered) == 3 * IN_FLIGHT
     assert most == IN_FLIGHT
 

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from service.camera.answered import Answered
-from service.camera.link import Asked
-from service.camera.plan import CameraPlan, parse_source
+from service.camera.output import AnsweredFrame
+from service.camera.plan import (
+    CameraPlan,
+    check_outputs,
+    default_outputs,
+    open_output,
+    parse_source,
+)
 from service.camera.source import Source
-from service.camera.targets import check_outputs, default_outputs, open_output
+from service.camera.stream_client import StreamRequest
 from service.errors import InvalidOption
 from service.serving.streaming import StreamOptions
 from tests.service.camera.conftest import FakeSource, frame, result
@@ -17,7 +22,7 @@ from tests.service.camera.conftest import FakeSource, frame, result
 
 def plan_to(*outputs: str | Path, source: Source | None = None) -> CameraPlan:
     source = source or FakeSource([])
-    return CameraPlan(source, "localhost:1", [str(each) for each in outputs], Asked(StreamOptions()))
+    return CameraPlan(source, "localhost:1", [str(each) for each in outputs], StreamRequest(StreamOptions()))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +121,6 @@ def test_a_file_keeps_what_it_has_until_the_first_answer(folder: Path, name: str
 def test_a_video_has_the_name_of_its_camera(folder: Path, source: str, name: str | None, file: str) -> None:
     plan = replace(plan_to("video", source=parse_source(source)), name=name)
     output = open_output("video", plan, fps=10.0)
-    output.write(Answered(frame(0), result(0)), fps=1.0)
+    output.write(AnsweredFrame(frame(0), result(0)), fps=1.0)
     output.close()
     assert [path.name for path in folder.iterdir()] == [file]

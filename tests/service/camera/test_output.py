@@ -3,8 +3,7 @@ import io
 import orjson
 import pytest
 
-from service.camera.answered import Answered
-from service.camera.jsonlines import JsonLines
+from service.camera.output import AnsweredFrame, JsonLines
 from service.errors import InvalidImage
 from service.rest.schemas import SegmentAnswer
 from tests.service.camera.conftest import frame, result
@@ -26,7 +25,7 @@ def test_each_answer_is_one_line_in_the_native_shape() -> None:
     file = Kept()
     lines = JsonLines(lambda: file, lambda number: None)
     for number in range(2):
-        lines.write(Answered(frame(number), result(number, 7)), fps=1.0)
+        lines.write(AnsweredFrame(frame(number), result(number, 7)), fps=1.0)
     lines.close()
     first, second = (orjson.loads(line) for line in file.content.splitlines())
     assert [first.pop(key) for key in EXTRAS] == [0, 0, 5.0, 0]
@@ -38,7 +37,7 @@ def test_each_answer_is_one_line_in_the_native_shape() -> None:
 def test_a_line_is_there_at_once() -> None:
     file = Kept()
     JsonLines(lambda: file, lambda number: f"{number}.jpg").write(
-        Answered(frame(3), result(3, error=InvalidImage("it is corrupt"))), fps=1.0
+        AnsweredFrame(frame(3), result(3, error=InvalidImage("it is corrupt"))), fps=1.0
     )
     content = orjson.loads(file.getvalue())
     assert content == {
@@ -53,4 +52,4 @@ def test_a_line_is_there_at_once() -> None:
 
 def test_a_file_that_is_full_is_told() -> None:
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No space"):  # noqa: PTH123
-        JsonLines(lambda: full, lambda number: None).write(Answered(frame(0), result(0)), fps=1.0)
+        JsonLines(lambda: full, lambda number: None).write(AnsweredFrame(frame(0), result(0)), fps=1.0)

@@ -1,40 +1,56 @@
-"""The source's end: frames into one waiting place."""
+"""The reading half of the client: pictures of the source become frames in the inbox."""
 
 import asyncio
 import itertools
 import time
 
-from service.camera.backoff import Backoff
+from service.camera.retry import Retry
 from service.camera.source import Capture, Shot, Source, SourceLost
-from service.camera.status import Status
+from service.errors import InvalidOption
 from service.serving.streaming import Frame, Policy
 from service.serving.streaming.inbox import Inbox
 from service.serving.streaming.pace import Clock
 
 
-class Reel:
-    """Reads a source to its end; a live one has none, and is opened again whenever it breaks off.
+class Reader:
+    """Reads a file to its end, and a live source for ever: it is opened again whenever it breaks off.
 
-    With the policy "latest", frames are taken at the times of the recording, and one that still waits gives
-    way to the next; with "all", they are taken as fast as they are answered. Their ids are 0, 1, ...
+    policy: "latest" lets a new frame replace the one that waits; "all" reads no faster than frames are taken.
+    paced: the pictures of a recording come at their recorded times, not as fast as they can be taken.
+    patient: a live source that opens but gives no picture at the start is tried again, and not refused.
+    The ids of the frames are 0, 1, 2, ...
     """
 
-    def __init__(self, source: Source, policy: Policy, *, clock: Clock, status: Status) -> None:
+    def __init__(
+        self,
+        source: Source,
+        policy: Policy,
+        *,
+        clock: Clock,
+        retry: Retry,
+        paced: bool = False,
+        patient: bool = False,
+    ) -> None:
         self.inbox = Inbox(policy)
         self._source = source
-        self._paced = policy == "latest"
         self._clock = clock
-        self._status = status
-        self._backoff = Backoff(clock)
+        self._retry = retry
+        self._paced = paced
+        self._patient = patient and source.live
         self._ids = itertools.count()
 
     async def run(self, capture: Capture) -> None:
-        """Until the source has ended; `capture` is the source, opened for the first time."""
+        """Returns when the source has ended; `capture` is the source, already open.
+
+        Raises InvalidOption where the source gives no picture at all.
+        """
         while True:
             try:
                 await self._read_all(capture)
                 break
             except SourceLost as lost:
+                if not self._patient:
+                    raise InvalidOption(str(lost)) from lost
                 capture = await self._reopen(lost)
         self.inbox.end()
 
@@ -42,18 +58,17 @@ class Reel:
         opened = self._clock.now()
         try:
             while (shot := await asyncio.to_thread(capture.read)) is not None:
+                self._patient = self._source.live
                 if self._paced and shot.time is not None:
                     await self._clock.wait_until(opened + shot.time)
                 await self.inbox.put(self._frame(shot))
-                self._backoff.reset()
+                self._retry.reset()
         finally:
             capture.close()
 
     async def _reopen(self, lost: SourceLost) -> Capture:
         while True:
-            delay = self._backoff.next_delay()
-            self._status.tell(f"{lost}; again in {delay:.1f} s")
-            await self._backoff.wait(delay)
+            await self._retry.wait(str(lost))
             try:
                 return await asyncio.to_thread(self._source.open)
             except SourceLost as error:

@@ -14,7 +14,7 @@ from loadtest.targets import Target
 from service.errors import InvalidCard
 from service.inference.backends.base import BackendChoice, PrecisionChoice, RuntimeChoice
 from service.inference.card import read_card
-from service.settings import usable_cores
+from service.process.limits import usable_cores
 
 _RUNTIMES: Mapping[str, RuntimeChoice] = MappingProxyType(
     {"onnx": "onnx", "litert": "tflite", "tflite": "tflite"}

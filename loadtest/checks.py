@@ -21,7 +21,7 @@ from loadtest.session import Session
 from loadtest.soak import run_soak
 from loadtest.streams import Cast, run_streams
 from loadtest.targets import Transport
-from service.settings import usable_cores
+from service.process.limits import usable_cores
 
 CLIENTS = (1, 4, 16)
 _LOADS = (1.5, 3.0)  # times the capacity

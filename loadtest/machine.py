@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from service.settings import usable_cores
+from service.process.limits import usable_cores
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,35 +1,49 @@
-"""The operator's choices, each a variable of the environment."""
+"""The settings: the operator's choices, each an environment variable. Only this module reads them."""
 
-import math
+import difflib
 import os
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.errors import InvalidSetting
 from service.inference.backends.base import BackendChoice, Fallback, PrecisionChoice, RuntimeChoice
 from service.inference.images import Limits
+from service.process.limits import usable_cores
+from service.security.keys import Key, parse_keys
 from service.security.tls import Tls, read_tls
-from service.values import KeyEntries, LogFormat, LogLevel, Names, Port, Seconds
+from service.telemetry.logs import LogFormat, LogLevel
 
 PREFIX = "BLITZ_"
-CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
-
-
-def usable_cores(quota_file: Path = CGROUP_CPU) -> int:
-    """The cores this process may use: its affinity, and its container's quota rounded up."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = quota_file.read_text().split()
-        return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no cgroup, or "max": no quota
-        return cores
+SECRET = ("api_keys", "admin_keys")  # a key may be there by mistake, so errors do not repeat the value
 
 
 def models_folder() -> Path:
     """The models that came with the service: inside the installed package, else the repository's."""
     packaged = Path(__file__).parent / "models"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "models"
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _read_keys(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return parse_keys([part for part in value.split(",") if part.strip()])
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+KeyEntries = Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_read_keys)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -62,7 +76,7 @@ class Settings(BaseSettings):
     fallback: Fallback = Field(
         default="strict",
         description="strict: not ready while an asked provider or delegate is not in effect; "
-        "prefer: go on without it, and say so",
+        "prefer: serve without it, and log a warning",
     )
     workers: int = Field(
         default=1,
@@ -100,7 +114,7 @@ class Settings(BaseSettings):
     api_keys: KeyEntries = Field(
         default=(),
         description="who may call: name:hash or name:hash:rate, separated by commas, rate in requests and "
-        "frames a second; `python -m service key` makes them; unset: everybody may",
+        "frames a second; `blitzmask key` makes them; unset: everybody may",
     )
     admin_keys: KeyEntries = Field(
         default=(),
@@ -189,16 +203,20 @@ class Settings(BaseSettings):
 
     stop_delay_s: Seconds = Field(
         default=0.5,
-        description="seconds between 'not ready' and closed ports at a stop, for balancers to notice",
+        description="seconds between 'not ready' and closed ports at a stop; behind a balancer, the pause "
+        "between its probes times the failures that it wants, and one second more; 0.5 is for no balancer",
     )
     drain_s: Seconds = Field(
         default=30.0, description="longest wait for requests in flight at a stop, in seconds"
     )
 
-    log_level: LogLevel = Field(
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
         default="info", description="least level logged: debug, info, warning or error"
     )
-    log_format: LogFormat = Field(default="json", description="log lines as json, or coloured for a console")
+    log_format: LogFormat = Field(
+        default="auto",
+        description="log lines as json, or as console for people; auto: console on a terminal, else json",
+    )
     otel: bool = Field(
         default=False,
         description="record a span of every request for OpenTelemetry, which its own variables configure: "
@@ -236,3 +254,61 @@ class Settings(BaseSettings):
             batch=self.batch,
             batch_wait_ms=self.batch_wait_ms,
         )
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field.
+
+    >>> variable("http_port")
+    'BLITZ_HTTP_PORT'
+    """
+    return PREFIX + field.upper()
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings of this process's environment; those that are `given`, and not None, come first.
+
+    Raises InvalidSetting, one line per fault, for an unknown BLITZ_ variable and for an unusable value.
+    """
+    _refuse_unknown()
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        faults = [
+            _describe_fault(str(item["loc"][0]), item["input"], item["msg"])
+            for item in error.errors()
+            if item["type"] != "default_factory_not_called"  # only a consequence of another fault
+        ]
+        raise InvalidSetting("\n".join(faults)) from error
+    _ = settings.choice, settings.tls  # they raise where one setting contradicts another
+    return settings
+
+
+def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
+    """The variable, the value in effect and the meaning of every setting."""
+    return [
+        (variable(field), _show(getattr(settings, field)), str(info.description))
+        for field, info in Settings.model_fields.items()
+    ]
+
+
+def _refuse_unknown() -> None:
+    known = [variable(field) for field in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+            hint = f"did you mean {near[0]}?" if near else "`blitzmask settings` lists all of them"
+            raise InvalidSetting(f"{name} is not a setting; {hint}")
+
+
+def _describe_fault(field: str, value: object, reason: str) -> str:
+    reason = reason.removeprefix("Value error, ")
+    reason = reason[0].lower() + reason[1:]
+    shown = "..." if field in SECRET else _show(value)
+    return f"{variable(field)}={shown}: {reason} ({Settings.model_fields[field].description})"
+
+
+def _show(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

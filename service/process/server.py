@@ -12,8 +12,7 @@ from pathlib import Path
 import structlog
 
 from service.errors import ArtifactError, InvalidSetting
-from service.process.descriptors import raise_limit, spare_descriptors
-from service.process.ports import check_host
+from service.process.limits import check_host, count_spare_files, raise_file_limit
 from service.process.signals import stop_signals
 from service.rest.app import create_app
 from service.rest.connections import ConnectionLimits
@@ -62,7 +61,7 @@ def run_server(settings: Settings, post: Post | None = None) -> int:
     cannot be had.
     """
     configure_logs(settings.log_level, settings.log_format)
-    raise_limit()
+    raise_file_limit()
     with asyncio.Runner(loop_factory=_choose_loop()) as runner:
         status = runner.run(serve(settings, load_catalog, post))
     if status == FORCED:  # a thread may hang in a runtime: nobody waits for it
@@ -135,7 +134,7 @@ class Server:
         )
         rules, tls, max_body = make_rules(settings, post), settings.tls, settings.max_body_bytes
         app = create_app(self.engine, max_body=max_body, rules=rules)
-        most = int(min(settings.connections, spare_descriptors()))
+        most = int(min(settings.connections, count_spare_files()))
         limits = ConnectionLimits(settings.head_s, settings.keep_alive_s, most)
         self._rest = RestServer(app, drain_s=settings.drain_s, limits=limits, tls=tls)
         self._rpc = RpcServer(self.engine, max_body=max_body, shared=self._shared, rules=rules, tls=tls)

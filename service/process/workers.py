@@ -23,7 +23,7 @@ from pathlib import Path
 import structlog
 
 from service.errors import BlitzError, InvalidSetting
-from service.process.ports import check_host, choose_family
+from service.process.limits import check_host, choose_family
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 

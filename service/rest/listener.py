@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from service.errors import InvalidSetting
-from service.process.ports import choose_family
+from service.process.limits import choose_family
 
 SO_ATTACH_FILTER = 26  # Linux; Python has no name for it
 # A classic BPF program, as (code, jump if true, jump if false, operand): flags & SYN, drop, else take all.

@@ -7,13 +7,14 @@ every request writes one. What libraries log comes through the standard library,
 import logging
 import sys
 import threading
-from typing import TextIO
+from typing import Literal, TextIO, TypeAlias
 
 import orjson
 import structlog
 from structlog.types import EventDict, Processor
 
-from service.values import LogFormat, LogLevel
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+LogFormat: TypeAlias = Literal["auto", "json", "console"]  # auto: console for a terminal, else json
 
 # What they say below is their own life, or what a client got wrong: that is told to the client.
 LIBRARIES = {
@@ -72,7 +73,7 @@ def configure_logs(level: LogLevel, style: LogFormat, stream: TextIO = sys.stdou
 
 
 def _finish(style: LogFormat, stream: TextIO) -> list[Processor]:
-    if style == "console":
+    if style == "console" or (style == "auto" and stream.isatty()):
         return [
             structlog.dev.ConsoleRenderer(
                 colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback

@@ -7,7 +7,7 @@ from loadtest.clients import Photo
 from loadtest.errors import CannotRun
 from loadtest.probe import Served
 from loadtest.targets import Ask, Target
-from service.settings import usable_cores
+from service.process.limits import usable_cores
 from service.types import Options
 
 FAKE = Served(model="fake", version="1", runtime="onnxruntime", precision="fp32", in_effect=("cpu",))

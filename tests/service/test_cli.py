@@ -214,7 +214,7 @@ def test_the_doctor_of_a_service_that_cannot_serve_ends_with_status_1(
     status, output, complaints = run("doctor")
     assert status == 1
     assert "no provider quantum" in output
-    assert "not fit" in complaints
+    assert "cannot serve what the settings ask for" in complaints
 
 
 def test_settings_lists_every_variable(run: Run) -> None:

@@ -1,7 +1,7 @@
 """A check of a message's bytes before protobuf reads them.
 
-A message of 20 MB can hold six million fields. Protobuf would take gigabytes and seconds for them, on the
-event loop. So a message may have only so many fields, and only so many bytes outside of its images and tensors.
+A message of 20 MB can hold six million fields. Protobuf would take gigabytes for them, and block the event
+loop for seconds. So a message may have only so many fields, and so many bytes beside its images and tensors.
 """
 
 from collections.abc import Mapping

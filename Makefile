@@ -40,8 +40,12 @@ proto: install-dev  ## write service/rpc/generated anew from proto/
 	$(BIN)/python proto/generate.py
 
 .PHONY: test
-test: install-dev  ## run the tests; those left out, minutes each: make test ARGS="-m every_backbone"
-	$(BIN)/python -m pytest $(ARGS)
+test: install-dev  ## run the tests but the slow ones, and print the coverage of service/
+	$(BIN)/python -m pytest --cov=service $(ARGS)
+
+.PHONY: test-slow
+test-slow: install-dev  ## run the tests that train, soak or measure for minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 .PHONY: fuzz
 fuzz: install-dev  ## 20,000 requests that nobody should send, and schemathesis: make fuzz ARGS="--count 1000"

@@ -12,6 +12,7 @@ BlitzError
 │   └── Forbidden           the key is known, or the page is, but may not do this
 ├── Unavailable             the caller can come back later
 │   ├── Overloaded          every slot and every place in the queue is taken
+│   ├── OutOfMemory         the machine has too little memory left for this request
 │   ├── RateLimited         this caller's key has been used too often
 │   ├── DeadlineExceeded    the answer would have come too late
 │   └── NotReady            models are still loading, or the service is stopping
@@ -71,6 +72,10 @@ class Unavailable(BlitzError):
 
 class Overloaded(Unavailable):
     """Every worker slot and every place in the queue is taken."""
+
+
+class OutOfMemory(Unavailable):
+    """The machine has too little memory left for this request."""
 
 
 class RateLimited(Unavailable):

@@ -20,6 +20,7 @@ Heads: TypeAlias = Mapping[str, Floats]
 
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 MaskFormat: TypeAlias = Literal["rle", "rle_crop", "polygon", "none"]
+Nms: TypeAlias = Literal["class", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +174,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a caller may ask of one segmentation; None means the model's own default, or the service's.
+    """A caller's wishes for one segmentation; None means the default of the model or the service.
 
-    exact: decode large JPEGs in full before they are shrunk, as evaluation does, not straight to a fraction.
+    exact: decode a large JPEG in full before it is shrunk, as evaluation does, not straight to a fraction.
+    nms: of objects with nearly the same box only the best stays: "class" compares objects of one class, so
+        that one object may get several labels; "all" compares all objects.
     """
 
     score_threshold: float | None = None
@@ -183,6 +186,7 @@ class Options:
     classes: tuple[str, ...] | None = None
     masks: MaskFormat = "rle"
     exact: bool | None = None
+    nms: Nms = "class"
 
 
 def split_labels(text: str | None) -> tuple[str, ...] | None:

@@ -30,7 +30,7 @@ from training.folder import find_split
 from training.loader import WorkerDied
 from training.material import read_material
 from training.networks.pretrained import WeightsRefused
-from training.options import Categories, Checkpoint, Data, Destination, Model, Side, check_numbers
+from training.options import Categories, Checkpoint, Data, Destination, Folders, Model, Side, check_numbers
 from training.parity import parity
 from training.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
 from training.release import release
@@ -67,7 +67,7 @@ for command in (complexity, parity, release, shapes, soup):
 @app.command()
 @explained()
 def train(
-    data: Data,
+    data: Folders,
     recipe: Annotated[str, typer.Option(help="A module of training/recipes, or module:NAME.")] = "own",
     out: Annotated[
         Path | None,
@@ -91,7 +91,7 @@ def train(
 ) -> None:
     """Train a network, judge it, export it. Under torchrun every process takes its share of each batch."""
     chosen = prepare_recipe(recipe, settings or [], hours=hours, origin=origin)
-    title = name or re.sub(r"[^A-Za-z0-9._-]+", "-", data.resolve().name).strip("-._") or "model"
+    title = name or re.sub(r"[^A-Za-z0-9._-]+", "-", data[0].resolve().name).strip("-._") or "model"
     console = Console(stderr=True)
     material = read_material(data, bad_data, trust_absence=chosen.trust_absence)
     folder = out or Path("runs") / title
@@ -123,7 +123,7 @@ def train(
 @app.command()
 @explained()
 def throughput(
-    data: Data,
+    data: Folders,
     recipe: Annotated[str, typer.Option(help="As for train.")] = "own",
     workers: Annotated[
         str, typer.Option(help="Numbers of loader processes to measure, with commas.", callback=check_numbers)

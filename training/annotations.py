@@ -37,12 +37,15 @@ class Picture:
     """One image with its objects.
 
     silent: labels of which this image's background says nothing, so that they have no negatives here.
+    enclosed: labels that are complete inside the boxes of the image's masked objects, although in the whole
+    image nothing is: a photo of one model and her bags, with others in its background.
     """
 
     path: Path
     size: Size
     annotations: tuple[Annotation, ...]
     silent: frozenset[int]
+    enclosed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +74,14 @@ def collect(content: Mapping[str, Any], images: Path, *, trust_absence: bool = T
     objects: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
     for item in content["annotations"]:
         objects[item["image_id"]].append(item)
+    enclosed = _enclosed_labels(content)
     pictures = tuple(
         Picture(
             path=images / entry["file_name"],
             size=(size := Size(entry["height"], entry["width"])),
             annotations=tuple(_read_annotation(item, numbers, size) for item in objects[entry["id"]]),
             silent=_silent_labels(entry, numbers, trust_absence=trust_absence),
+            enclosed=frozenset(numbers[item] for item in enclosed) if _is_open(entry) else frozenset(),
         )
         for entry in content["images"]
     )
@@ -102,6 +107,21 @@ def _silent_labels(
     if trust_absence:
         spoken |= set(entry.get("assumed_absent_category_ids", ()))
     return frozenset(number for category, number in numbers.items() if category not in spoken)
+
+
+def _is_open(entry: Mapping[str, Any]) -> bool:
+    """Whether no category is labelled completely in the image."""
+    return bool(entry.get("exhaustive_category_ids", True)) is False
+
+
+def _enclosed_labels(content: Mapping[str, Any]) -> set[int]:
+    """The categories that have masks in images in which none is labelled completely."""
+    images = {entry["id"] for entry in content["images"] if _is_open(entry)}
+    return {
+        item["category_id"]
+        for item in content["annotations"]
+        if item["image_id"] in images and item.get("segmentation")
+    }
 
 
 def encode_segmentation(

@@ -98,7 +98,7 @@ class CopyPaste:
 class Augmentation:
     """How far a picture may be changed; the paper's are scale 0.25 to 4 and aspect 0.5 to 2 (sec. 4.1).
 
-    paste: objects from other pictures, if any. mosaic: the share of pictures that are made of four.
+    paste: objects from other pictures, if any.
     """
 
     flip: bool = True
@@ -109,7 +109,6 @@ class Augmentation:
     saturation: float = 0.3
     hue: float = 6.0
     paste: CopyPaste | None = None
-    mosaic: float = 0.0
 
 
 def fit_view(image: Size, canvas: Size) -> View:

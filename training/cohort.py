@@ -3,10 +3,13 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
+
+PATIENCE = timedelta(days=2)  # a run that is stopped for a while by a signal goes on afterwards
 
 
 @contextmanager
@@ -15,7 +18,7 @@ def joined_cohort() -> Iterator[None]:
     if not dist.is_torchelastic_launched():
         yield
         return
-    dist.init_process_group()  # gloo between CPUs, NCCL between GPUs
+    dist.init_process_group(timeout=PATIENCE)  # gloo between CPUs, NCCL between GPUs
     try:
         yield
     finally:
@@ -57,6 +60,14 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     pieces = torch.split(joined, [gradient.numel() for gradient in gradients])
     for gradient, piece in zip(gradients, pieces, strict=True):
         gradient.copy_(piece.view_as(gradient))
+
+
+def average_values(values: Tensor) -> list[float]:
+    """The mean of each value over the processes; values: float32 [N]."""
+    if count_ranks() == 1:
+        return values.tolist()
+    dist.all_reduce(values)
+    return (values / count_ranks()).tolist()
 
 
 def agree_on(value: float) -> float:

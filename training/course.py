@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from training.lrfinder import LrFinder, LrState, Phase
-from training.schedule import cosine_rate
+from training.schedule import cosine_rate, trapezoid_rate
 
 
 class Diverged(Exception):
@@ -126,6 +126,34 @@ class Cosine:
 
     def share(self, progress: float) -> float:
         return cosine_rate(progress, self.warm_up)
+
+    def begin(self, peak: Pace) -> Course:
+        return TimedCourse(self, peak)
+
+    def resume(self, peak: Pace, saved: Mapping[str, Any]) -> Course:
+        return self.begin(peak)
+
+
+@dataclass(frozen=True, slots=True)
+class Trapezoid:
+    """Linear growth for the share `warm_up` of the run, a flat stretch, then a fall to 0 over the last
+    `decay`.
+
+    The fall is 1 - sqrt(x), where x grows from 0 to 1, which Hägele et al. (2024) found best. Before the fall
+    begins nothing depends on the length of the run, so that it may be chosen late: resume with `epochs` set
+    to those so far, divided by 1 - decay, and the fall begins at once. (The stages are shares of the run
+    too.)
+    """
+
+    warm_up: float = 0.02
+    decay: float = 0.25
+
+    @property
+    def may_go_back(self) -> bool:
+        return False
+
+    def share(self, progress: float) -> float:
+        return trapezoid_rate(progress, self.warm_up, self.decay)
 
     def begin(self, peak: Pace) -> Course:
         return TimedCourse(self, peak)

@@ -1,5 +1,6 @@
 """The pictures of a collection, each in a new random view whenever it is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from training.augment import Augmentation, View, change_colours, draw_view, fit_
 from training.batch import Batch
 from training.copy_paste import Scene, paste_objects
 from training.groundtruth import TargetRules, draw_targets
-from training.mosaic import tile_batches
 
 
 class PictureFailed(ValueError):
@@ -23,7 +23,9 @@ class PictureFailed(ValueError):
 class TrainingSet(Dataset[Batch]):
     """Batches of one picture; without augmentation, as the service's letterbox places it.
 
-    The view depends on the seed and the index alone, so a resumed run sees what the first would have seen.
+    order: the pictures' numbers in the order in which they are shown; each once where it is None.
+    The view depends on the seed and the place in the order alone, so that a resumed run sees the same
+    pictures as one without an interruption, and a picture that is shown twice is seen in two views.
     """
 
     def __init__(
@@ -34,55 +36,50 @@ class TrainingSet(Dataset[Batch]):
         rules: TargetRules,
         augmentation: Augmentation | None,
         seed: tuple[int, ...],
+        order: Sequence[int] | None = None,
     ) -> None:
         self.collection = collection
         self.canvas = canvas
         self.rules = rules
         self.augmentation = augmentation
         self.seed = seed
+        self.order = range(len(collection.pictures)) if order is None else order
 
     def __len__(self) -> int:
-        return len(self.collection.pictures)
+        return len(self.order)
 
-    def __getitem__(self, index: int) -> Batch:
-        """Raises PictureFailed, whatever it was that failed."""
+    def __getitem__(self, place: int) -> Batch:
+        """The picture at a place of the order; raises PictureFailed, whatever it was that failed."""
         try:
-            return self._make(index)
+            return self._make(place)
         except Exception as error:
             reason = error if isinstance(error, ValueError) else repr(error)
-            raise PictureFailed(f"{self.collection.pictures[index].path}: {reason}") from error
+            raise PictureFailed(f"{self.find_path(place)}: {reason}") from error
 
-    def _make(self, index: int) -> Batch:
+    def find_path(self, place: int) -> Path:
+        return self.collection.pictures[self.order[place]].path
+
+    def _make(self, place: int) -> Batch:
+        scene = self._read_scene(place)
+        random = np.random.default_rng((*self.seed, place))
         if self.augmentation is None:
-            scene = self._read_scene(index)
-            return self._draw(scene, fit_view(scene.picture.size, self.canvas))
-        random = np.random.default_rng((*self.seed, index))
-        if not self.augmentation.mosaic or random.random() >= self.augmentation.mosaic:
-            return self._augment(index, self.canvas, self.augmentation, random)
-        quarter = Size(self.canvas.height // 2, self.canvas.width // 2)
-        others = random.integers(len(self), size=3).tolist()
-        return tile_batches(
-            [self._augment(number, quarter, self.augmentation, random) for number in (index, *others)]
-        )
+            view = fit_view(scene.picture.size, self.canvas)
+        else:
+            scene, view = self._augment(scene, self.augmentation, random)
+        classes = len(self.collection.labels)
+        return draw_targets(scene, view, classes=classes, rules=self.rules, random=random)
 
     def _augment(
-        self, index: int, canvas: Size, augmentation: Augmentation, random: np.random.Generator
-    ) -> Batch:
-        scene = self._read_scene(index)
+        self, scene: Scene, augmentation: Augmentation, random: np.random.Generator
+    ) -> tuple[Scene, View]:
         if augmentation.paste and random.random() < augmentation.paste.share:
             donor = self._read_scene(int(random.integers(len(self))))
             scene = paste_objects(scene, donor, augmentation.paste, random)
-        view = draw_view(scene.picture.size, canvas, augmentation, random)
-        coloured = replace(scene, pixels=change_colours(scene.pixels, augmentation, random))
-        return self._draw(coloured, view)
+        view = draw_view(scene.picture.size, self.canvas, augmentation, random)
+        return replace(scene, pixels=change_colours(scene.pixels, augmentation, random)), view
 
-    def _draw(self, scene: Scene, view: View) -> Batch:
-        classes = len(self.collection.labels)
-        pixels = view.place_pixels(scene.pixels)
-        return draw_targets(scene.picture, view, pixels, classes=classes, rules=self.rules)
-
-    def _read_scene(self, index: int) -> Scene:
-        picture = self.collection.pictures[index]
+    def _read_scene(self, place: int) -> Scene:
+        picture = self.collection.pictures[self.order[place]]
         return Scene(picture, read_pixels(picture))
 
 

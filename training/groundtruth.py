@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from service.types import Pixels
 from training.annotations import Annotation, Bitmap, Picture, decode_counts
 from training.augment import View
 from training.batch import Batch
+from training.copy_paste import Scene
+from training.samples import Samples, choose_mask_cells, dense_samples, single_samples
 from training.targets import (
     STRIDE,
     centre_cell,
     draw_gaussian,
     gaussian_radius,
     mass_centre,
-    side_distances,
 )
 
 CentreKind = Literal["mass", "box"]
@@ -35,15 +35,20 @@ class TargetRules:
 
     centre: of mass of the mask (sec. 4.3) or of the box.
     overlap: of `gaussian_radius`.
+    dense: alpha of TTFNet's Gaussian of cells at which sizes are learnt, see `samples`; 0 for the centre's
+    cell alone, as in the paper.
+    enclosed: in pictures with no complete label, background inside a labelled object counts, see
+    `Picture.enclosed`.
     resolution: cells of the mask per cell of the heatmap, along each side.
+    mask_cells: cells of an object at which its mask is learnt.
     """
 
     centre: CentreKind = "mass"
     overlap: float = 0.7
+    dense: float = 0.0
+    enclosed: bool = False
     resolution: int = 1
-
-    def at_resolution(self, resolution: int) -> "TargetRules":
-        return replace(self, resolution=resolution)
+    mask_cells: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,26 +65,55 @@ class PlacedObject:
     wanted: bool
 
 
-def draw_targets(picture: Picture, view: View, pixels: Pixels, *, classes: int, rules: TargetRules) -> Batch:
-    """A batch of one picture in one view; pixels: the canvas, uint8 [H, W, 3]."""
+def draw_targets(
+    scene: Scene, view: View, *, classes: int, rules: TargetRules, random: np.random.Generator
+) -> Batch:
+    """A batch of one picture in one view."""
+    picture = scene.picture
     objects = [place_object(annotation, picture, view) for annotation in picture.annotations]
     wanted = [item for item in objects if item.wanted]
     cells = [centre_cell(find_centre(item, view, rules), view.canvas) for item in wanted]
     grid = (view.canvas.height // STRIDE, view.canvas.width // STRIDE, classes)
     heatmap = draw_heatmap(wanted, cells, grid, rules.overlap)
     counted = draw_counted(picture, view, objects, heatmap)
-    sizes = [side_distances(item.box_xyxy, cell) for item, cell in zip(wanted, cells, strict=True)]
+    if rules.enclosed:
+        count_enclosed(counted, picture, objects)
+    samples = draw_samples(wanted, cells, view, rules, random)
+    own = np.flatnonzero(np.append(True, np.diff(samples.owner) > 0)[: len(samples.owner)])
     return Batch(
-        pixels=torch.from_numpy(pixels)[None],
+        pixels=torch.from_numpy(view.place_pixels(scene.pixels))[None],
         heatmap=torch.from_numpy(heatmap)[None],
         counted=torch.from_numpy(counted)[None],
         image=torch.zeros(len(wanted), dtype=torch.int64),
         label=torch.tensor([item.label for item in wanted], dtype=torch.int64),
         cell=torch.tensor(cells, dtype=torch.int64).reshape(-1, 2),
-        size=torch.from_numpy(np.array(sizes, np.float32).reshape(-1, 4)),
-        mask=torch.from_numpy(draw_masks(wanted, view, rules.resolution)),
+        size=torch.from_numpy(samples.size[own].astype(np.float32)),
         masked=torch.tensor([item.mask is not None for item in wanted], dtype=torch.bool),
+        mask=torch.from_numpy(draw_masks(wanted, view, rules.resolution)),
+        sample_object=torch.from_numpy(samples.owner),
+        sample_cell=torch.from_numpy(samples.cell),
+        sample_size=torch.from_numpy(samples.size.astype(np.float32)),
+        sample_weight=torch.from_numpy(samples.weight.astype(np.float32)),
+        sample_masked=torch.from_numpy(samples.masked),
     )
+
+
+def draw_samples(
+    wanted: Sequence[PlacedObject],
+    cells: Sequence[Cell],
+    view: View,
+    rules: TargetRules,
+    random: np.random.Generator,
+) -> Samples:
+    """The cells at which the objects' sizes and masks are learnt."""
+    boxes = np.array([item.box_xyxy for item in wanted]).reshape(-1, 4)
+    places = np.array(cells, np.int64).reshape(-1, 2)
+    masked = np.array([item.mask is not None for item in wanted], bool)
+    if not rules.dense:
+        return single_samples(boxes, places, masked)
+    samples = dense_samples(boxes, places, canvas=view.canvas, alpha=rules.dense)
+    chosen = choose_mask_cells(samples, masked, count=rules.mask_cells, random=random)
+    return replace(samples, masked=chosen)
 
 
 def place_object(annotation: Annotation, picture: Picture, view: View) -> PlacedObject:
@@ -141,6 +175,16 @@ def draw_counted(
     return counted
 
 
+def count_enclosed(counted: npt.NDArray[np.bool_], picture: Picture, objects: Sequence[PlacedObject]) -> None:
+    """Makes the background inside the boxes of masked objects count for the picture's enclosed labels."""
+    labels = sorted(picture.enclosed)
+    for item in objects:
+        if item.wanted and item.mask is not None and labels:
+            left, top = np.floor(item.box_xyxy[:2] / STRIDE).astype(int)
+            right, bottom = np.ceil(item.box_xyxy[2:] / STRIDE).astype(int)
+            counted[top:bottom, left:right, labels] = True
+
+
 def covered_cells(item: PlacedObject, view: View) -> npt.NDArray[np.bool_]:
     """The cells of the heatmap that the object's mask, or else its box, covers: bool [h, w]."""
     if item.mask is not None:
@@ -153,10 +197,7 @@ def covered_cells(item: PlacedObject, view: View) -> npt.NDArray[np.bool_]:
 
 
 def draw_masks(wanted: Sequence[PlacedObject], view: View, resolution: int) -> Bitmap:
-    """uint8 [M, h * resolution, w * resolution]; zeros where a mask is unknown."""
+    """uint8 [K, h * resolution, w * resolution], of the objects whose mask is known."""
     cells = [side // STRIDE * resolution for side in (view.canvas.height, view.canvas.width)]
-    masks = np.zeros((len(wanted), *cells), np.uint8)
-    for mask, item in zip(masks, wanted, strict=True):
-        if item.mask is not None:
-            mask[:] = view.sample_mask(item.mask, STRIDE / resolution)
-    return masks
+    masks = [view.sample_mask(item.mask, STRIDE / resolution) for item in wanted if item.mask is not None]
+    return np.stack(masks) if masks else np.zeros((0, *cells), np.uint8)

@@ -78,7 +78,7 @@ def _name_files(pictures: TrainingSet, desk: Tensor, message: str) -> str:
     dead = [int(number) for number in re.findall(r"\d+", message)]
     held = [(process, index) for process, index in desk.tolist() if index >= 0]
     chosen = [index for process, index in held if process in dead] or [index for _, index in held]
-    paths = ", ".join(str(pictures.collection.pictures[index].path) for index in chosen)
+    paths = ", ".join(str(pictures.find_path(index)) for index in chosen)
     return f"{message.strip()} It had in hand: {paths}. Is there too little memory? Fewer workers need less."
 
 

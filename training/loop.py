@@ -18,13 +18,20 @@ from training.average import WeightAverage
 from training.balance import draw_order, find_repeats
 from training.batch import Batch
 from training.checkpoint import CheckpointRefused, read_checkpoint, write_checkpoint
-from training.cohort import agree_on, average_gradients, count_ranks, own_device, own_rank
+from training.cohort import agree_on, average_gradients, average_values, count_ranks, own_device, own_rank
 from training.data import TrainingSet
 from training.journal import Listener, Mark, Means, Report
 from training.loader import load_batches
-from training.losses import blitzmask_loss
+from training.losses import Counts, blitzmask_loss, count_objects
 from training.networks.blitzmask import BlitzMask
-from training.parameters import freeze_blocks, make_optimizer, set_pace, set_training
+from training.parameters import (
+    freeze_blocks,
+    make_optimizer,
+    name_state,
+    restore_state,
+    set_pace,
+    set_training,
+)
 from training.recipe import Recipe, Stage, stage_at
 from training.watch import Watch
 
@@ -54,7 +61,9 @@ class Trainer:
         placed = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: BlitzMask = placed
         self.collection = collection
-        self.repeats = find_repeats(collection.pictures, recipe.repeat_threshold)
+        self.repeats = find_repeats(
+            collection.pictures, recipe.repeat_threshold, mask_share=recipe.mask_share
+        )
         self.recipe = recipe
         self.folder = folder
         self.step = 0
@@ -100,7 +109,7 @@ class Trainer:
                 )
         self.network.load_state_dict(content["network"])
         self.average.network.load_state_dict(content["average"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        restore_state(self.network, self.optimizer, content["optimizer"])
         self.step, self.seconds = content["step"], content["seconds"]
         self.course = self.recipe.schedule.resume(self.recipe.peak, content["course"])
         self.losses, self.retreat = content["losses"], content["retreat"]
@@ -118,7 +127,7 @@ class Trainer:
             **self._describe(),
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": name_state(self.network, self.optimizer),
             "step": self.step,
             "seconds": self.seconds,
             "course": self.course.to_dict(),
@@ -128,6 +137,18 @@ class Trainer:
             "best": self.best,
         }
         write_checkpoint(content, self.checkpoint)
+
+    def _keep_snapshot(self) -> None:
+        """A copy of the averaged weights, one for each `snapshot_minutes` of the run; `load_network` reads
+        it.
+        """
+        if self.recipe.snapshot_minutes is None or own_rank() > 0:
+            return
+        number = int(self.seconds // (60 * self.recipe.snapshot_minutes))
+        path = self.folder / "snapshots" / f"{number:04d}.pt"
+        if number and not path.exists():
+            content = {**self._describe(), "step": self.step, "average": self.average.network.state_dict()}
+            write_checkpoint(content, path)
 
     def run(self, listener: Listener, *, until: float = math.inf) -> None:
         """Trains until its schedule is over or `progress` is `until`, saving now and then and at the end.
@@ -147,6 +168,7 @@ class Trainer:
                 listener(report)
                 if time.monotonic() - saved > SAVE_EVERY:
                     self.save()
+                    self._keep_snapshot()
                     saved = time.monotonic()
                 if self._is_over(until):
                     break
@@ -195,18 +217,19 @@ class Trainer:
     def batches(self, epoch: int, offset: int, stage: Stage) -> Generator[Batch, None, None]:
         """The batches of an epoch from number `offset` on: the same for the same seed and epoch."""
         recipe = self.recipe
+        order = draw_order(self.repeats, torch.Generator().manual_seed(recipe.seed + epoch)).tolist()
         pictures = TrainingSet(
             self.collection,
             canvas=Size(stage.side, stage.side),
-            rules=recipe.rules.at_resolution(stage.upsampling),
+            rules=replace(recipe.rules, resolution=stage.upsampling, mask_cells=stage.mask_cells),
             augmentation=recipe.augmentation,
             seed=(recipe.seed, epoch),
+            order=order,
         )
-        order = draw_order(self.repeats, torch.Generator().manual_seed(recipe.seed + epoch))
-        chosen = order[: self.steps_per_epoch * recipe.batch_size].tolist()
+        shown = min(len(order), self.steps_per_epoch * recipe.batch_size)
         groups = [
-            chosen[start : start + recipe.batch_size][own_rank() :: count_ranks()]
-            for start in range(0, len(chosen), recipe.batch_size)
+            list(range(start, min(start + recipe.batch_size, shown)))[own_rank() :: count_ranks()]
+            for start in range(0, shown, recipe.batch_size)
         ]
         return load_batches(
             pictures, groups[offset:], workers=recipe.workers, pinned=self.device.type == "cuda"
@@ -219,7 +242,9 @@ class Trainer:
         batch = batch.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             heads = self.network(batch.pixels)
-        terms = blitzmask_loss(heads, batch, self.recipe.losses, upsampling=stage.upsampling)
+        terms = blitzmask_loss(
+            heads, batch, self.recipe.losses, upsampling=stage.upsampling, counts=self._count(batch)
+        )
         self._descend(sum(terms.values(), start=torch.zeros((), device=self.device)))
         self.step += 1
         self.average.update(self.network, self.step)
@@ -228,6 +253,10 @@ class Trainer:
         self.losses.append(agree_on(sum(values.values())))
         speed = len(batch.pixels) * count_ranks() / elapsed
         return Report(self.step, epoch, self.progress, pace.rate, pace.momentum, values, speed)
+
+    def _count(self, batch: Batch) -> Counts | None:
+        """What the terms are divided by, the same for all processes; None for the paper's means by image."""
+        return Counts(*average_values(count_objects(batch))) if self.recipe.losses.per_batch else None
 
     def _tick(self) -> float:
         """Seconds since the last step, which join the run's."""

@@ -14,7 +14,11 @@ TINY = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """The paper's best values; CenterNet's are eps2 0, l1 0.1, iou 0, cross_entropy 1, dice 0."""
+    """The paper's best values; CenterNet's are eps2 0, l1 0.1, iou 0, cross_entropy 1, dice 0.
+
+    projection: of `mask_projection`, for objects whose box is known and whose mask is not; 0 for none.
+    per_batch: every object of a batch weighs the same; else every image does, as in the paper.
+    """
 
     eps1: float = 0.0
     eps2: float = -0.05
@@ -22,6 +26,17 @@ class LossWeights:
     iou: float = 1.5
     cross_entropy: float = 0.5
     dice: float = 2.5
+    projection: float = 0.0
+    per_batch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Objects of a batch: all, those with a mask, those without. Means over the processes of a run."""
+
+    objects: float
+    masked: float
+    boxed: float
 
 
 def focal_loss(
@@ -98,52 +113,119 @@ def mask_dice(logits: Tensor, target: Tensor, window: Tensor) -> Tensor:
     return 1 - (2 * overlap + 1) / (mask.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)) + 1)
 
 
-def mean_per_image(values: Tensor, image: Tensor, images: int) -> Tensor:
-    """Mean over each image's values, then over the images, those without any included as 0: a scalar."""
+def mask_projection(logits: Tensor, window: Tensor) -> Tensor:
+    """Dice of the mask's projections on both axes against the box's (BoxInst: Tian et al., CVPR 2021, sec.
+    3.1).
+
+    logits: float [M, h, w], the whole map; window: bool [M, h, w], the box. Returns the sum of both: float
+    [M]. A projection is the maximum over a row or column, so the mask has to touch each side of the box and
+    to stay inside it; what fills the box is left open.
+    """
+    losses = []
+    for axis in (1, 2):
+        mask = logits.amax(dim=axis).sigmoid()
+        truth = window.any(dim=axis).to(mask.dtype)
+        overlap = (mask * truth).sum(dim=1)
+        losses.append(1 - 2 * overlap / ((mask**2).sum(dim=1) + (truth**2).sum(dim=1) + TINY))
+    return losses[0] + losses[1]
+
+
+def count_objects(batch: Batch) -> Tensor:
+    """Objects, those with a mask, those without: float32 [3]."""
+    masked, objects = batch.masked.sum(), len(batch.image)
+    return torch.stack([masked.new_tensor(objects), masked, objects - masked]).float()
+
+
+def share_equally(image: Tensor, images: int, count: float | None) -> Tensor:
+    """Each object's share of a mean: float32 [M].
+
+    count: of the objects that the mean is over; None for the mean over each image's objects and then over the
+    images, those without objects included as 0.
+    """
+    if count is not None:
+        return torch.full(image.shape, 1 / max(1.0, count), device=image.device)
     counts = torch.bincount(image, minlength=images).clamp(min=1)
-    return (values / counts[image]).sum() / images
+    return 1 / (counts[image] * images)
 
 
 def blitzmask_loss(
-    heads: Mapping[str, Tensor], batch: Batch, weights: LossWeights, *, upsampling: int = 1
+    heads: Mapping[str, Tensor],
+    batch: Batch,
+    weights: LossWeights,
+    *,
+    upsampling: int = 1,
+    counts: Counts | None = None,
 ) -> dict[str, Tensor]:
     """The weighted terms of eq. 10 by name; their sum is the loss.
 
     heads: float [B, h, w, channels] each. upsampling: of mask logits before they are compared (3 in the last
-    stage), which the batch's masks must match.
+    stage), which the batch's masks must match. counts: the objects that the terms are divided by; None for
+    the paper's means over each image.
     """
     images = len(batch.pixels)
-    i, j = batch.cell.unbind(dim=1)
-    objects = torch.bincount(batch.image, minlength=images).clamp(min=1)
+    i, j = batch.sample_cell.unbind(dim=1)
     focal = focal_loss(heads["heatmap"], batch.heatmap, batch.counted, eps1=weights.eps1, eps2=weights.eps2)
-    size = heads["size"][batch.image, i, j]
+    size = heads["size"][batch.image[batch.sample_object], i, j]
+    objects = torch.bincount(batch.image, minlength=images).clamp(min=1) * images
+    shares = share_equally(batch.image, images, counts.objects if counts else None)
+    share = batch.sample_weight * shares[batch.sample_object]
     terms = {
-        "focal": (focal / objects).mean(),
-        "l1": weights.l1 * mean_per_image(size_l1(size, batch.size), batch.image, images),
-        "iou": weights.iou * mean_per_image(size_iou(size, batch.size), batch.image, images),
+        "focal": focal.sum() / max(1.0, counts.objects) if counts else (focal / objects).sum(),
+        "l1": weights.l1 * (size_l1(size, batch.sample_size) * share).sum(),
+        "iou": weights.iou * (size_iou(size, batch.sample_size) * share).sum(),
     }
-    return terms | (_mask_terms(heads, batch, weights, upsampling) if "spanning_set" in heads else {})
+    if "spanning_set" not in heads:
+        return terms
+    terms |= _mask_terms(heads, batch, weights, upsampling=upsampling, counts=counts)
+    if weights.projection:
+        terms["projection"] = weights.projection * _projection_term(heads, batch, counts)
+    return terms
 
 
 def _mask_terms(
-    heads: Mapping[str, Tensor], batch: Batch, weights: LossWeights, upsampling: int
+    heads: Mapping[str, Tensor],
+    batch: Batch,
+    weights: LossWeights,
+    *,
+    upsampling: int,
+    counts: Counts | None,
 ) -> dict[str, Tensor]:
-    image, (i, j) = batch.image[batch.masked], batch.cell[batch.masked].unbind(dim=1)
-    logits = mask_logits(heads["coefficients"][image, i, j], heads["spanning_set"], image)
+    """Cross-entropy and Dice at the samples that have a mask, each object's mean first."""
+    owner = batch.sample_object[batch.sample_masked]
+    logits = _sample_logits(heads, batch.image[owner], batch.sample_cell[batch.sample_masked])
     if upsampling > 1:
         logits = F.interpolate(
             logits[:, None], scale_factor=float(upsampling), mode="bilinear", align_corners=False
         )[:, 0]
-    height, width = logits.shape[1:]
-    cell = batch.pixels.shape[1] / height  # canvas pixels
-    point = torch.stack([j, i, j, i], dim=1) * (batch.pixels.shape[1] / heads["heatmap"].shape[1])
-    sides = batch.size[batch.masked] * batch.size.new_tensor([-1, -1, 1, 1])
-    window = box_window((point + sides) / cell, height, width)
-    target = batch.mask[batch.masked].to(logits.dtype)
+    number = (batch.masked.cumsum(dim=0) - 1)[owner]  # among the masked objects
+    window, target = _own_windows(batch, logits)[owner], batch.mask[number].to(logits.dtype)
+    share = torch.zeros(len(batch.image), device=logits.device)
     images = len(batch.pixels)
-    cross_entropy = mask_cross_entropy(logits, target, window)
-    dice = mask_dice(logits, target, window)
+    share[batch.masked] = share_equally(batch.image[batch.masked], images, counts.masked if counts else None)
+    share = (share / torch.bincount(owner, minlength=len(share)).clamp(min=1))[owner]
     return {
-        "cross_entropy": weights.cross_entropy * mean_per_image(cross_entropy, image, images),
-        "dice": weights.dice * mean_per_image(dice, image, images),
+        "cross_entropy": weights.cross_entropy * (mask_cross_entropy(logits, target, window) * share).sum(),
+        "dice": weights.dice * (mask_dice(logits, target, window) * share).sum(),
     }
+
+
+def _projection_term(heads: Mapping[str, Tensor], batch: Batch, counts: Counts | None) -> Tensor:
+    """Mean of `mask_projection` over the objects without a mask, read at their own cells."""
+    image = batch.image[~batch.masked]
+    logits = _sample_logits(heads, image, batch.cell[~batch.masked])
+    share = share_equally(image, len(batch.pixels), counts.boxed if counts else None)
+    return (mask_projection(logits, _own_windows(batch, logits)[~batch.masked]) * share).sum()
+
+
+def _sample_logits(heads: Mapping[str, Tensor], image: Tensor, cell: Tensor) -> Tensor:
+    i, j = cell.unbind(dim=1)
+    return mask_logits(heads["coefficients"][image, i, j], heads["spanning_set"], image)
+
+
+def _own_windows(batch: Batch, logits: Tensor) -> Tensor:
+    """The box of each object as a window of the logits: bool [M, h, w]."""
+    height, width = logits.shape[1:]
+    i, j = batch.cell.unbind(dim=1)
+    point = torch.stack([j, i, j, i], dim=1) * (batch.pixels.shape[1] / batch.heatmap.shape[1])
+    sides = batch.size * batch.size.new_tensor([-1, -1, 1, 1])
+    return box_window((point + sides) / (batch.pixels.shape[1] / height), height, width)

@@ -35,6 +35,14 @@ def check_side(side: int) -> int:
 
 
 Data = Annotated[Path, typer.Option(help="Folder of a COCO-format data set.", exists=True)]
+Folders = Annotated[
+    list[Path],
+    typer.Option(
+        "--data",
+        help="Folder of a COCO-format data set; several if given more than once, judged by the first.",
+        exists=True,
+    ),
+]
 Checkpoint = Annotated[Path, typer.Argument(help="checkpoint.pt of a run.", exists=True)]
 Model = Annotated[Path, typer.Argument(help="A model folder.", exists=True)]
 Destination = Annotated[Path, typer.Argument(help="The model folder to write; its name is the model's.")]

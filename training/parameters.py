@@ -1,5 +1,6 @@
 """Which of a network's weights learn, and how fast."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,6 +29,28 @@ def make_optimizer(network: BlitzMask, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum)
     return torch.optim.AdamW(groups, lr=recipe.rate)
+
+
+def name_state(network: BlitzMask, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+    """What the optimiser remembers, by the names of the weights."""
+    return {
+        name: optimizer.state[weight]
+        for name, weight in network.named_parameters()
+        if weight in optimizer.state
+    }
+
+
+def restore_state(
+    network: BlitzMask, optimizer: torch.optim.Optimizer, saved: Mapping[str, dict[str, Any]]
+) -> None:
+    """Gives the optimiser what `name_state` returned; weights that are not named there begin anew."""
+    optimizer.state.clear()
+    for name, weight in network.named_parameters():
+        if name in saved:
+            optimizer.state[weight] = {
+                key: value.to(weight.device) if key != "step" and isinstance(value, torch.Tensor) else value
+                for key, value in saved[name].items()
+            }
 
 
 def set_pace(optimizer: torch.optim.Optimizer, pace: Pace) -> None:

@@ -18,11 +18,13 @@ class Stage:
     """A stretch of the run, up to the share `until` of it.
 
     side: of the square canvas, pixels. upsampling: of masks before they are compared; the paper ends with 3.
+    mask_cells: cells of an object at which its mask is learnt, where the rules are `dense`.
     """
 
     until: float
     side: int
     upsampling: int = 1
+    mask_cells: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,14 @@ class Recipe:
     frozen_blocks: leading backbone blocks that keep their weights and statistics.
     repeat_threshold: pictures of a category that a smaller share of them holds are shown more often, see
         `balance.find_repeats`; 0: all are shown alike.
+    mask_share: pictures that hold a mask are this share of the pictures shown; None: what they are in the
+    data.
     trust_absence: a picture's `assumed_absent_category_ids` are negatives, as completely labelled ones are.
     average_decay: of the running average of the weights, which is what is evaluated and exported.
     origin: what to start from, see `origin.start_network`; None: random weights.
+    snapshot_minutes: after so many minutes of training each, a copy of the averaged weights is kept in
+    snapshots/;
+        None: no copies.
     examination: when to judge the network by the val split; None: never.
     """
 
@@ -59,6 +66,7 @@ class Recipe:
     gradient_limit: float = 10.0
     frozen_blocks: int = 0
     repeat_threshold: float = 0.0
+    mask_share: float | None = None
     trust_absence: bool = True
     average_decay: float = 0.998
     bfloat16: bool = True
@@ -68,6 +76,7 @@ class Recipe:
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     losses: LossWeights = field(default_factory=LossWeights)
     origin: Path | None = None
+    snapshot_minutes: float | None = None
     examination: Examination | None = None
 
     @property

@@ -11,11 +11,11 @@ from typing import Any, get_type_hints
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from training.course import Cosine, Found, Schedule, Steps
+from training.course import Cosine, Found, Schedule, Steps, Trapezoid
 from training.recipe import Recipe
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {"cosine": Cosine(), "steps": Steps(), "lrfinder": Found()}
+    {"cosine": Cosine(), "trapezoid": Trapezoid(), "steps": Steps(), "lrfinder": Found()}
 )
 
 

@@ -65,9 +65,3 @@ def centre_cell(centre_xy_canvas: Array, canvas: Size) -> tuple[int, int]:
     """The cell (i, j) that holds a point of the canvas."""
     j, i = (int(value // STRIDE) for value in centre_xy_canvas)
     return min(max(i, 0), canvas.height // STRIDE - 1), min(max(j, 0), canvas.width // STRIDE - 1)
-
-
-def side_distances(box_xyxy: Array, cell: tuple[int, int]) -> Array:
-    """(left, top, right, bottom) from the cell's point to the box's sides, in canvas pixels: float64 [4]."""
-    x, y = STRIDE * cell[1], STRIDE * cell[0]
-    return np.array([x - box_xyxy[0], y - box_xyxy[1], box_xyxy[2] - x, box_xyxy[3] - y])

@@ -23,7 +23,7 @@ def options_to_query(options: Options, *, model: str | None, version: str | None
     """What is asked of one image, as the query of `POST /v1/segment`.
 
     >>> options_to_query(Options(max_instances=5, classes=("cat", "dog")), model=None, version=None)
-    {'max_instances': '5', 'classes': 'cat,dog', 'masks': 'rle'}
+    {'max_instances': '5', 'classes': 'cat,dog', 'masks': 'rle', 'nms': 'class'}
     """
     asked = {
         "model": model,
@@ -33,6 +33,7 @@ def options_to_query(options: Options, *, model: str | None, version: str | None
         "classes": None if options.classes is None else ",".join(options.classes),
         "masks": options.masks,
         "exact": options.exact,
+        "nms": options.nms,
     }
     return {name: str(value) for name, value in asked.items() if value is not None}
 

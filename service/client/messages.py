@@ -13,6 +13,7 @@ from service.types import (
     Instance,
     MaskForm,
     MaskFormat,
+    Nms,
     Options,
     Polygon,
     Rle,
@@ -28,6 +29,7 @@ MASKS: Mapping[MaskFormat, pb.MaskFormat] = {
     "polygon": pb.MASK_FORMAT_POLYGON,
     "none": pb.MASK_FORMAT_NONE,
 }
+NMS: Mapping[Nms, pb.Nms] = {"class": pb.NMS_CLASS, "all": pb.NMS_ALL}
 POLICIES: Mapping[Policy, pb.FramePolicy] = {"latest": pb.FRAME_POLICY_LATEST, "all": pb.FRAME_POLICY_ALL}
 OVERLAPS: Mapping[Overlap, pb.TrackOverlap] = {"box": pb.TRACK_OVERLAP_BOX, "mask": pb.TRACK_OVERLAP_MASK}
 RAW_FORMATS: Mapping[RawFormat, pb.RawFormat] = {
@@ -47,6 +49,7 @@ def options_to_proto(options: Options, *, model: str | None, version: str | None
         classes=options.classes or (),
         masks=MASKS[options.masks],
         exact=options.exact,
+        nms=NMS[options.nms],
     )
 
 

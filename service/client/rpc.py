@@ -22,7 +22,7 @@ from service.client.withheld import Withheld
 from service.errors import Unavailable
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
-from service.rpc.sizes import MAX_MESSAGE
+from service.rpc.metadata import MAX_MESSAGE
 from service.serving.streaming import Frame, FrameResult, StreamOptions
 from service.types import Options, Segmentation
 

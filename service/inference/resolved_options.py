@@ -1,36 +1,43 @@
-"""What a caller asked for, checked against the model that has to do it."""
+"""A caller's options, checked against the model and completed with its defaults."""
 
 from dataclasses import dataclass
 from typing import get_args
 
 from service.errors import InvalidOption
 from service.inference.card import Card
-from service.types import MaskFormat, Options
+from service.types import MaskFormat, Nms, Options
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedOptions:
-    """Options with the model's defaults filled in; `classes` are channels of the heatmap, None for all."""
+    """Options without gaps; `classes` are channels of the heatmap, None for all."""
 
     threshold: float
     limit: int
     classes: frozenset[int] | None
     masks: MaskFormat
+    nms: Nms = "class"
 
 
 def resolve_options(card: Card, options: Options) -> ResolvedOptions:
-    """The criteria of one segmentation; raises InvalidOption, which says what would be accepted.
+    """The options of one segmentation; raises InvalidOption, which says what would be accepted.
 
-    A model of boxes only gives no masks, in whatever form they are asked for.
+    A model of boxes only gives no masks, whatever form is asked for.
     """
-    if options.masks not in get_args(MaskFormat):
-        raise InvalidOption(f"masks is {options.masks!r}, expected one of {', '.join(get_args(MaskFormat))}")
+    _check_word("masks", options.masks, get_args(MaskFormat))
+    _check_word("nms", options.nms, get_args(Nms))
     return ResolvedOptions(
         threshold=_read_threshold(card, options.score_threshold),
         limit=_read_limit(card, options.max_instances),
         classes=_read_classes(card, options.classes),
         masks=options.masks if card.decoder.coefficients else "none",
+        nms=options.nms,
     )
+
+
+def _check_word(name: str, asked: str, known: tuple[str, ...]) -> None:
+    if asked not in known:
+        raise InvalidOption(f"{name} is {asked!r}, expected one of {', '.join(known)}")
 
 
 def _read_threshold(card: Card, asked: float | None) -> float:

@@ -112,6 +112,7 @@ class Segmenter:
             decoder=decoder,
             threshold=criteria.threshold,
             classes=criteria.classes,
+            nms=criteria.nms,
         )
         boxes_xyxy_image = _boxes_in_image(instances, placement)
         visible = np.logical_and.reduce(boxes_xyxy_image[:, :2] < boxes_xyxy_image[:, 2:], axis=1)

@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
+from service.compute.task import Turn
 from service.errors import BlitzError, InvalidOption
 from service.oip.parameters import read_parameters
 from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, read_tensor
@@ -93,22 +95,26 @@ async def _segment(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) ->
     image: bytes = read_tensor(request.inputs[0]).item()
     call = Call(image, plan.options, request.view.model.card.name, request.version, plan.deadline)
 
-    def finish(answer: Answer) -> tuple[Reply, T]:
-        reply = _answer_to_reply(answer, plan)
-        return reply, render(reply)
-
-    answer, (reply, rendered) = await engine.segment(call, finish)
+    answer, (reply, rendered) = await engine.segment(call, partial(_render_reply, plan, render))
     return replace(reply, render_ms=answer.render_ms), rendered
 
 
-async def _compute(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) -> tuple[Reply, T]:
-    def work(waited: float) -> tuple[Reply, T]:
-        reply = _compute_heads(plan, crowded=engine.admission.crowded, queue_ms=seconds_to_ms(waited))
-        begun = time.perf_counter()
-        rendered = render(reply)
-        return replace(reply, render_ms=seconds_to_ms(time.perf_counter() - begun)), rendered
+def _render_reply(plan: _Plan, render: Callable[[Reply], T], answer: Answer) -> tuple[Reply, T]:
+    """The reply without its outputs, which are in what `render` makes of them."""
+    reply = _answer_to_reply(answer, plan)
+    return replace(reply, outputs=()), render(reply)
 
-    return await engine.admission.run(work, deadline=plan.deadline)
+
+async def _compute(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) -> tuple[Reply, T]:
+    return await engine.admission.run(partial(_compute_and_render, plan, render), deadline=plan.deadline)
+
+
+def _compute_and_render(plan: _Plan, render: Callable[[Reply], T], turn: Turn) -> tuple[Reply, T]:
+    reply = _compute_heads(plan, crowded=turn.crowded, queue_ms=seconds_to_ms(turn.waited_s))
+    begun = time.perf_counter()
+    rendered = render(reply)
+    reply = replace(reply, outputs=(), render_ms=seconds_to_ms(time.perf_counter() - begun))
+    return reply, rendered
 
 
 def _answer_to_reply(answer: Answer, plan: _Plan) -> Reply:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from service.errors import InvalidOption
 from service.oip.views import Kind
-from service.types import Options
+from service.types import Nms, Options
 
 
 def _refuse_bool(value: object) -> object:
@@ -44,6 +44,7 @@ class ImageParameters(TensorParameters):
     classes: str | None = None
     masks: Literal["rle", "none"] = "rle"  # the forms that a tensor can have
     exact: bool | None = None
+    nms: Nms = "class"
 
     @property
     def options(self) -> Options:
@@ -51,7 +52,9 @@ class ImageParameters(TensorParameters):
         names = tuple(name.strip() for name in (self.classes or "").split(",") if name.strip())
         if self.classes is not None and not names:
             raise InvalidOption("classes is empty: name at least one label, or leave it out for all")
-        return Options(self.score_threshold, self.max_instances, names or None, self.masks, self.exact)
+        return Options(
+            self.score_threshold, self.max_instances, names or None, self.masks, self.exact, self.nms
+        )
 
 
 PARAMETERS: dict[Kind, type[TensorParameters]] = {"image": ImageParameters, "tensors": TensorParameters}

@@ -8,7 +8,7 @@ from pydantic import Field
 from service.rest.schemas import Schema
 from service.serving.streaming import Policy, RawFormat
 from service.serving.tracking import Overlap
-from service.types import MaskFormat
+from service.types import MaskFormat, Nms
 
 Timeout = Annotated[
     float,
@@ -87,6 +87,14 @@ class AskedOptions(Schema):
             examples=[True],
         ),
     ] = None
+    nms: Annotated[
+        Nms,
+        Field(
+            description="Of objects with nearly the same box only the best stays. `class` compares objects "
+            "of one class, so that one object may get several labels; `all` compares all objects.",
+            examples=["all"],
+        ),
+    ] = "class"
 
 
 class SegmentQuery(AskedOptions):

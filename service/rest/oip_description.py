@@ -23,10 +23,10 @@ not computed. Model `NAME.tensors` takes `pixels`, RGB in the size of the networ
 {BATCH_LIMIT} pictures in a batch, and gives the network's heads. `/v2/models/NAME` has the tensors of both
 with their datatypes and shapes.
 
-An `image` may be asked what `/v1/segment` may: `score_threshold`, `max_instances`, `classes` (one text,
-commas between), `masks` (`rle` or `none`), `exact`. Both may be asked `timeout`: microseconds until the
-work has to begin. `/v2/models/NAME/versions/VERSION/infer` asks one version; the other paths of a model
-have such a form, too."""
+An `image` takes the options of `/v1/segment`: `score_threshold`, `max_instances`, `classes` (one text with
+commas between the labels), `masks` (`rle` or `none`), `exact`, `nms` (`class` or `all`). Both models take
+`timeout`: microseconds until the work has to begin. `/v2/models/NAME/versions/VERSION/infer` asks one
+version; the other paths of a model have such a form, too."""
 
 INFER_HEADERS: list[dict[str, Any]] = [
     *describe_headers(),

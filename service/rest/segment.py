@@ -69,4 +69,6 @@ def query_to_options(query: AskedOptions) -> Options:
     names = tuple(name.strip() for part in query.classes for name in part.split(",") if name.strip())
     if query.classes and not names:
         raise InvalidOption("classes is empty: name at least one label, or leave it out for all")
-    return Options(query.score_threshold, query.max_instances, names or None, query.masks, query.exact)
+    return Options(
+        query.score_threshold, query.max_instances, names or None, query.masks, query.exact, query.nms
+    )

@@ -21,12 +21,15 @@ from tests.e2e.scene import SceneCatalog, draw_scene
 from tests.e2e.visit import READY, SETTLED
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """One Chromium for all tests, with a fake camera."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    """One Chromium for the tests of a module, with a fake camera.
+
+    While it is open, playwright's event loop occupies this thread, and other modules need one of their own.
+    """
     if not EXECUTABLE.exists():
         pytest.skip(f"no browser: {EXECUTABLE} is not installed (Debian: apt-get install chromium)")
-    chromium = Chromium(tmp_path_factory.mktemp("profile"))
+    chromium = Chromium()
     yield chromium
     chromium.close()
 

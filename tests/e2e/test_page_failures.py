@@ -11,9 +11,7 @@ RETRY_HIDDEN = "document.querySelector('#retry').hidden"
 
 
 def go_offline(tab: Tab, *, offline: bool) -> None:
-    tab.call("Network.enable")
-    limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-    tab.call("Network.emulateNetworkConditions", offline=offline, **limits)
+    tab.page.context.set_offline(offline)
 
 
 def test_a_refused_picture_is_named_and_the_page_goes_on(

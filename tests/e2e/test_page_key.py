@@ -26,7 +26,7 @@ def guarded() -> Iterator[str]:
 @pytest.fixture
 def page(tab: Tab, guarded: str) -> Tab:
     """The page, which asks for the key."""
-    tab.call("Page.navigate", url=guarded)
+    tab.page.goto(guarded)
     tab.wait(ASKING)
     return tab
 
@@ -83,6 +83,6 @@ def test_the_webcam_shows_the_key_too(page: Tab) -> None:
 
 
 def test_the_reference_is_drawn_within_its_own_policy(tab: Tab, guarded: str) -> None:
-    tab.call("Page.navigate", url=f"{guarded}docs")
+    tab.page.goto(f"{guarded}docs")
     tab.wait("document.querySelectorAll('#operations details').length > 5")
     assert tab.faults() == []

@@ -4,12 +4,11 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.chromium import PATIENCE_S, Tab
+from tests.e2e.chromium import Tab
 from tests.e2e.visit import FAILED, READY, SETTLED, click, overlay_pixels, rows, slide, text
 
 CAMERA_BUTTON = "document.querySelector('#empty [data-action=camera]')"
@@ -71,7 +70,7 @@ def start_webcam(tab: Tab, address: str) -> None:
 def ask_for_camera(tab: Tab, address: str) -> None:
     """The webcam's button is pressed, and the browser asks the visitor, who does not answer yet."""
     for source in (KEEP_SOCKETS, HOLD_CAMERA):
-        tab.call("Page.addScriptToEvaluateOnNewDocument", source=source)
+        tab.page.add_init_script(source)
     tab.open(address)
     tab.wait(f"!{CAMERA_BUTTON}.hidden")
     click(tab, "#empty [data-action=camera]")
@@ -124,7 +123,7 @@ def test_what_is_pinned_in_a_stream_stays_pinned_from_frame_to_frame(tab: Tab, a
 
 
 def test_the_slider_filters_a_stream_without_beginning_it_anew(tab: Tab, address: str) -> None:
-    tab.call("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SOCKETS)
+    tab.page.add_init_script(KEEP_SOCKETS)
     start_webcam(tab, address)
     tab.wait("/#1/.test(document.querySelector('#objects').innerText)")
     for threshold, found in ((0.95, []), (0.05, ["person #1", "cup"]), (0.5, ["person #1"])):
@@ -137,7 +136,7 @@ def test_the_slider_filters_a_stream_without_beginning_it_anew(tab: Tab, address
 
 
 def test_another_form_of_masks_starts_the_stream_anew_and_the_camera_goes_on(tab: Tab, address: str) -> None:
-    tab.call("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SOCKETS)
+    tab.page.add_init_script(KEEP_SOCKETS)
     start_webcam(tab, address)
     choose_masks(tab, "polygon")
     tab.wait("sockets.length === 3")  # the probe, the first stream, the second
@@ -164,13 +163,10 @@ def test_the_curl_line_of_a_still_works_with_the_file_that_the_page_saves(
         pytest.skip("curl is not installed")
     start_webcam(tab, address)
     click(tab, "#bar [data-action=camera]")
-    tab.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     assert text(tab, "#save") == "Save webcam.jpg"
-    click(tab, "#save")
-    deadline = time.monotonic() + PATIENCE_S
-    while not (tmp_path / "webcam.jpg").exists():
-        assert time.monotonic() < deadline
-        tab.run(SETTLED)
+    with tab.page.expect_download() as saved:
+        click(tab, "#save")
+    saved.value.save_as(tmp_path / "webcam.jpg")
     line = text(tab, "#code")
     answer = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, check=True).stdout
     assert [one["label"] for one in json.loads(answer)["instances"]] == ["person"]
@@ -226,7 +222,7 @@ def test_a_picture_takes_over_from_the_webcam(tab: Tab, address: str, scene: Pat
 
 
 def test_a_lost_stream_says_so_and_is_begun_anew(tab: Tab, address: str) -> None:
-    tab.call("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SOCKETS)
+    tab.page.add_init_script(KEEP_SOCKETS)
     start_webcam(tab, address)
     for count in (3, 4):  # the probe, the first stream, the second
         lose(tab, code=1012)
@@ -239,7 +235,7 @@ def test_a_lost_stream_says_so_and_is_begun_anew(tab: Tab, address: str) -> None
 
 
 def test_a_server_that_is_gone_for_a_while_is_waited_for(tab: Tab, address: str) -> None:
-    tab.call("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SOCKETS)
+    tab.page.add_init_script(KEEP_SOCKETS)
     start_webcam(tab, address)
     tab.run("window.down = true")
     lose(tab, code=1006)
@@ -258,7 +254,7 @@ def test_a_server_that_is_gone_for_a_while_is_waited_for(tab: Tab, address: str)
 
 
 def test_a_stream_that_is_refused_for_good_says_so_and_keeps_the_last_frame(tab: Tab, address: str) -> None:
-    tab.call("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SOCKETS)
+    tab.page.add_init_script(KEEP_SOCKETS)
     start_webcam(tab, address)
     lose(tab, code=1008)
     tab.wait(FAILED)
@@ -279,7 +275,7 @@ def test_a_refused_frame_is_told_and_the_stream_goes_on(tab: Tab, address: str) 
 
 
 def test_without_a_live_endpoint_there_is_no_webcam_button(tab: Tab, address: str) -> None:
-    tab.call("Page.addScriptToEvaluateOnNewDocument", source=f"{KEEP_SOCKETS}window.down = true;")
+    tab.page.add_init_script(f"{KEEP_SOCKETS}window.down = true;")
     tab.open(address)
     tab.wait("sockets.at(-1)?.readyState === WebSocket.CLOSED")
     assert tab.run("[...document.querySelectorAll('[data-action=camera]')].every(({ hidden }) => hidden)")

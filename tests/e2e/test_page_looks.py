@@ -1,6 +1,7 @@
 """What the page looks like: colours, and layouts on small screens."""
 
 import itertools
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -68,16 +69,17 @@ def test_a_tiles_curve_stands_on_the_tiles_ground(page: Tab) -> None:
 
 def test_the_visitors_colour_scheme_is_followed(page: Tab) -> None:
     shades = []
-    for scheme in ("light", "dark"):
-        page.prefer(color_scheme=scheme)
+    schemes: tuple[Literal["dark", "light"], ...] = ("light", "dark")
+    for scheme in schemes:
+        page.prefer_color_scheme(scheme)
         background: str = page.run("getComputedStyle(document.body).backgroundColor")
         shades.append(int(background.removeprefix("rgb(").split(",")[0]))
     assert shades[0] > 200 > 60 > shades[1]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_stage_has_a_colour_of_its_own(page: Tab, scheme: str) -> None:
-    page.prefer(color_scheme=scheme)
+def test_every_stage_has_a_colour_of_its_own(page: Tab, scheme: Literal["dark", "light"]) -> None:
+    page.prefer_color_scheme(scheme)
     colours = np.array(page.run(SWATCHES), int)
     assert len(colours) >= 5
     assert all(np.abs(one - other).max() > 20 for one, other in itertools.combinations(colours, 2))

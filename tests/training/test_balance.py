@@ -9,8 +9,8 @@ from training.annotations import Annotation, Picture
 from training.balance import draw_order, find_repeats
 
 
-def picture(*labels: int) -> Picture:
-    objects = tuple(Annotation(label, (0, 0, 9, 9), counts=None, ignored=False) for label in labels)
+def picture(*labels: int, counts: bytes | None = None) -> Picture:
+    objects = tuple(Annotation(label, (0, 0, 9, 9), counts=counts, ignored=False) for label in labels)
     return Picture(Path("x.png"), Size(10, 10), objects, silent=frozenset())
 
 
@@ -19,6 +19,12 @@ def test_a_picture_is_repeated_for_the_rarest_of_its_categories() -> None:
     # 0 is in 8 of 10 pictures, 1 in 2, 2 in one
     expected = [1.0] * 6 + [(0.4 / 0.2) ** 0.5] * 2 + [(0.4 / 0.1) ** 0.5, 1.0]
     assert find_repeats(pictures, threshold=0.4).tolist() == pytest.approx(expected)
+
+
+def test_pictures_with_masks_are_the_share_that_is_asked_for() -> None:
+    pictures = [picture(0, counts=b"x")] * 2 + [picture(0)] * 8
+    assert find_repeats(pictures, 0.0, mask_share=0.5).tolist() == [4, 4, *[1] * 8]
+    assert find_repeats(pictures[2:], 0.0, mask_share=0.5).tolist() == [1] * 8
 
 
 def test_without_a_threshold_every_picture_comes_once_in_another_order_each_time() -> None:

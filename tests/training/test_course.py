@@ -5,11 +5,11 @@ import math
 
 import pytest
 
-from training.course import Cosine, Diverged, Found, Pace, Schedule, Steps
+from training.course import Cosine, Diverged, Found, Pace, Schedule, Steps, Trapezoid
 from training.lrfinder import LrFinder
 
 PEAK = Pace(rate=0.2, momentum=0.9)
-SCHEDULES: list[Schedule] = [Cosine(), Steps(), Found()]
+SCHEDULES: list[Schedule] = [Cosine(), Trapezoid(), Steps(), Found()]
 
 
 def test_a_cosine_grows_then_falls_to_nothing() -> None:
@@ -17,6 +17,17 @@ def test_a_cosine_grows_then_falls_to_nothing() -> None:
     rates = [course.pace(progress).rate for progress in (0.05, 0.1, 0.55, 1.0)]
     assert rates == pytest.approx([0.1, 0.2, 0.1, 0.0])
     assert course.pace(0.3).momentum == 0.9
+
+
+def test_a_trapezoid_is_flat_until_it_falls() -> None:
+    course = Trapezoid(warm_up=0.1, decay=0.4).begin(PEAK)
+    rates = [course.pace(progress).rate for progress in (0.05, 0.1, 0.6, 0.7, 1.0)]
+    assert rates == pytest.approx([0.1, 0.2, 0.2, 0.1, 0.0])
+
+
+def test_a_trapezoid_of_another_length_is_the_same_until_it_falls() -> None:
+    short, long = (Trapezoid(warm_up=0.0, decay=0.25).begin(PEAK) for _ in range(2))
+    assert [short.pace(epoch / 40) for epoch in range(30)] == [long.pace(epoch / 80) for epoch in range(30)]
 
 
 def test_steps_are_a_tenth_of_the_one_before() -> None:
@@ -29,14 +40,14 @@ def test_steps_without_a_warm_up_start_at_the_peak() -> None:
     assert Steps().begin(PEAK).pace(0.0).rate == 0.2
 
 
-@pytest.mark.parametrize("schedule", [Cosine(), Steps()])
+@pytest.mark.parametrize("schedule", [Cosine(), Trapezoid(), Steps()])
 def test_a_timed_course_is_over_when_the_time_is(schedule: Schedule) -> None:
     course = schedule.begin(PEAK).after_epoch(1.0)
     assert (course.is_over(0.99), course.is_over(1.0)) == (False, True)
     assert (course.place(0.7), course.goes_back) == (0.7, False)
 
 
-@pytest.mark.parametrize("schedule", [Cosine(), Steps()])
+@pytest.mark.parametrize("schedule", [Cosine(), Trapezoid(), Steps()])
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_timed_course_says_what_to_do_when_the_loss_explodes(schedule: Schedule, loss: float) -> None:
     with pytest.raises(Diverged, match=r"lower the recipe's rate \(0\.2\)"):

@@ -56,15 +56,19 @@ def test_views_are_repeated_by_seed_and_change_with_the_epoch(tiny_set: Path) ->
     assert not first.pixels.equal(later.pixels)
 
 
-def test_a_mosaic_is_made_of_four_pictures_of_which_the_first_is_the_one_asked_for(tiny_set: Path) -> None:
-    whole = Augmentation(scale=(1, 1), aspect=(1, 1), mosaic=1.0)
-    mosaic = open_set(tiny_set, augmentation=whole)[1]
-    assert mosaic.pixels.shape == (1, 96, 96, 3)
-    assert mosaic.heatmap.shape == (1, 24, 24, 2)
-    assert len(mosaic.label) == 8
-    quarter = mosaic.cell[:2]
-    assert (quarter < 12).all()
-    assert (mosaic.cell[2:4, 1] >= 12).all()
+def test_a_picture_that_is_shown_twice_is_seen_in_two_views(tiny_set: Path) -> None:
+    pictures = TrainingSet(
+        open_set(tiny_set, augmentation=None).collection,
+        canvas=Size(96, 96),
+        rules=TargetRules(),
+        augmentation=Augmentation(),
+        seed=(3,),
+        order=[1, 0, 1],
+    )
+    assert len(pictures) == 3
+    assert pictures.find_path(2).name == pictures.find_path(0).name == "2.png"
+    assert not pictures[0].pixels.equal(pictures[2].pixels)
+    assert pictures[2].pixels.equal(pictures[2].pixels)
 
 
 def test_pasting_adds_objects(tiny_set: Path) -> None:
@@ -76,8 +80,8 @@ def test_pasting_adds_objects(tiny_set: Path) -> None:
     assert max(counts) > 2
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation(mosaic=1.0), Augmentation(paste=CopyPaste(share=1.0))])
-def test_mixed_pictures_are_repeated_by_seed(tiny_set: Path, augmentation: Augmentation) -> None:
+def test_pasting_is_repeated_by_seed(tiny_set: Path) -> None:
+    augmentation = Augmentation(paste=CopyPaste(share=1.0))
     first, again = (open_set(tiny_set, augmentation=augmentation)[0] for _ in range(2))
     assert first.pixels.equal(again.pixels)
     assert first.mask.equal(again.mask)

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pycocotools import mask as coco_mask
 
 from service.types import Size
 from training.annotations import Annotation, Bitmap, Picture
 from training.augment import View, fit_view
 from training.batch import Batch, join_batches
+from training.copy_paste import Scene
 from training.groundtruth import TargetRules, draw_targets
 
 CANVAS = Size(64, 64)
@@ -34,12 +36,19 @@ def annotate(mask: Bitmap, *, label: int = 0, masked: bool = True, ignored: bool
 def draw(
     *annotations: Annotation,
     silent: frozenset[int] = frozenset(),
+    enclosed: frozenset[int] = frozenset(),
     view: View | None = None,
     rules: TargetRules = DEFAULT,
 ) -> Batch:
-    picture = Picture(Path("picture.png"), CANVAS, annotations, silent)
+    picture = Picture(Path("picture.png"), CANVAS, annotations, silent, enclosed)
     pixels: Any = np.zeros((64, 64, 3), np.uint8)
-    return draw_targets(picture, view or fit_view(CANVAS, CANVAS), pixels, classes=CLASSES, rules=rules)
+    return draw_targets(
+        Scene(picture, pixels),
+        view or fit_view(CANVAS, CANVAS),
+        classes=CLASSES,
+        rules=rules,
+        random=np.random.default_rng(0),
+    )
 
 
 def test_an_object_is_asked_for_at_its_centre_with_its_box_and_mask() -> None:
@@ -65,8 +74,8 @@ def test_the_mass_centre_is_the_default_and_the_boxs_can_be_chosen() -> None:
 def test_an_object_without_mask_is_asked_for_at_its_boxs_centre_without_mask() -> None:
     batch = draw(annotate(rectangle(8, 16, 40, 32), masked=False))
     assert batch.cell.tolist() == [[6, 6]]
-    assert batch.masked.tolist() == [False]
-    assert not batch.mask.any()
+    assert batch.masked.tolist() == batch.sample_masked.tolist() == [False]
+    assert batch.mask.shape == (0, 16, 16)
 
 
 def test_a_cropped_object_is_centred_on_the_mass_that_is_left() -> None:
@@ -159,3 +168,47 @@ def test_joined_batches_keep_every_object_with_its_image() -> None:
     assert joined.image.tolist() == [0, 2, 2]
     assert joined.pixels.shape == (3, 64, 64, 3)
     assert joined.mask.shape == (3, 16, 16)
+    assert joined.sample_object.tolist() == [0, 1, 2]
+
+
+def test_the_papers_only_sample_is_the_cell_of_the_centre() -> None:
+    batch = draw(annotate(rectangle(8, 16, 40, 32), label=1))
+    assert batch.sample_object.tolist() == [0]
+    assert batch.sample_cell.equal(batch.cell)
+    assert batch.sample_size.equal(batch.size)
+    assert batch.sample_weight.tolist() == [1]
+    assert batch.sample_masked.tolist() == [True]
+
+
+def test_dense_samples_each_measure_from_their_own_cell() -> None:
+    rules = TargetRules(dense=0.54, mask_cells=3)
+    batch = draw(
+        annotate(rectangle(8, 16, 40, 32)), annotate(rectangle(0, 0, 8, 8), masked=False), rules=rules
+    )
+    first = batch.sample_object == 0
+    assert first.sum() == 5 * 3  # radius 0.54 * 32 / 2 / 4 = 2 to each side, and 1 up and down
+    assert batch.sample_cell[first].tolist()[0] == batch.cell[0].tolist() == [6, 6]
+    corner = (batch.sample_cell == torch.tensor([5, 4])).all(dim=1) & first
+    assert batch.sample_size[corner].tolist() == [[16 - 8, 20 - 16, 40 - 16, 32 - 20]]
+    assert batch.sample_weight[first].sum().item() == pytest.approx(1)
+    assert batch.sample_masked[first].sum() == 3
+    assert batch.sample_masked[first][0]
+    assert not batch.sample_masked[~first].any()
+
+
+@pytest.mark.parametrize("enclosed", [True, False])
+def test_background_inside_a_masked_object_counts_for_enclosed_labels(enclosed: bool) -> None:
+    everything = frozenset(range(CLASSES))
+    batch = draw(
+        annotate(rectangle(8, 16, 40, 32), label=1),
+        annotate(rectangle(48, 48, 60, 60), label=1, masked=False),
+        silent=everything,
+        enclosed=frozenset({1, 2}),
+        rules=TargetRules(enclosed=enclosed),
+    )
+    counted = batch.counted[0]
+    inside = torch.zeros(16, 16, dtype=torch.bool)
+    inside[4:8, 2:10] = enclosed
+    assert counted[:, :, 2].equal(inside)
+    assert counted[:, :, 1].equal(inside | (batch.heatmap[0, :, :, 1] > 0))
+    assert not counted[:, :, 0].any()

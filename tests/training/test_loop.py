@@ -9,11 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from training import loop
 from training.annotations import read_collection
 from training.augment import Augmentation
+from training.checkpoint import read_checkpoint
 from training.course import Cosine, Diverged, Found
+from training.groundtruth import TargetRules
 from training.journal import Means, Report
 from training.loop import Trainer
+from training.losses import LossWeights
 from training.lrfinder import LrFinder
 from training.networks.blitzmask import BlitzMask
 from training.recipe import Recipe, Stage
@@ -62,6 +66,49 @@ def test_a_resumed_run_ends_exactly_where_an_unbroken_one_does(tiny_set: Path, t
     assert [report.terms for report in first + rest] == [report.terms for report in expected]
     for name, value in state(whole).items():
         assert value.equal(state(resumed)[name]), name
+
+
+DENSE = replace(
+    TINY,
+    stages=(Stage(0.5, side=64, mask_cells=3), Stage(1.0, side=96, mask_cells=2, upsampling=3)),
+    rules=TargetRules(overlap=0.5, dense=0.54, enclosed=True),
+    losses=LossWeights(per_batch=True, projection=0.5),
+    mask_share=0.5,
+    batch_size=1,
+)
+
+
+def test_dense_samples_are_the_same_after_an_interruption(tiny_set: Path, tmp_path: Path) -> None:
+    whole, broken = (make_trainer(tiny_set, tmp_path / name, DENSE) for name in ("whole", "broken"))
+    expected = run(whole, until=0.6)
+    first = run(broken, until=0.3)
+    resumed = make_trainer(tiny_set, tmp_path / "broken", DENSE)
+    resumed.resume()
+    assert [item.terms for item in first + run(resumed, until=0.6)] == [item.terms for item in expected]
+
+
+def test_the_optimisers_state_goes_by_the_names_of_the_weights(tiny_set: Path, tmp_path: Path) -> None:
+    run(make_trainer(tiny_set, tmp_path / "run", replace(TINY, frozen_blocks=1)), until=0.1)
+    content = read_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    assert content["optimizer"].keys() <= content["network"].keys()
+    assert "backbone.blocks.0.conv.weight" not in content["optimizer"]
+    name = "neck.last.1.conv.weight"
+    assert content["optimizer"][name]["exp_avg"].shape == content["network"][name].shape
+
+
+def test_snapshots_hold_the_averaged_weights(
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, batch_size=1, snapshot_minutes=30))
+    trainer.seconds = 1799.999
+    run(trainer, until=0.5)
+    trainer.seconds = 3600.0
+    run(trainer)
+    assert sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir()) == ["0001.pt", "0002.pt"]
+    network, labels = load_network(tmp_path / "run" / "snapshots" / "0002.pt")
+    assert [label.name for label in labels] == ["disc", "square"]
+    assert network.state_dict().keys() == trainer.average.network.state_dict().keys()
 
 
 def test_an_epoch_is_resumed_in_its_middle(tiny_set: Path, tmp_path: Path) -> None:

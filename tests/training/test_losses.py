@@ -1,7 +1,7 @@
 """Every term of the loss against values worked out by hand."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -10,14 +10,17 @@ from torch.autograd import gradcheck
 
 from training.batch import Batch
 from training.losses import (
+    Counts,
     LossWeights,
     blitzmask_loss,
     box_window,
+    count_objects,
     focal_loss,
     mask_cross_entropy,
     mask_dice,
     mask_logits,
-    mean_per_image,
+    mask_projection,
+    share_equally,
     size_iou,
     size_l1,
 )
@@ -138,14 +141,37 @@ def test_nothing_outside_the_window_changes_the_mask_losses() -> None:
 
 
 def test_every_image_weighs_the_same_however_many_objects_it_has() -> None:
-    mean = mean_per_image(torch.tensor([1.0, 3.0, 6.0]), torch.tensor([0, 0, 2]), 3)
-    assert mean.item() == pytest.approx((2 + 0 + 6) / 3)
+    shares = share_equally(torch.tensor([0, 0, 2]), 3, None)
+    assert shares.tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 3])
+
+
+def test_every_object_weighs_the_same_where_they_are_counted() -> None:
+    assert share_equally(torch.tensor([0, 0, 2]), 3, 4.0).tolist() == [0.25] * 3
+    assert share_equally(torch.tensor([0]), 1, 0.5).tolist() == [1]  # never more than all of it
+
+
+def test_a_mask_that_fills_its_box_or_touches_its_sides_has_no_projection_loss() -> None:
+    window = torch.zeros(1, 4, 5, dtype=torch.bool)
+    window[:, 1:3, 1:4] = True
+    diagonal = torch.full((1, 4, 5), -50.0)
+    diagonal[0, 1, 1], diagonal[0, 2, 2], diagonal[0, 2, 3] = 50, 50, 50
+    for logits in (window * 100.0 - 50, diagonal):
+        assert mask_projection(logits, window).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_mask_that_spills_over_has_the_dice_of_its_projections() -> None:
+    window = torch.zeros(1, 4, 5, dtype=torch.bool)
+    window[:, 1:3, 1:4] = True
+    loss = mask_projection(torch.full((1, 4, 5), 50.0), window).item()
+    assert loss == pytest.approx((1 - 2 * 3 / (5 + 3)) + (1 - 2 * 2 / (4 + 2)), abs=1e-5)
 
 
 def make_batch(resolution: int = 1) -> Batch:
     """Two images of 2 x 2 cells; the second shows one object without a mask and one with, the first none."""
-    mask = torch.zeros(2, 2 * resolution, 2 * resolution, dtype=torch.uint8)
-    mask[1, :, resolution:] = 1
+    mask = torch.zeros(1, 2 * resolution, 2 * resolution, dtype=torch.uint8)
+    mask[0, :, resolution:] = 1
+    cell, size = torch.tensor([[0, 0], [1, 1]]), torch.tensor([[0.0, 0, 8, 8], [4, 4, 4, 4]])
+    masked = torch.tensor([False, True])
     heatmap = torch.zeros(2, 2, 2, 1)
     heatmap[1, 0, 0], heatmap[1, 1, 1] = 1, 1
     return Batch(
@@ -154,10 +180,15 @@ def make_batch(resolution: int = 1) -> Batch:
         counted=torch.ones(2, 2, 2, 1, dtype=torch.bool),
         image=torch.tensor([1, 1]),
         label=torch.tensor([0, 0]),
-        cell=torch.tensor([[0, 0], [1, 1]]),
-        size=torch.tensor([[0.0, 0, 8, 8], [4, 4, 4, 4]]),
+        cell=cell,
+        size=size,
+        masked=masked,
         mask=mask,
-        masked=torch.tensor([False, True]),
+        sample_object=torch.tensor([0, 1]),
+        sample_cell=cell,
+        sample_size=size,
+        sample_weight=torch.ones(2),
+        sample_masked=masked,
     )
 
 
@@ -177,7 +208,7 @@ def test_the_terms_are_weighted_and_averaged_as_the_paper_says() -> None:
     focal = focal_loss(heads["heatmap"], batch.heatmap, batch.counted, eps2=-0.05)
     size = heads["size"][1, [0, 1], [0, 1]]
     logits = heads["spanning_set"][1] @ heads["coefficients"][1, 1, 1]
-    window, truth = torch.ones(1, 2, 2, dtype=torch.bool), batch.mask[1:].double()
+    window, truth = torch.ones(1, 2, 2, dtype=torch.bool), batch.mask.double()
     expected = {
         "focal": (focal[0] / 1 + focal[1] / 2) / 2,
         "l1": 0.05 * size_l1(size, batch.size).sum() / 2 / 2,
@@ -188,6 +219,46 @@ def test_the_terms_are_weighted_and_averaged_as_the_paper_says() -> None:
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(
         {name: float(value) for name, value in expected.items()}
     )
+
+
+def test_the_terms_of_a_batch_are_divided_by_its_objects_and_its_masks() -> None:
+    heads, batch = make_heads(), make_batch()
+    weights = LossWeights(projection=1.0)
+    plain = blitzmask_loss(heads, batch, weights)
+    counts = Counts(*count_objects(batch).tolist())
+    assert (counts.objects, counts.masked, counts.boxed) == (2, 1, 1)
+    terms = blitzmask_loss(heads, batch, weights, counts=counts)
+    focal = focal_loss(heads["heatmap"], batch.heatmap, batch.counted, eps2=-0.05)
+    assert terms["focal"].item() == pytest.approx(focal.sum().item() / 2)
+    for name in ("l1", "iou"):  # one of two images has both objects, the other none
+        assert terms[name].item() == pytest.approx(2 * plain[name].item())
+    for name in ("cross_entropy", "dice", "projection"):
+        assert terms[name].item() == pytest.approx(2 * plain[name].item())
+
+
+def test_an_objects_samples_share_its_weight() -> None:
+    heads, single = make_heads(), make_batch()
+    cells = torch.tensor([[0, 0], [1, 1], [0, 1]])
+    sizes = torch.tensor([[0.0, 0, 8, 8], [4, 4, 4, 4], [4, 1, 4, 7]])
+    batch = replace(
+        single,
+        sample_object=torch.tensor([0, 1, 1]),
+        sample_cell=cells,
+        sample_size=sizes,
+        sample_weight=torch.tensor([1, 0.75, 0.25]),
+        sample_masked=torch.tensor([False, True, True]),
+    )
+    terms = blitzmask_loss(heads, batch, LossWeights(l1=1.0, dice=1.0))
+    found = size_l1(heads["size"][1, cells[:, 0], cells[:, 1]], sizes)
+    assert terms["l1"].item() == pytest.approx(
+        ((found[0] + 0.75 * found[1] + 0.25 * found[2]) / 2 / 2).item()
+    )
+    window, truth = torch.ones(1, 2, 2, dtype=torch.bool), single.mask.double()
+    dices = [
+        mask_dice((heads["spanning_set"][1] @ heads["coefficients"][1, i, j])[None], truth, window)
+        for i, j in ((1, 1), (0, 1))
+    ]
+    assert terms["dice"].item() == pytest.approx(((dices[0] + dices[1]) / 2 / 2).item())
 
 
 def test_masks_are_compared_after_upsampling() -> None:

@@ -91,3 +91,35 @@ def test_a_set_of_nothing_is_refused_in_any_case(tiny_set: Path) -> None:
     write(tiny_set / "instances_train.json", read(tiny_set) | {"annotations": []})
     with pytest.raises(DataRefused, match="no objects to learn from"):
         read_material(tiny_set, "skip")
+
+
+def copy_set(folder: Path, other: Path, *, first_id: int, name: str = "disc") -> Path:
+    """The pictures of a set under other ids, without a val split."""
+    content = read(folder)
+    shift = first_id - 1
+    for entry in content["images"]:
+        entry["id"] += shift
+    for item in content["annotations"]:
+        item["image_id"] += shift
+    content["categories"][0]["name"] = name
+    write(other / "instances_train.json", content)
+    (other / "images").symlink_to(folder / "images")
+    return other
+
+
+def test_several_folders_are_learnt_from_and_the_first_one_judges(tiny_set: Path, tmp_path: Path) -> None:
+    material = read_material([tiny_set, copy_set(tiny_set, tmp_path / "more", first_id=11)], "refuse")
+    (judged,) = material.exam.content["images"]
+    assert judged["id"] in (1, 2)
+    paths = [str(picture.path.parent) for picture in material.lessons.pictures]
+    assert paths == [str(tiny_set / "images")] + [str(tmp_path / "more" / "images")] * 2
+
+
+def test_folders_that_share_an_image_id_are_refused(tiny_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataRefused, match="image ids that another --data folder has too, as 2"):
+        read_material([tiny_set, copy_set(tiny_set, tmp_path / "more", first_id=2)], "skip")
+
+
+def test_folders_of_other_categories_are_refused(tiny_set: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataRefused, match="other categories"):
+        read_material([tiny_set, copy_set(tiny_set, tmp_path / "more", first_id=11, name="plate")], "skip")

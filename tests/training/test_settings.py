@@ -55,7 +55,7 @@ def test_every_row_of_the_ablation_is_an_option_away_from_the_one_above(
         ("epochs=many", "epochs cannot be 'many'"),
         ("rules.centre=middle", "centre cannot be"),
         ("epochs.more=1", "has no field 'more'"),
-        ("schedule=fast", "one of cosine, steps, lrfinder"),
+        ("schedule=fast", "one of cosine, trapezoid, steps, lrfinder"),
     ],
 )
 def test_a_setting_that_means_nothing_is_refused(setting: str, reason: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.types import Size
-from training.targets import centre_cell, draw_gaussian, gaussian_radius, mass_centre, side_distances
+from training.targets import centre_cell, draw_gaussian, gaussian_radius, mass_centre
 
 sides = st.floats(1, 300)
 
@@ -80,10 +80,3 @@ def test_a_point_belongs_to_the_cell_that_covers_it(
     point: tuple[float, float], cell: tuple[int, int]
 ) -> None:
     assert centre_cell(np.array(point), Size(32, 64)) == cell
-
-
-@given(st.integers(0, 79), st.integers(0, 79), st.lists(st.floats(0, 320), min_size=4, max_size=4))
-def test_equation_1_gives_the_box_back(i: int, j: int, box: list[float]) -> None:
-    left, top, right, bottom = side_distances(np.array(box), (i, j))
-    decoded = [4 * j - left, 4 * i - top, 4 * j + right, 4 * i + bottom]
-    assert decoded == pytest.approx(box)

@@ -1,4 +1,8 @@
-"""BlitzMask's heads to instances (BlitzMask, sec. 3.3): an object per local maximum of the heatmap."""
+"""BlitzMask's heads to instances (BlitzMask, sec. 3.3): one object per local maximum of the heatmap.
+
+An object's score, box and mask do not depend on the threshold: the answer at a threshold equals the answer at
+a lower one without the objects that score less.
+"""
 
 from dataclasses import replace
 from itertools import product
@@ -8,13 +12,17 @@ import numpy as np
 
 from service.errors import SelfTestFailed
 from service.inference.card import CentersDecoder
-from service.types import Floats, Heads, Instances, Ints
+from service.types import Floats, Heads, Instances, Ints, Nms
 
-_FEW = 500  # cells, each of which is compared with its neighbours by itself
-_NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=2))).T[..., None]  # down and right: [2, 9, 1]
+_FEW = (
+    500  # cells; up to here it is faster to compare each one with its neighbours than to dilate the heatmap
+)
+_NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=2))).T[..., None]  # steps down and right: [2, 9, 1]
 _SQUARE = np.ones((3, 3), np.uint8)
 _OUTWARDS = np.array([-1, -1, 1, 1])
 _NOTHING = float(np.finfo(np.float32).tiny)  # a score of 0 is no object, whatever the threshold
+_BLOCK = 16  # masks that are combined in one matrix product
+_SAME_OBJECT = 0.6  # IoU for `nms` "all" where the card sets no `overlap`
 
 
 def decode_centers(
@@ -22,64 +30,122 @@ def decode_centers(
     *,
     decoder: CentersDecoder,
     threshold: float,
-    classes: frozenset[int] | None,
+    classes: frozenset[int] | None = None,
+    nms: Nms = "class",
 ) -> Instances:
     """The instances that score at least `threshold`, best first, in the canvas frame.
 
-    No more than the `max_instances` best peaks of the heatmap are looked at. Where the decoder's
-    `containment` has a score depend on the mask, those stay whose final score is at least the threshold;
-    `overlap` may leave fewer.
+    heads: float32 [1, h, w, C] each: heatmap, size and, for a model with masks, coefficients and
+        spanning_set. Without these two the mask fields are empty, [N, 0, 0].
+    classes: the channels of the heatmap to keep; None for all.
+    nms: "class" drops an instance where a better one of its class has nearly the same box; "all" drops it
+        where a better one of any class does, even of a class that `classes` leaves out.
 
-    heads: float32 [1, h, w, C] each: heatmap, size and, where the decoder has them, coefficients and
-        spanning_set. Without these the fields of the instances are empty, [N, 0, 0].
-    classes: the heatmap's channels to look at; None for all.
-
-    Of equal scores the upper, then the left, then the lower class comes first. Raises SelfTestFailed when
-    a head holds values that are not finite.
+    Only the `max_instances` best peaks of the heatmap become instances. With `containment` the final score
+    depends on the mask, too. Equal scores are ordered by row, then column, then class.
+    Raises SelfTestFailed when a head holds a value that is not finite.
     """
+    threshold = _round_up(max(threshold, _NOTHING))
+    across = nms == "all"
+    found = _read_peaks(heads, decoder, threshold, None if across else classes)
+    if decoder.containment and decoder.coefficients:
+        found = _lower_spilling(found, decoder, threshold)
+    if across or decoder.overlap < 1:
+        most = decoder.overlap if decoder.overlap < 1 else _SAME_OBJECT
+        groups = np.zeros_like(found.classes) if across else found.classes
+        found = found.keep(suppress(found.boxes_xyxy_canvas, groups, most))
+    if across and classes is not None:
+        found = found.keep(np.isin(found.classes, list(classes)))
+    return found
+
+
+def share_inside(fields: Floats, boxes_xyxy: Floats, level: float) -> Floats:
+    """The share of each mask's cells that its box touches: float32 [N], 0 for an empty mask.
+
+    fields: float32 [N, h, w]; a cell belongs to the mask where the field exceeds the level.
+    boxes_xyxy: float32 [N, 4] in cells; a box outside of the field touches the nearest cell.
+
+    >>> share_inside(np.ones((1, 2, 4), np.float32), np.array([[0.5, 0, 1.5, 9]], np.float32), 0.0)
+    array([0.5], dtype=float32)
+    """
+    _, height, width = fields.shape
+    above = (fields > level).astype(np.float32)
+    left, top, right, bottom = boxes_xyxy.T
+    rows, columns = _touched_cells(top, bottom, height), _touched_cells(left, right, width)
+    inside = np.matmul(rows[:, None, :], np.matmul(above, columns[:, :, None]))[:, 0, 0]
+    share: Floats = inside / np.maximum(above.sum(axis=(1, 2)), 1)
+    return share
+
+
+def suppress(boxes_xyxy: Floats, groups: Ints, most: float) -> Ints:
+    """Greedy non-maximum suppression: the indices that stay, int64 [M], ascending.
+
+    boxes_xyxy: float32 [N, 4], best first; groups: int64 [N]. A box goes where a better one of its group,
+    which stays itself, has an IoU above `most` with it.
+
+    >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]], np.float32)
+    >>> suppress(boxes, np.array([0, 0, 0]), 0.7).tolist()
+    [0, 2]
+    """
+    sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0)
+    areas = sides[:, 0] * sides[:, 1]
+    low = np.maximum(boxes_xyxy[:, None, :2], boxes_xyxy[:, :2])
+    high = np.minimum(boxes_xyxy[:, None, 2:], boxes_xyxy[:, 2:])
+    common = np.maximum(high - low, 0)
+    shared = common[..., 0] * common[..., 1]
+    clashes = (shared > most * (areas[:, None] + areas - shared)) & (groups[:, None] == groups)
+    kept = np.ones(len(areas), bool)
+    for index in range(len(areas)):
+        if kept[index]:
+            kept[index + 1 :] &= ~clashes[index, index + 1 :]
+    return kept.nonzero()[0]
+
+
+def _round_up(threshold: float) -> float:
+    """The least float32 that is not below the threshold, as scores are float32.
+
+    >>> _round_up(0.7) >= 0.7 > float(np.float32(0.7))
+    True
+    """
+    rounded = np.float32(threshold)
+    return float(rounded if float(rounded) >= threshold else np.nextafter(rounded, np.float32(np.inf)))
+
+
+def _read_peaks(
+    heads: Heads, decoder: CentersDecoder, threshold: float, classes: frozenset[int] | None
+) -> Instances:
+    """The instances at the best peaks of the heatmap."""
     heatmap, sizes = heads["heatmap"][0], heads["size"][0]
-    threshold = max(threshold, _NOTHING)
     peaks = _find_peaks(heatmap, threshold, classes)
     scores = heatmap.reshape(-1)[peaks]
     best = np.argsort(-scores, kind="stable")[: decoder.max_instances]
     rows, columns, channels = np.unravel_index(peaks[best], heatmap.shape)
-    found = Instances(
+    fields = np.empty((len(rows), 0, 0), np.float32)
+    if decoder.coefficients:
+        basis, coefficients = heads["spanning_set"][0], heads["coefficients"][0]
+        fields = _combine_basis(_check_finite(basis), _check_finite(coefficients[rows, columns]))
+    return Instances(
         classes=channels,
         scores=scores[best],
-        boxes_xyxy_canvas=_read_boxes(_finite(sizes[rows, columns]), rows, columns, decoder.stride),
-        mask_fields=_read_fields(heads, rows, columns) if decoder.coefficients else _no_fields(len(rows)),
+        boxes_xyxy_canvas=_read_boxes(_check_finite(sizes[rows, columns]), rows, columns, decoder.stride),
+        mask_fields=fields,
     )
-    if decoder.containment and decoder.coefficients:
-        found = _doubt_spilt(found, decoder, threshold)
-    if decoder.overlap < 1:
-        found = found.keep(keep_best(found.boxes_xyxy_canvas, found.classes, decoder.overlap))
-    return found
-
-
-def _doubt_spilt(found: Instances, decoder: CentersDecoder, threshold: float) -> Instances:
-    """With scores lowered where a mask spills over its box, as that of a whole over the box of a part."""
-    share = share_inside(
-        found.mask_fields, found.boxes_xyxy_canvas / np.float32(decoder.stride), found.mask_level
-    )
-    scores = found.scores * share**decoder.containment
-    order = np.argsort(-scores, kind="stable")
-    return replace(found, scores=scores).keep(order[scores[order] >= threshold])
 
 
 def _find_peaks(heatmap: Floats, threshold: float, classes: frozenset[int] | None) -> Ints:
-    """The cells (int64 [P], counted through the heatmap) of at least the threshold that no neighbour exceeds.
+    """The cells of at least the threshold that no neighbour exceeds: int64 [P], indices of the flat heatmap.
 
-    Of neighbours with equal scores the first is the centre, the upper one, then the left. In floating point
-    they hardly occur; in INT8 they are the rule at the top of a blunt peak, and each of them taken for an
-    object costs a third of the AP.
+    Of neighbours with equal scores the upper one, then the left one, is the peak. Equal neighbours are rare
+    in floating point. In INT8 they are common at the top of a flat peak, and to take each of them for an
+    object would cost a third of the AP.
     """
     values = heatmap.reshape(-1)
-    cells = (~(values < threshold)).nonzero()[0]  # NaN is not less than anything, and so among them
-    _finite(values[cells])
+    cells = (~(values < threshold)).nonzero()[0]  # NaN is not less than anything, so it is among them
+    _check_finite(values[cells])
     if len(cells) > _FEW:
         cells = cells[(heatmap >= cv2.dilate(heatmap, _SQUARE)).reshape(-1)[cells]]
     rows, columns, channels = np.unravel_index(cells, heatmap.shape)
-    # Beyond the border is what is next to it: a neighbour, or the cell itself, and neither does any harm.
+    # At the border, `clip` gives another neighbour or the cell itself, and neither changes the result.
     down, right = _NEIGHBOURS
     near = rows + down, columns + right, channels
     rivals = np.ravel_multi_index(near, heatmap.shape, mode="clip")  # [9, cells]
@@ -99,51 +165,38 @@ def _read_boxes(sizes: Floats, rows: Ints, columns: Ints, stride: int) -> Floats
     return boxes
 
 
-def _read_fields(heads: Heads, rows: Ints, columns: Ints) -> Floats:
-    basis, coefficients = heads["spanning_set"][0], heads["coefficients"][0]
-    return _combine_basis(_finite(basis), _finite(coefficients[rows, columns]))
-
-
-def _no_fields(count: int) -> Floats:
-    return np.empty((count, 0, 0), np.float32)
-
-
 def _combine_basis(basis: Floats, coefficients: Floats) -> Floats:
-    """Mask logits by eq. 5: float32 [N, h, w] from [h, w, K] and [N, K]."""
-    height, width, count = basis.shape
-    fields = coefficients @ basis.reshape(-1, count).T
-    return fields.reshape(-1, height, width)
+    """Mask logits by eq. 5: float32 [N, h, w] from [h, w, K] and [N, K].
 
-
-def _finite(values: Floats) -> Floats:
-    if not np.isfinite(values).all():
-        raise SelfTestFailed(
-            "the network gave values that are not finite: the file or its quantisation is broken, "
-            "or a provider or delegate miscomputes"
-        )
-    return values
-
-
-def share_inside(fields: Floats, boxes_xyxy: Floats, level: float) -> Floats:
-    """Of each field's cells above the level, the share that its box touches: float32 [N], 0 where none is.
-
-    fields: float32 [N, h, w]. boxes_xyxy: float32 [N, 4] in cells, from the corner of the first; one outside
-    of the field touches its nearest cell.
-
-    >>> share_inside(np.ones((1, 2, 4), np.float32), np.array([[0.5, 0, 1.5, 9]], np.float32), 0.0)
-    array([0.5], dtype=float32)
+    BLAS computes one row, a few rows and many rows by different kernels, whose results differ in the last
+    bit. So all products have the same shape, and the last one is filled up with zeros.
     """
-    _, height, width = fields.shape
-    above = (fields > level).astype(np.float32)
-    left, top, right, bottom = boxes_xyxy.T
-    rows, columns = _touch(top, bottom, height), _touch(left, right, width)
-    inside = np.matmul(rows[:, None, :], np.matmul(above, columns[:, :, None]))[:, 0, 0]
-    share: Floats = inside / np.maximum(above.sum(axis=(1, 2)), 1)
-    return share
+    height, width, count = basis.shape
+    rows = -(-len(coefficients) // _BLOCK) * _BLOCK
+    padded = np.zeros((rows, count), np.float32)
+    padded[: len(coefficients)] = coefficients
+    fields = np.empty((rows, height * width), np.float32)
+    columns = basis.reshape(-1, count).T
+    for first in range(0, rows, _BLOCK):
+        np.matmul(padded[first : first + _BLOCK], columns, out=fields[first : first + _BLOCK])
+    return fields[: len(coefficients)].reshape(-1, height, width)
 
 
-def _touch(low: Floats, high: Floats, count: int) -> Floats:
-    """Which of so many cells meet [low, high]: float32 [N, count] of 0 and 1, one of them at least."""
+def _lower_spilling(found: Instances, decoder: CentersDecoder, threshold: float) -> Instances:
+    """The instances with lower scores where a mask spills over its box, sorted and cut off anew.
+
+    A mask that spills belongs to a whole object, and its box to a part of it, or the mask covers two objects.
+    """
+    share = share_inside(
+        found.mask_fields, found.boxes_xyxy_canvas / np.float32(decoder.stride), found.mask_level
+    )
+    scores = found.scores * share**decoder.containment
+    order = np.argsort(-scores, kind="stable")
+    return replace(found, scores=scores).keep(order[scores[order] >= threshold])
+
+
+def _touched_cells(low: Floats, high: Floats, count: int) -> Floats:
+    """1 for each of `count` cells that [low, high] meets, else 0: float32 [N, count], never all 0."""
     first = np.clip(np.floor(low), 0, count - 1)
     last = np.clip(np.ceil(high) - 1, first, count - 1)
     cells = np.arange(count)
@@ -151,24 +204,10 @@ def _touch(low: Floats, high: Floats, count: int) -> Floats:
     return touched
 
 
-def keep_best(boxes_xyxy: Floats, classes: Ints, most: float) -> Ints:
-    """The numbers, int64 [M], of those whose box has no IoU above `most` with a better one's of its class.
-
-    boxes_xyxy: float32 [N, 4], best first, classes: int64 [N]. What is dropped drops nothing itself.
-
-    >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]], np.float32)
-    >>> keep_best(boxes, np.array([0, 0, 0]), 0.7).tolist()
-    [0, 2]
-    """
-    sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0)
-    areas = sides[:, 0] * sides[:, 1]
-    low = np.maximum(boxes_xyxy[:, None, :2], boxes_xyxy[:, :2])
-    high = np.minimum(boxes_xyxy[:, None, 2:], boxes_xyxy[:, 2:])
-    common = np.maximum(high - low, 0)
-    shared = common[..., 0] * common[..., 1]
-    clashes = (shared > most * (areas[:, None] + areas - shared)) & (classes[:, None] == classes)
-    kept = np.ones(len(areas), bool)
-    for number in range(len(areas)):
-        if kept[number]:
-            kept[number + 1 :] &= ~clashes[number, number + 1 :]
-    return kept.nonzero()[0]
+def _check_finite(values: Floats) -> Floats:
+    if not np.isfinite(values).all():
+        raise SelfTestFailed(
+            "the network gave values that are not finite: the file or its quantisation is broken, "
+            "or a provider or delegate miscomputes"
+        )
+    return values

@@ -15,6 +15,12 @@ class MaskFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MASK_FORMAT_RLE_CROP: _ClassVar[MaskFormat]
     MASK_FORMAT_POLYGON: _ClassVar[MaskFormat]
 
+class Nms(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NMS_UNSPECIFIED: _ClassVar[Nms]
+    NMS_CLASS: _ClassVar[Nms]
+    NMS_ALL: _ClassVar[Nms]
+
 class FramePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     FRAME_POLICY_UNSPECIFIED: _ClassVar[FramePolicy]
@@ -38,6 +44,9 @@ MASK_FORMAT_NONE: MaskFormat
 MASK_FORMAT_RLE: MaskFormat
 MASK_FORMAT_RLE_CROP: MaskFormat
 MASK_FORMAT_POLYGON: MaskFormat
+NMS_UNSPECIFIED: Nms
+NMS_CLASS: Nms
+NMS_ALL: Nms
 FRAME_POLICY_UNSPECIFIED: FramePolicy
 FRAME_POLICY_LATEST: FramePolicy
 FRAME_POLICY_ALL: FramePolicy
@@ -50,7 +59,7 @@ RAW_FORMAT_BGR: RawFormat
 RAW_FORMAT_I420: RawFormat
 
 class SegmentOptions(_message.Message):
-    __slots__ = ("model", "version", "score_threshold", "max_instances", "classes", "masks", "exact")
+    __slots__ = ("model", "version", "score_threshold", "max_instances", "classes", "masks", "exact", "nms")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SCORE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +67,7 @@ class SegmentOptions(_message.Message):
     CLASSES_FIELD_NUMBER: _ClassVar[int]
     MASKS_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
+    NMS_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     score_threshold: float
@@ -65,7 +75,8 @@ class SegmentOptions(_message.Message):
     classes: _containers.RepeatedScalarFieldContainer[str]
     masks: MaskFormat
     exact: bool
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., score_threshold: _Optional[float] = ..., max_instances: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., masks: _Optional[_Union[MaskFormat, str]] = ..., exact: _Optional[bool] = ...) -> None: ...
+    nms: Nms
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., score_threshold: _Optional[float] = ..., max_instances: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., masks: _Optional[_Union[MaskFormat, str]] = ..., exact: _Optional[bool] = ..., nms: _Optional[_Union[Nms, str]] = ...) -> None: ...
 
 class SegmentRequest(_message.Message):
     __slots__ = ("image", "options")
@@ -244,12 +255,14 @@ class FrameResult(_message.Message):
     def __init__(self, frame_id: _Optional[int] = ..., capture_time_us: _Optional[int] = ..., age_ms: _Optional[float] = ..., dropped: _Optional[int] = ..., response: _Optional[_Union[SegmentResponse, _Mapping]] = ..., error: _Optional[_Union[FrameError, _Mapping]] = ...) -> None: ...
 
 class FrameError(_message.Message):
-    __slots__ = ("code", "message")
+    __slots__ = ("code", "message", "type")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
     code: int
     message: str
-    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+    type: str
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., type: _Optional[str] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

@@ -9,7 +9,7 @@ one stream alone has all slots.
 from service.frames import FrameResult, Policy, RawFormat, RawImage, StreamOptions
 from service.serving.streaming.frame import Frame, Picture, raw_to_pixels
 from service.serving.streaming.options import plan_tracking, widen_options
-from service.serving.streaming.session import Frames, Segment, Send, StreamSession, Workers
+from service.serving.streaming.session import Frames, Plan, Send, StreamSession, Workers
 from service.serving.streaming.source import read_frames, unless_stopped
 
 __all__ = [
@@ -17,10 +17,10 @@ __all__ = [
     "FrameResult",
     "Frames",
     "Picture",
+    "Plan",
     "Policy",
     "RawFormat",
     "RawImage",
-    "Segment",
     "Send",
     "StreamOptions",
     "StreamSession",

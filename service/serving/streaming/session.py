@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
+from service.compute.task import Work
 from service.errors import BlitzError
 from service.frames import FrameResult, Outcome, StreamOptions
 from service.serving.streaming.frame import Frame, Picture
@@ -17,7 +17,7 @@ from service.types import Segmentation, seconds_to_ms
 
 T = TypeVar("T")
 
-Segment: TypeAlias = Callable[[Picture], Segmentation]
+Plan: TypeAlias = Callable[[Picture], Work[Segmentation]]
 Frames: TypeAlias = AsyncGenerator[Frame, None]
 Send: TypeAlias = Callable[[FrameResult], Awaitable[None]]
 
@@ -30,11 +30,11 @@ class Workers(Protocol):
 
     @property
     def slots(self) -> int: ...
-    def queue(self, begin: Callable[[], Callable[[], T]]) -> asyncio.Future[T]: ...
+    def queue(self, plan: Callable[[], Work[T]]) -> asyncio.Future[T]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class Begun:
     """A frame that was begun."""
 
     frame: Frame
@@ -45,13 +45,13 @@ class Work:
 class StreamSession:
     """Answers the frames of one stream; runs once.
 
-    `segment` is called on worker threads, several at a time. With `tracking`, instances that score below
+    `plan` gives the work for a picture when a slot takes it. With `tracking`, instances that score below
     `threshold` are left out unless they continue an identity.
     """
 
     def __init__(
         self,
-        segment: Segment,
+        plan: Plan,
         workers: Workers,
         *,
         options: StreamOptions,
@@ -59,7 +59,7 @@ class StreamSession:
         threshold: float = 0.0,
         clock: Clock = LOOP_CLOCK,
     ) -> None:
-        self._segment = segment
+        self._plan = plan
         self._workers = workers
         self._clock = clock
         self._tracks = None if tracking is None else Tracks(tracking)
@@ -67,7 +67,7 @@ class StreamSession:
         self._inbox = Inbox(options.policy)
         self._pace = Pace(options.max_fps, clock)
         self._room = asyncio.Semaphore(AHEAD * workers.slots)
-        self._outbox: asyncio.Queue[Work | None] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Begun | None] = asyncio.Queue()
 
     @property
     def dropped(self) -> int:
@@ -111,10 +111,10 @@ class StreamSession:
         loop = asyncio.get_running_loop()
         taken: asyncio.Future[Frame] = loop.create_future()
 
-        def begin() -> Callable[[], Segmentation]:
+        def begin() -> Work[Segmentation]:
             frame = self._inbox.pick()
             loop.call_soon_threadsafe(self._go_on, taken, frame)
-            return partial(self._segment, frame.picture)
+            return self._plan(frame.picture)
 
         segmentation = self._queue(begin)
         try:
@@ -122,9 +122,9 @@ class StreamSession:
         except asyncio.CancelledError:
             segmentation.cancel()
             raise
-        self._outbox.put_nowait(Work(frame, self._clock.now(), segmentation))
+        self._outbox.put_nowait(Begun(frame, self._clock.now(), segmentation))
 
-    def _queue(self, begin: Callable[[], Callable[[], Segmentation]]) -> asyncio.Future[Segmentation]:
+    def _queue(self, begin: Callable[[], Work[Segmentation]]) -> asyncio.Future[Segmentation]:
         try:
             return self._workers.queue(begin)
         except BlitzError as error:
@@ -145,7 +145,7 @@ class StreamSession:
             await send(self._describe(work, outcome))
             self._room.release()
 
-    async def _finish(self, work: Work) -> Outcome:
+    async def _finish(self, work: Begun) -> Outcome:
         try:
             return await self._identify(work.frame, await work.segmentation)
         except Exception as error:
@@ -159,7 +159,7 @@ class StreamSession:
         self._tracks = tracks
         return _hide_doubtful(named, self._threshold)
 
-    def _describe(self, work: Work, outcome: Outcome) -> FrameResult:
+    def _describe(self, work: Begun, outcome: Outcome) -> FrameResult:
         frame = work.frame
         return FrameResult(
             id=frame.id,

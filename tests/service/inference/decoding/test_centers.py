@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from service.errors import SelfTestFailed
 from service.inference.card import CentersDecoder
-from service.inference.decoding.centers import decode_centers, keep_best, share_inside
-from service.types import Floats, Heads, Instances
+from service.inference.decoding.centers import decode_centers, share_inside, suppress
+from service.types import Floats, Heads, Instances, Nms
 
 K = 3
 DECODER = CentersDecoder(coefficients=K)
@@ -29,11 +29,12 @@ def decode(
     heads: Heads,
     threshold: float = 0.3,
     classes: frozenset[int] | None = None,
+    nms: Nms = "class",
     **rules: float,
 ) -> Instances:
-    """rules: fields of the decoder."""
+    """The instances by a decoder with these fields changed."""
     decoder = DECODER.model_copy(update=rules)
-    return decode_centers(heads, decoder=decoder, threshold=threshold, classes=classes)
+    return decode_centers(heads, decoder=decoder, threshold=threshold, classes=classes, nms=nms)
 
 
 def decode_slowly(heads: Heads, threshold: float) -> list[tuple[float, int, list[float], Floats]]:
@@ -292,15 +293,68 @@ def test_it_keeps_what_greedy_suppression_keeps(count: int, seed: int, most: flo
         )
         if not (np.array(ious) > most).any():
             kept.append(number)
-    assert keep_best(boxes, classes, most).tolist() == kept
+    assert suppress(boxes, classes, most).tolist() == kept
 
 
 @pytest.mark.parametrize(("classes", "kept"), [([0, 0, 0], [0, 2]), ([0, 1, 0], [0, 1, 2])])
 def test_only_a_better_one_of_the_same_class_is_a_rival(classes: list[int], kept: list[int]) -> None:
     boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 8], [0, 0, 9, 6]], np.float32)
-    assert keep_best(boxes, np.array(classes), 0.7).tolist() == kept
+    assert suppress(boxes, np.array(classes), 0.7).tolist() == kept
 
 
 def test_a_box_without_area_clashes_with_nothing() -> None:
     boxes = np.array([[3, 3, 3, 3], [3, 3, 3, 3], [5, 5, 2, 9]], np.float32)
-    assert keep_best(boxes, np.zeros(3, np.int64), 0.5).tolist() == [0, 1, 2]
+    assert suppress(boxes, np.zeros(3, np.int64), 0.5).tolist() == [0, 1, 2]
+
+
+def make_twins() -> dict[str, Floats]:
+    """One box, found as class 1 at 0.9, as class 0 at 0.8 and as class 2 at 0.7; elsewhere class 0 at 0.6."""
+    heatmap = np.zeros((8, 8, 3), np.float32)
+    heatmap[2, 2] = [0.8, 0.9, 0.7]
+    heatmap[6, 6, 0] = 0.6
+    return make_heads(heatmap)
+
+
+@pytest.mark.parametrize("overlap", [0.6, 1.0])
+def test_one_object_gets_one_label_where_all_classes_are_compared(overlap: float) -> None:
+    heads = make_twins()
+    assert decode(heads, overlap=overlap).classes.tolist() == [1, 0, 2, 0]
+    assert decode(heads, overlap=overlap, nms="all").classes.tolist() == [1, 0]
+
+
+def test_an_object_of_another_class_does_not_appear_under_the_class_that_is_asked_for() -> None:
+    assert decode(make_twins(), classes=frozenset({0})).scores.tolist() == pytest.approx([0.8, 0.6])
+    assert decode(make_twins(), classes=frozenset({0}), nms="all").scores.tolist() == pytest.approx([0.6])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 9999),
+    nms=st.sampled_from(["class", "all"]),
+    rank=st.integers(0, 40),
+    overlap=st.sampled_from([0.5, 1.0]),
+)
+def test_an_answer_is_the_answer_at_a_lower_threshold_without_what_scores_less(
+    seed: int, nms: Nms, rank: int, overlap: float
+) -> None:
+    random = np.random.default_rng(seed)
+    heads = make_heads(random.random((12, 14, 2)).astype(np.float32))
+    heads["coefficients"][:] = random.normal(size=heads["coefficients"].shape)
+    heads["spanning_set"][:] = random.normal(size=heads["spanning_set"].shape)
+    low = decode(heads, threshold=0.0, nms=nms, containment=0.25, overlap=overlap)
+    threshold = float(low.scores[min(rank, len(low) - 1)])
+    high = decode(heads, threshold=threshold, nms=nms, containment=0.25, overlap=overlap)
+    count = int((low.scores >= threshold).sum())
+    assert high.scores.tobytes() == low.scores[:count].tobytes()
+    assert high.mask_fields.tobytes() == low.mask_fields[:count].tobytes()
+    assert high.boxes_xyxy_canvas.tobytes() == low.boxes_xyxy_canvas[:count].tobytes()
+
+
+@given(st.floats(0, 1))
+def test_no_score_of_an_answer_lies_below_the_threshold_in_full_precision(threshold: float) -> None:
+    near = np.float32(threshold)
+    for score in (near, np.nextafter(near, np.float32(2)), np.nextafter(near, np.float32(-1))):
+        heatmap = np.zeros((4, 4, 1), np.float32)
+        heatmap[1, 1, 0] = score
+        found = decode(make_heads(heatmap), threshold=threshold)
+        assert len(found) == (float(score) >= threshold and score >= np.finfo(np.float32).tiny)

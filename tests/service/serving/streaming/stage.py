@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from service.compute.task import Turn, Work
 from service.serving.streaming import Frame, FrameResult, Picture, StreamOptions, StreamSession
 from service.serving.tracking import TrackPolicy
 from service.types import BackendInfo, Instance, Segmentation, Size
@@ -48,9 +49,9 @@ class FakeWorkers:
         self.free = slots
         self.refusal: Exception | None = None
         self.begun: list[Callable[[], None]] = []
-        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[Callable[[], Work[Any]], asyncio.Future[Any]]] = deque()
 
-    def queue(self, begin: Callable[[], Callable[[], T]]) -> asyncio.Future[T]:
+    def queue(self, begin: Callable[[], Work[T]]) -> asyncio.Future[T]:
         if self.refusal is not None:
             raise self.refusal
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -74,12 +75,12 @@ class FakeWorkers:
                 self.free -= 1
                 self.begun.append(partial(self._finish, begin(), future))
 
-    def _finish(self, work: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+    def _finish(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
         self.release()
         if future.cancelled():
             return
         try:
-            future.set_result(work())
+            future.set_result(work(Turn(crowded=False, waited_s=0)))
         except Exception as error:
             future.set_exception(error)
 
@@ -112,7 +113,7 @@ class Stage:
         self.captured_us: list[int] = []
         self._pictures: asyncio.Queue[Picture | ConnectionError | None] = asyncio.Queue()
         self.session = StreamSession(
-            segment,
+            lambda picture: lambda turn: segment(picture),
             self.workers,
             options=self.options,
             tracking=self.tracking,

@@ -24,12 +24,13 @@ import structlog
 
 from service.errors import BlitzError, InvalidSetting
 from service.process.limits import check_host, choose_family
+from service.process.signals import stopping_signals
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 
 DONE, FAILED = 0, 1
 PAUSE_S = 1.0  # before a worker that has ended is replaced, if it had lived no longer than that
-HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+HEEDED = (*stopping_signals(), signal.SIGCHLD)
 FOLDER_OF_NUMBERS = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client, in the workers
 
 log = structlog.get_logger("service.process.workers")

@@ -15,8 +15,7 @@ from service.camera.status import Status
 from service.camera.window import Window
 from service.errors import BlitzError, RequestError
 from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
-from service.serving.streaming.inbox import Inbox
-from service.serving.streaming.pace import Clock
+from service.serving.streaming.frame_slot import Clock, FrameSlot
 from service.types import Instance, Segmentation
 
 JPEG_QUALITY = 90
@@ -50,7 +49,9 @@ Connect = Callable[[], AbstractAsyncContextManager[Client]]
 class Link:
     """Frames out, results in. With the policy "all" what a lost server has not answered is sent again."""
 
-    def __init__(self, connect: Connect, asked: Asked, *, inbox: Inbox, clock: Clock, status: Status) -> None:
+    def __init__(
+        self, connect: Connect, asked: Asked, *, inbox: FrameSlot, clock: Clock, status: Status
+    ) -> None:
         self._connect = connect
         self._asked = asked
         self._inbox = inbox

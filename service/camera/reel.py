@@ -8,8 +8,7 @@ from service.camera.backoff import Backoff
 from service.camera.source import Capture, Shot, Source, SourceLost
 from service.camera.status import Status
 from service.serving.streaming import Frame, Policy
-from service.serving.streaming.inbox import Inbox
-from service.serving.streaming.pace import Clock
+from service.serving.streaming.frame_slot import Clock, FrameSlot
 
 
 class Reel:
@@ -20,7 +19,7 @@ class Reel:
     """
 
     def __init__(self, source: Source, policy: Policy, *, clock: Clock, status: Status) -> None:
-        self.inbox = Inbox(policy)
+        self.inbox = FrameSlot(policy)
         self._source = source
         self._paced = policy == "latest"
         self._clock = clock

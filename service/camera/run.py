@@ -20,7 +20,7 @@ from service.camera.targets import STDOUT, check_outputs, open_output
 from service.client import AsyncRpcClient, Credentials
 from service.client.credentials import NOTHING
 from service.errors import BlitzError, InvalidOption, RequestError, Unavailable
-from service.serving.streaming.pace import Clock, LoopClock
+from service.serving.streaming.frame_slot import Clock, LoopClock
 
 CLOCK = LoopClock()
 PATIENCE_S = 5.0

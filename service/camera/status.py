@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.text import Text
 
 from service.camera.figures import Figures
-from service.serving.streaming.pace import Clock
+from service.serving.streaming.frame_slot import Clock
 
 
 class Status(Protocol):

@@ -19,6 +19,7 @@ from service.values import LogFormat, LogLevel
 LIBRARIES = {
     "asyncio": logging.WARNING,
     "grpc": logging.WARNING,
+    "opentelemetry.trace": logging.ERROR,
     "python_multipart": logging.ERROR,
     "uvicorn.error": logging.ERROR,
 }

@@ -15,7 +15,7 @@ from service.camera.link import Asked, Link, encode_frame
 from service.camera.window import IN_FLIGHT
 from service.errors import BlitzError, ModelNotFound, Overloaded, RequestError, Unavailable
 from service.serving.streaming import Frame, FrameResult, Policy, RawImage, StreamOptions
-from service.serving.streaming.inbox import Inbox
+from service.serving.streaming.frame_slot import FrameSlot
 from service.types import Segmentation, Size
 from tests.service.camera.conftest import FakeClock, FakeStatus, frame, result
 
@@ -63,7 +63,7 @@ async def drive(
     client: FakeClient, count: int, clock: FakeClock, status: FakeStatus, *, policy: Policy = "all"
 ) -> list[Answered]:
     """What comes back for `count` frames."""
-    inbox = Inbox(policy)
+    inbox = FrameSlot(policy)
     asked = Asked(StreamOptions(policy=policy), "toy", "1")
     link = Link(client.connect, asked, inbox=inbox, clock=clock, status=status)
 
@@ -114,7 +114,7 @@ async def test_what_a_lost_server_has_not_answered_is_sent_again(
 async def test_of_the_latest_only_those_that_come_after_the_loss_are_sent(
     clock: FakeClock, status: FakeStatus
 ) -> None:
-    inbox = Inbox("latest")
+    inbox = FrameSlot("latest")
     client = FakeClient(breaks_after(1, Unavailable("it is gone")), answer_all)
     link = Link(client.connect, Asked(StreamOptions()), inbox=inbox, clock=clock, status=status)
     results = link.results()

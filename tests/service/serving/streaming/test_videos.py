@@ -37,7 +37,7 @@ async def follow(catalog: Catalog, path: Path) -> list[Segmentation]:
 
     async def read() -> Frame | None:
         number, shot = next(shots, (0, None))
-        return shot and Frame(number, round((shot.time or 0) * 1e6), shot.picture)
+        return None if shot is None else Frame(number, round((shot.time or 0) * 1e6), shot.picture)
 
     async def keep(result: FrameResult) -> None:
         assert isinstance(result.outcome, Segmentation), result.outcome

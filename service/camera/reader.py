@@ -1,4 +1,4 @@
-"""The reading half of the client: pictures of the source become frames in the inbox."""
+"""The reading half of the client: pictures of the source become frames in the slot."""
 
 import asyncio
 import itertools
@@ -8,8 +8,7 @@ from service.camera.retry import Retry
 from service.camera.source import Capture, Shot, Source, SourceLost
 from service.errors import InvalidOption
 from service.serving.streaming import Frame, Policy
-from service.serving.streaming.inbox import Inbox
-from service.serving.streaming.pace import Clock
+from service.serving.streaming.frame_slot import Clock, FrameSlot
 
 
 class Reader:
@@ -31,7 +30,7 @@ class Reader:
         paced: bool = False,
         patient: bool = False,
     ) -> None:
-        self.inbox = Inbox(policy)
+        self.slot = FrameSlot(policy)
         self._source = source
         self._clock = clock
         self._retry = retry
@@ -52,7 +51,7 @@ class Reader:
                 if not self._patient:
                     raise InvalidOption(str(lost)) from lost
                 capture = await self._reopen(lost)
-        self.inbox.end()
+        self.slot.end()
 
     async def _read_all(self, capture: Capture) -> None:
         opened = self._clock.now()
@@ -61,7 +60,7 @@ class Reader:
                 self._patient = self._source.live
                 if self._paced and shot.time is not None:
                     await self._clock.wait_until(opened + shot.time)
-                await self.inbox.put(self._frame(shot))
+                await self.slot.put(self._frame(shot))
                 self._retry.reset()
         finally:
             capture.close()

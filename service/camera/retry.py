@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from service.serving.streaming.pace import Clock
+from service.serving.streaming.frame_slot import Clock
 
 FIRST_S, LONGEST_S = 0.25, 5.0
 

@@ -20,7 +20,7 @@ from service.client import AsyncRpcClient, Credentials
 from service.client.credentials import NOTHING
 from service.errors import BlitzError, InvalidOption, RequestError, Unavailable
 from service.process.signals import stopping_signals
-from service.serving.streaming.pace import Clock, LoopClock
+from service.serving.streaming.frame_slot import Clock, LoopClock
 
 CLOCK = LoopClock()
 PATIENCE_S = 5.0
@@ -113,7 +113,7 @@ class Camera:
         self._client = StreamClient(
             lambda: AsyncRpcClient(plan.server, credentials=plan.credentials),
             plan.request,
-            inbox=self._reader.inbox,
+            slot=self._reader.slot,
             clock=clock,
             retry=self._retries[1],
         )

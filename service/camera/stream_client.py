@@ -13,8 +13,7 @@ from service.camera.output import AnsweredFrame
 from service.camera.retry import Retry
 from service.errors import BlitzError, RequestError
 from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
-from service.serving.streaming.inbox import Inbox
-from service.serving.streaming.pace import Clock
+from service.serving.streaming.frame_slot import Clock, FrameSlot
 from service.types import Instance, Segmentation
 
 JPEG_QUALITY = 90
@@ -53,11 +52,11 @@ class StreamClient:
     """
 
     def __init__(
-        self, connect: Connect, request: StreamRequest, *, inbox: Inbox, clock: Clock, retry: Retry
+        self, connect: Connect, request: StreamRequest, *, slot: FrameSlot, clock: Clock, retry: Retry
     ) -> None:
         self._connect = connect
         self._request = request
-        self._inbox = inbox
+        self._slot = slot
         self._clock = clock
         self._retry = retry
         self._in_flight = InFlight()
@@ -67,7 +66,7 @@ class StreamClient:
         self._highest = 0
 
     async def results(self) -> AsyncGenerator[AnsweredFrame, None]:
-        """Ends when the inbox has ended and all is answered; raises RequestError where the server refuses."""
+        """Ends when the slot has ended and all is answered; raises RequestError where the server refuses."""
         while True:
             reason = "the server ended the stream"
             try:
@@ -98,12 +97,12 @@ class StreamClient:
                     yield AnsweredFrame(frame, self._complete(result, frame, above))
 
     async def _outgoing(self) -> AsyncIterator[Frame]:
-        """The frames that were not answered, then those of the inbox, few at a time."""
+        """The frames that were not answered, then those of the slot, few at a time."""
         for frame in self._in_flight.frames:
             yield await asyncio.to_thread(encode_frame, frame)
-        while await self._inbox.wait():
+        while await self._slot.wait():
             await self._in_flight.wait()
-            frame = self._inbox.take()
+            frame = self._slot.take()
             self._in_flight.add(frame)
             yield await asyncio.to_thread(encode_frame, frame)
         self._ended = True

@@ -18,15 +18,14 @@ from service.rest.app import create_app
 from service.rest.connections import ConnectionLimits
 from service.rest.server import RestServer
 from service.rpc.server import RpcServer
-from service.security.callers import Callers
-from service.security.rules import Rules
+from service.security.callers import Callers, Rules
 from service.serving.admission import Admission
 from service.serving.changes import watch_models
 from service.serving.engine import Engine, Models
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import open_tracer
+from service.telemetry.tracing import PROPAGATING, Tracer
 
 Load = Callable[[Settings], Models]
 
@@ -211,6 +210,15 @@ class Server:
         while True:
             self.engine.metrics.refresh()
             await asyncio.sleep(REFRESH_S)
+
+
+def open_tracer(*, recording: bool) -> Tracer:
+    """The tracer that BLITZ_OTEL asks for; raises InvalidSetting where OpenTelemetry is not installed."""
+    if not recording:
+        return PROPAGATING
+    from service.telemetry.spans import open_recording_tracer  # takes half a second
+
+    return open_recording_tracer()
 
 
 def make_rules(settings: Settings, post: Post | None) -> Rules:

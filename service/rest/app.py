@@ -12,7 +12,7 @@ from service.rest.boundary import Boundary
 from service.rest.direct import Direct
 from service.rest.guard import Guard
 from service.rest.problem import answer_blitz_error, answer_http_error, answer_validation_error
-from service.security.rules import ANYBODY, Rules
+from service.security.callers import ANYBODY, Rules
 from service.serving.engine import Engine
 
 ROUTERS = tuple(

@@ -11,9 +11,8 @@ from starlette.websockets import WebSocket
 
 from service.errors import BlitzError, Forbidden
 from service.rest.problem import KEY, answer_blitz_error
-from service.security.callers import Caller
+from service.security.callers import Caller, Rules
 from service.security.keys import read_key, read_subprotocol_key
-from service.security.rules import Rules
 from service.telemetry.request_log import Access
 
 OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json"}

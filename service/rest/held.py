@@ -4,7 +4,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from service.security.rules import Rules
+from service.security.callers import Rules
 from service.serving.engine import Engine
 
 

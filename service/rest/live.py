@@ -19,20 +19,18 @@ from service.rest.asked import FrameHeader, LiveOptions
 from service.rest.guard import admit_live, refuse_live
 from service.rest.problem import error_to_problem
 from service.rest.segment import query_to_options
-from service.security.callers import Caller
-from service.security.rules import Rules
+from service.security.callers import Caller, Rules
 from service.serving.engine import Engine
 from service.serving.streaming import (
     Frame,
     FrameResult,
     Picture,
     RawImage,
+    StreamEnds,
     StreamOptions,
-    read_frames,
     unless_stopped,
 )
-from service.telemetry.frame_log import FrameLog
-from service.telemetry.request_log import Access, choose_request_id
+from service.telemetry.request_log import Access, FrameLog, choose_request_id
 from service.telemetry.tracing import TRACEPARENT, TRACESTATE
 from service.types import Answer, Segmentation, Size
 
@@ -102,8 +100,7 @@ class LiveStream:
         if asked is not None:
             options, model, version = _read_stream_options(asked), asked.model or None, asked.version or None
             with self._engine.open_stream(options, model, version) as session:
-                frames = read_frames(self._read, stopping, within_s=self._rules.idle_s)
-                await session.run(frames, self._send)
+                await session.run(self._read, self._send, StreamEnds(stopping, self._rules.idle_s))
         if stopping.is_set():
             await self._websocket.close(RESTART, "the service is stopping")
         else:

@@ -14,7 +14,7 @@ from service.rpc.statuses import error_to_metadata, error_to_status
 from service.security.callers import Caller, Callers
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import Access, choose_request_id
-from service.telemetry.tracing import PASSING, TRACEPARENT, TRACESTATE, Tracer
+from service.telemetry.tracing import PROPAGATING, TRACEPARENT, TRACESTATE, Tracer
 
 Context: TypeAlias = ServicerContext[Any, Any]
 Handler: TypeAlias = Any  # grpc.RpcMethodHandler, which has no public constructor and may be None
@@ -49,7 +49,7 @@ async def answer_call(
     method: str,
     work: Callable[[Access], Awaitable[T]],
     *,
-    tracer: Tracer = PASSING,
+    tracer: Tracer = PROPAGATING,
 ) -> T:
     """The result of `work`, which is given the record of this call; its error becomes the call's status.
 

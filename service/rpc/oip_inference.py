@@ -13,7 +13,7 @@ from service.rpc.convert import refuse_unknown
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.registry import check_read
 from service.rpc.statuses import error_to_status
-from service.security.rules import Rules
+from service.security.callers import Rules
 from service.serving.engine import Engine, Models
 from service.serving.streaming import unless_stopped
 from service.telemetry.request_log import Access

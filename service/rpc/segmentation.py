@@ -9,7 +9,7 @@ from service.rpc.boundary import Context, answer_call
 from service.rpc.convert import model_to_proto, options_from_proto, refuse_unknown, render_answer
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.stream import FrameStream
-from service.security.rules import ANYBODY, Rules
+from service.security.callers import ANYBODY, Rules
 from service.serving.engine import Call, Engine
 from service.telemetry.request_log import Access
 

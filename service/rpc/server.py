@@ -18,7 +18,7 @@ from service.rpc.oip import InferenceService
 from service.rpc.registry import Registry
 from service.rpc.segmentation import SegmentationService
 from service.rpc.wire import MESSAGE_MARGIN
-from service.security.rules import ANYBODY, Rules
+from service.security.callers import ANYBODY, Rules
 from service.security.tls import Tls
 from service.serving.engine import Engine
 

@@ -13,11 +13,10 @@ from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.metadata import MAX_MESSAGE
 from service.rpc.registry import check_read
 from service.rpc.statuses import error_to_frame
-from service.security.rules import Rules
+from service.security.callers import Rules
 from service.serving.engine import Engine
-from service.serving.streaming import Frame, Picture, read_frames, unless_stopped
-from service.telemetry.frame_log import FrameLog
-from service.telemetry.request_log import Access
+from service.serving.streaming import Frame, Picture, StreamEnds, unless_stopped
+from service.telemetry.request_log import Access, FrameLog
 from service.types import Answer, Segmentation, Size
 
 T = TypeVar("T")
@@ -68,8 +67,7 @@ class FrameStream:
             model, version = asked.segment.model or None, asked.segment.version or None
             with self._engine.open_stream(options, model, version) as session:
                 await begin_answer(self._context, (MAX_MESSAGE, str(self._max_message)))
-                frames = read_frames(self._read, stopping, within_s=self._rules.idle_s)
-                await session.run(frames, self._send)
+                await session.run(self._read, self._send, StreamEnds(stopping, self._rules.idle_s))
         if stopping.is_set():
             raise NotReady("the service is stopping; all frames read so far are answered")
 

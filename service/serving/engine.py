@@ -15,12 +15,11 @@ from service.serving.streaming import (
     Picture,
     StreamOptions,
     StreamSession,
-    plan_tracking,
-    widen_options,
 )
+from service.serving.tracking import plan_tracking, widen_options
 from service.serving.work import FrameWork, Model, SegmentWork
 from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import PASSING, Tracer
+from service.telemetry.tracing import PROPAGATING, Tracer
 from service.types import Answer, Options
 
 __all__ = ["Call", "Engine", "Model", "Models"]
@@ -65,7 +64,7 @@ class Engine:
         timeout_s: float,
         max_streams: int = 64,
         exact: bool = False,
-        tracer: Tracer = PASSING,
+        tracer: Tracer = PROPAGATING,
     ) -> None:
         """`exact` is what holds for callers who do not say."""
         self.admission = admission

@@ -20,6 +20,7 @@ LogFormat: TypeAlias = Literal["auto", "json", "console"]  # auto: console for a
 LIBRARIES = {
     "asyncio": logging.WARNING,
     "grpc": logging.WARNING,
+    "opentelemetry.trace": logging.ERROR,
     "python_multipart": logging.ERROR,
     "uvicorn.error": logging.ERROR,
 }

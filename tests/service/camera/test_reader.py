@@ -22,8 +22,8 @@ async def wind(
     reader = Reader(source, "all", clock=clock, retry=retry, paced=paced, patient=patient)
     running = asyncio.create_task(reader.run(source.open()))
     frames = []
-    while await reader.inbox.wait():
-        frames.append(reader.inbox.take())
+    while await reader.slot.wait():
+        frames.append(reader.slot.take())
     await running
     return frames
 
@@ -52,8 +52,8 @@ async def test_where_only_the_latest_matters_a_new_frame_replaces_the_one_that_w
     source = FakeSource([shots(0, 0.5, 1.25)], live=False)
     reader = Reader(source, "latest", clock=clock, retry=retry)
     await reader.run(source.open())
-    assert reader.inbox.dropped == 2
-    assert reader.inbox.take().id == 2
+    assert reader.slot.dropped == 2
+    assert reader.slot.take().id == 2
     assert source.closed == 1
 
 
@@ -74,7 +74,7 @@ async def test_a_reader_that_is_cancelled_closes_its_source(clock: FakeClock, re
     source = FakeSource([shots(0, 1, 2)])
     reader = Reader(source, "all", clock=clock, retry=retry)
     running = asyncio.create_task(reader.run(source.open()))
-    await reader.inbox.wait()
+    await reader.slot.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

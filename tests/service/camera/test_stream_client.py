@@ -15,7 +15,7 @@ from service.camera.retry import Retry
 from service.camera.stream_client import IN_FLIGHT, StreamClient, StreamRequest, encode_frame
 from service.errors import BlitzError, ModelNotFound, Overloaded, RequestError, Unavailable
 from service.serving.streaming import Frame, FrameResult, Policy, RawImage, StreamOptions
-from service.serving.streaming.inbox import Inbox
+from service.serving.streaming.frame_slot import FrameSlot
 from service.types import Segmentation, Size
 from tests.service.camera.conftest import FakeClock, frame, result
 
@@ -63,14 +63,14 @@ async def drive(
     client: FakeClient, count: int, clock: FakeClock, retry: Retry, *, policy: Policy = "all"
 ) -> list[AnsweredFrame]:
     """What comes back for `count` frames."""
-    inbox = Inbox(policy)
+    slot = FrameSlot(policy)
     request = StreamRequest(StreamOptions(policy=policy), "toy", "1")
-    sender = StreamClient(client.connect, request, inbox=inbox, clock=clock, retry=retry)
+    sender = StreamClient(client.connect, request, slot=slot, clock=clock, retry=retry)
 
     async def fill() -> None:
         for number in range(count):
-            await inbox.put(frame(number))
-        inbox.end()
+            await slot.put(frame(number))
+        slot.end()
 
     filling = asyncio.create_task(fill())
     try:
@@ -116,19 +116,17 @@ async def test_what_a_lost_server_has_not_answered_is_sent_again(
 async def test_of_the_latest_only_those_that_come_after_the_loss_are_sent(
     clock: FakeClock, retry: Retry, reported: list[str]
 ) -> None:
-    inbox = Inbox("latest")
+    slot = FrameSlot("latest")
     client = FakeClient(breaks_after(1, Unavailable("it is gone")), answer_all)
-    sender = StreamClient(
-        client.connect, StreamRequest(StreamOptions()), inbox=inbox, clock=clock, retry=retry
-    )
+    sender = StreamClient(client.connect, StreamRequest(StreamOptions()), slot=slot, clock=clock, retry=retry)
     results = sender.results()
-    await inbox.put(frame(0))
+    await slot.put(frame(0))
     assert (await anext(results)).frame.id == 0
-    await inbox.put(frame(1))  # is read, and lost
+    await slot.put(frame(1))  # is read, and lost
     upcoming = asyncio.ensure_future(anext(results))
     while not reported:
         await asyncio.sleep(0)
-    await inbox.put(frame(2))
+    await slot.put(frame(2))
     answered = await upcoming
     assert (answered.frame.id, answered.result.dropped) == (2, 1)
     await results.aclose()

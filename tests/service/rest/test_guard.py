@@ -15,9 +15,8 @@ from service.errors import Forbidden, Unauthorized
 from service.rest.app import create_app
 from service.rest.guard import check_origin
 from service.rest.schemas import Problem
-from service.security.callers import Callers
+from service.security.callers import Callers, Rules
 from service.security.keys import Key, hash_key
-from service.security.rules import Rules
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 

@@ -69,7 +69,7 @@ def test_a_file_that_is_not_what_it_should_be_is_named(
 
 
 def test_a_key_of_another_certificate_is_told_from_one_that_is_broken(made: Authority) -> None:
-    with pytest.raises(InvalidSetting, match=r"BLITZ_TLS_KEY=.*it is not the key of the certificate"):
+    with pytest.raises(InvalidSetting, match=r"BLITZ_TLS_KEY=.*it does not belong to the certificate"):
         read_tls(made.server.cert, made.client.key, None)
 
 

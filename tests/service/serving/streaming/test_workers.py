@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -125,9 +125,10 @@ async def run_stream(
     """The ids of the frames answered."""
     answered = list[int]()
 
-    async def frames() -> AsyncGenerator[Frame, None]:
-        for number in range(count):
-            yield Frame(number, None, b"")
+    frames = iter([Frame(number, None, b"") for number in range(count)])
+
+    async def read() -> Frame | None:
+        return next(frames, None)
 
     async def send(result: FrameResult) -> None:
         answered.append(result.id)
@@ -135,7 +136,7 @@ async def run_stream(
     def plan(picture: Picture) -> Work[Segmentation]:
         return lambda turn: segment(picture)
 
-    await StreamSession(plan, admission, options=StreamOptions(policy="all")).run(frames(), send)
+    await StreamSession(plan, admission, options=StreamOptions(policy="all")).run(read, send)
     return answered
 
 

@@ -135,7 +135,7 @@ def predict(
     raise typer.Exit(FAILED if len(answers) < len(jobs) else 0)
 
 
-app.command()(camera)
+app.command(context_settings={"allow_extra_args": True})(camera)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from rich.console import Console
 
 
 def camera(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -48,6 +49,10 @@ def camera(
     score_threshold: Annotated[float | None, typer.Option(help="0 to 1. Unset: the model's.")] = None,
     max_instances: Annotated[int | None, typer.Option(help="Unset: the model's.")] = None,
     classes: Annotated[str | None, typer.Option(help="Labels to keep, separated by commas.")] = None,
+    nms: Annotated[
+        Literal["all", "class"],
+        typer.Option(help="Of objects with nearly the same box keep the best: of all, or of each class."),
+    ] = "all",
 ) -> None:
     r"""Send a camera or a video to a server; write what it finds as JSON lines, as a video, or to MQTT.
 
@@ -61,12 +66,17 @@ def camera(
     from service.camera.run import run_camera
     from service.camera.stream_client import StreamRequest
     from service.client import Credentials
+    from service.errors import InvalidOption
     from service.serving.streaming import StreamOptions
     from service.types import Options, split_labels
 
+    if context.args:  # typer's own message would show an address with its password
+        raise InvalidOption("one command takes one source; start one command for each camera")
     parsed = parse_source(source)
     policy: Literal["all", "latest"] = "latest" if parsed.live and not fast else "all"
-    segment = Options(score_threshold, max_instances, split_labels(classes), "rle" if masks else "none")
+    segment = Options(
+        score_threshold, max_instances, split_labels(classes), "rle" if masks else "none", nms=nms
+    )
     plan = CameraPlan(
         parsed,
         server,

@@ -77,6 +77,7 @@ def write_json(path: Path, answers: Sequence[tuple[Path, Segmentation]], *, seve
     contents = [answer_to_json(Answer(found, queue_ms=0.0)) for _, found in answers]
     listed = [{"path": str(image), **content} for (image, _), content in zip(answers, contents, strict=True)]
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(orjson.dumps(listed if several else contents[0]))
     except OSError as error:
         raise InvalidOption(f"--json {path}: {(error.strerror or str(error)).lower()}") from error

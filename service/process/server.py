@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from service.errors import ArtifactError, InvalidSetting
+from service.process.greeting import greet
 from service.process.limits import check_host, count_spare_files, raise_file_limit
 from service.process.signals import stop_signals
 from service.rest.app import create_app
@@ -121,6 +122,7 @@ class Server:
         self._shared = post is not None
         self._bell = None if post is None else post.bell
         self._chores: list[asyncio.Task[None]] = []
+        self._ports: tuple[int, int] | None = None  # until they are open
         metrics = Metrics(None if post is None else post.metrics)
         self.admission = Admission(settings.slots, settings.queue_limit, longest_wait=settings.queue_s)
         self.engine = Engine(
@@ -148,6 +150,7 @@ class Server:
         except InvalidSetting:
             await self._rpc.stop(0)
             raise
+        self._ports = (http_port, grpc_port)
         log.info("listening", host=host, http_port=http_port, grpc_port=grpc_port, pid=os.getpid())
         if self._shared:
             self._chores.append(asyncio.create_task(self._refresh()))
@@ -201,7 +204,10 @@ class Server:
         await self._rpc.health.set_serving(now=True)
         if self._bell is not None:
             os.close(self._bell)
-        log.info("ready", models=[f"{model.card.name} {model.card.version}" for model in catalog.models()])
+        names = [f"{model.card.name} {model.card.version}" for model in catalog.models()]
+        log.info("ready", models=names)
+        if self._ports is not None:
+            greet(self._settings, self._ports, names, sys.stdout)
         if self._settings.watch_s:
             self._chores.append(asyncio.create_task(watch_models(self.engine, self._settings.watch_s)))
 

@@ -33,7 +33,7 @@ class Catalog:
         )
         names = list(dict.fromkeys(each.card.name for each in self._segmenters))
         if not names or self._default not in (None, *names):
-            raise InvalidCard(_explain_missing(self._default, names, self.failures))
+            raise InvalidCard(_explain_missing(source, names, self.failures))
 
     @classmethod
     def load(
@@ -166,9 +166,15 @@ def _describe(name: str, version: str | None) -> str:
     return f"{name} {version}" if version else name
 
 
-def _explain_missing(default: str | None, names: Sequence[str], failures: Mapping[str, str]) -> str:
+def _explain_missing(source: Source, names: Sequence[str], failures: Mapping[str, str]) -> str:
+    default = source.read_default()
     missing = f"the default model {default} does not serve" if default else "no model serves"
     offered = f"; there is {', '.join(names)}" if names else ""
     reasons = "".join(f"; {folder}: {reason}" for folder, reason in failures.items())
-    hint = "" if names or failures else ": BLITZ_MODELS_DIR holds no folder with a card.json"
+    hint = "" if names or failures else _explain_empty(source.models_dir)
     return missing + hint + offered + reasons
+
+
+def _explain_empty(models_dir: Path) -> str:
+    fault = "it holds no folder with a card.json" if models_dir.is_dir() else "there is no such folder"
+    return f": BLITZ_MODELS_DIR={models_dir}: {fault}"

@@ -45,6 +45,24 @@ def test_an_output_of_no_kind_is_refused(text: str) -> None:
         check_outputs(plan_to(text))
 
 
+@pytest.mark.parametrize(
+    "text", ["mqtt:/me:hunter2@hub", "kafka://me:hunter2@hub", "me:hunter2@hub", "mqtt//me:hunter2@hub/a.mp4"]
+)
+def test_no_message_about_a_mistyped_broker_shows_its_password(text: str) -> None:
+    with pytest.raises(InvalidOption, match="--out") as caught:
+        check_outputs(plan_to(text))
+    assert "hunter" not in str(caught.value)
+
+
+def test_a_camera_whose_name_tells_no_channel_needs_another_name_for_its_topics() -> None:
+    source = parse_source("rtsp://door/user=me_password=hunter2_channel=1.sdp")
+    plan = plan_to("mqtt://hub", source=source)
+    with pytest.raises(InvalidOption, match="name the camera by --name") as caught:
+        check_outputs(plan)
+    assert "hunter" not in str(caught.value)
+    check_outputs(replace(plan, name="drive"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty one, in which everything happens."""

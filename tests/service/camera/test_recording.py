@@ -67,6 +67,17 @@ def test_a_picture_that_comes_a_little_early_or_late_is_kept(tmp_path: Path) -> 
     assert len(record(tmp_path / "a.mp4", taken, timing="live")) == len(times)
 
 
+def test_the_video_of_a_recording_keeps_its_time_and_every_picture(tmp_path: Path) -> None:
+    times = (0.0, 0.01, 0.02, 0.03, 0.5, 0.51, 4.0, 9.0)  # bursts, and gaps that a camera's video leaves out
+    taken = [picture(n, time) for n, time in enumerate(times)]
+    assert len(record(tmp_path / "a.mp4", taken, timing="recorded")) == 9 * 10 + 1
+
+
+def test_a_burst_at_the_end_of_a_recording_loses_no_picture(tmp_path: Path) -> None:
+    taken = [picture(n, n / 100) for n in range(12)]
+    assert len(record(tmp_path / "a.mp4", taken, timing="recorded")) == 12
+
+
 def test_a_clock_that_is_set_back_stops_no_video(tmp_path: Path) -> None:
     times = (3600.0, 3600.1, 0.0, 0.1, 0.2, 0.3, *(n / 10 for n in range(4, 40)))
     taken = [picture(n, time) for n, time in enumerate(times)]

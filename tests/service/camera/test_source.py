@@ -18,6 +18,67 @@ def test_a_source_is_told_by_its_looks(tmp_path: Path) -> None:
     assert parse_source(str(tmp_path)) == Folder(tmp_path, (image,))
 
 
+@pytest.mark.parametrize("text", ["/dev/v4l/by-id/usb-046d_HD_Webcam-video-index0", "/dev/null"])
+def test_a_webcam_may_be_named_by_its_device_because_numbers_change_at_each_boot(text: str) -> None:
+    webcam = parse_source(text)
+    assert webcam == Webcam(text)
+    assert webcam.name.endswith("/" + Path(text).name)
+    with pytest.raises(SourceLost, match=f"webcam {text} cannot be opened"):
+        webcam.open()
+
+
+ADDRESSES = [
+    "rtsp://admin:hunter/2@door/live",
+    "rtsp://admin:hunter?2@door/live",
+    "rtsp://admin:hunter#2@door/live",
+    "rtsp://admin:hunter@2@door/live",
+    "rtsp://admin:hunter@2#1@door/live",
+    "rtsp://admin:hunter%2@door/live",
+    "rtsp://admin:hunter[2@door/live",
+    "rtsp://admin:hunter 2@door/live",
+    "rtsp://admin:hunter\t2@door/live",
+    "http://proxy/get?src=rtsp://admin:hunter2@door/live",
+]
+
+
+@pytest.mark.parametrize("text", ADDRESSES)
+def test_an_address_that_needs_percent_encoding_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(InvalidOption, match=r"percent-encode these characters.* / is %2F") as caught:
+        parse_source(text)
+    assert "hunter" not in str(caught.value)
+    assert "admin" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rtsp:/admin:hunter2@door/live",
+        "rtsp//admin:hunter2@door/live",
+        "admin:hunter2@door",
+        "door/live?password=hunter2",
+        "rtsp://admin:hunter2@door:port/live",
+        "rtsp://admin:hunter2@/live",
+        "ftp://admin:hunter2@door/live",
+        "admin:hunter2@door://live",
+    ],
+)
+def test_no_message_about_a_mistyped_address_shows_its_password(text: str) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        parse_source(text)
+    assert "hunter" not in str(caught.value)
+
+
+def test_an_address_with_an_encoded_password_is_taken_as_it_is() -> None:
+    url = "rtsp://admin:hunter%2F2@door/live"
+    assert parse_source(url) == NetworkCamera(url)
+    assert parse_source(url).name == "door/live"
+
+
+def test_a_camera_is_distinct_unless_its_path_hides_a_secret() -> None:
+    assert parse_source("rtsp://door/cam?password=hunter2&channel=1").distinct
+    assert not parse_source("rtsp://door/user=me_password=hunter2_channel=1.sdp").distinct
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from service.camera.source import Shot, SourceLost
-from service.camera.video import NetworkCamera, VideoCapture, VideoFile, Webcam
+from service.camera.video import NetworkCamera, VideoCapture, VideoFile, Webcam, measure_fps
 from service.serving.streaming import RawImage
 from service.types import Size
 
@@ -56,6 +56,26 @@ def test_corrupt_pictures_are_passed_over(write_video: Callable[..., str]) -> No
     times = [shot.time or 0.0 for shot in shots]
     assert times == sorted(times)
     assert times[-1] > 2.5  # it went on after the damage
+
+
+def test_a_video_of_which_nothing_can_be_decoded_is_lost(write_video: Callable[..., str]) -> None:
+    path = Path(write_video(frames=20))
+    content = path.read_bytes()
+    start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    path.write_bytes(content[:start] + bytes(end - start) + content[end:])
+    capture = VideoFile(path).open()
+    with pytest.raises(SourceLost, match="no picture of it can be decoded; this OpenCV has no decoder"):
+        capture.read()
+    capture.close()
+
+
+def test_a_rate_that_no_video_has_is_replaced_by_the_mean(write_video: Callable[..., str]) -> None:
+    path = Path(write_video(frames=30, fps=1000.0))
+    capture = VideoFile(path).open()
+    capture.close()
+    assert capture.fps == 240.0
+    assert measure_fps(Path(write_video("slow.mp4", frames=30, fps=12.5))) == pytest.approx(12.5)
+    assert measure_fps(Path(write_video("one.mp4", frames=1))) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"no video", b"\0" * 5000])

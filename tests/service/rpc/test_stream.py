@@ -293,7 +293,7 @@ async def test_a_stream_that_waits_for_its_pace_ends_with_its_client(
             await asyncio.sleep(0.001)
 
 
-async def read_to_the_end(call: grpc.aio.StreamStreamCall) -> None:
+async def read_to_the_end(call: "grpc.aio.StreamStreamCall[pb.Frame, pb.FrameResult]") -> None:
     while await call.read() is not grpc.aio.EOF:
         pass
 

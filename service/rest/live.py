@@ -6,6 +6,7 @@ Every answer is one text message: that of `POST /v1/segment` or a problem, and t
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import orjson
@@ -17,6 +18,7 @@ from service.errors import BlitzError, ImageTooLarge, InvalidOption, Unavailable
 from service.inference.documents import Json, answer_to_json
 from service.rest.asked import FrameHeader, LiveOptions
 from service.rest.guard import admit_live, refuse_live
+from service.rest.live_connection import HUNG_UP
 from service.rest.problem import error_to_problem
 from service.rest.segment import query_to_options
 from service.security.callers import Caller, Rules
@@ -40,6 +42,7 @@ PATH = "/v1/live"
 SUBPROTOCOL = "blitzmask.v1"  # for a page to ask for beside its key's, because one has to be chosen
 # RFC 6455, section 7.4, and IANA's registry: what the client can do about the end of its stream.
 ENDED, MEND, FAILED, RESTART, LATER = 1000, 1008, 1011, 1012, 1013
+GONE = 1006
 REASON_BYTES = 123
 
 S = TypeVar("S", bound=BaseModel)
@@ -100,11 +103,19 @@ class LiveStream:
         if asked is not None:
             options, model, version = _read_stream_options(asked), asked.model or None, asked.version or None
             with self._engine.open_stream(options, model, version) as session:
-                await session.run(self._read, self._send, StreamEnds(stopping, self._rules.idle_s))
+                ends = StreamEnds(stopping, self._rules.idle_s, self._watch)
+                await session.run(self._read, self._send, ends)
         if stopping.is_set():
             await self._websocket.close(RESTART, "the service is stopping")
         else:
             await self._websocket.close(ENDED)
+
+    async def _watch(self) -> None:
+        """Raises WebSocketDisconnect when the client hangs up while nothing is read from it."""
+        hung_up: Callable[[], Awaitable[None]] | None = self._websocket.scope.get("state", {}).get(HUNG_UP)
+        if hung_up is not None:
+            await hung_up()
+            raise WebSocketDisconnect(GONE)
 
     async def refuse(self, error: Exception) -> None:
         """Tell why the stream cannot go on, and close it."""

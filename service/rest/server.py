@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
 from service.rest.listener import accept_all, ignore_newcomers, listen
+from service.rest.live_connection import LiveConnection
 from service.security.tls import Tls
 from service.serving.engine import Engine
 
@@ -75,7 +76,7 @@ class RestServer:
         config = uvicorn.Config(
             app,
             http=partial(Connection, limits.connections, self._count),  # type: ignore[arg-type]  # makes one, as a type does
-            ws="auto",  # websockets, where it is installed
+            ws=LiveConnection,
             ws_max_size=app.state.max_body + FRAME_MARGIN,
             ws_per_message_deflate=False,  # costs more than the network it saves
             lifespan="off",

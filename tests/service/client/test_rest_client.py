@@ -8,7 +8,7 @@ import pytest
 
 from service import errors
 from service.client import RestClient
-from service.client.refusals import problem_to_error
+from service.client.failures import problem_to_error
 
 
 def client_of(status: int, body: bytes) -> RestClient:

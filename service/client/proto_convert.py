@@ -1,13 +1,11 @@
-"""The vocabulary as messages of blitzmask.v1, the way round in which a client needs it."""
+"""Requests to messages of blitzmask.v1, and answers from them."""
 
 from collections.abc import Mapping
 
+from service.client.failures import frame_to_error
 from service.client.models import ModelInfo, ModelList
-from service.client.refusals import code_to_error
-from service.errors import BlitzError
+from service.frames import FrameResult, Overlap, Policy, RawFormat, RawImage, StreamOptions
 from service.rpc.generated import segmentation_pb2 as pb
-from service.serving.streaming import Frame, FrameResult, Policy, RawFormat, StreamOptions
-from service.serving.tracking import Overlap
 from service.types import (
     BackendInfo,
     Instance,
@@ -40,7 +38,7 @@ RAW_FORMATS: Mapping[RawFormat, pb.RawFormat] = {
 
 
 def options_to_proto(options: Options, *, model: str | None, version: str | None) -> pb.SegmentOptions:
-    """What is asked of one image, or of every frame."""
+    """The options of one image, or of every frame."""
     return pb.SegmentOptions(
         model=model or "",
         version=version or "",
@@ -56,7 +54,7 @@ def options_to_proto(options: Options, *, model: str | None, version: str | None
 def stream_options_to_proto(
     options: StreamOptions, *, model: str | None, version: str | None
 ) -> pb.StreamOptions:
-    """What is asked of a stream."""
+    """The options of a stream."""
     return pb.StreamOptions(
         segment=options_to_proto(options.segment, model=model, version=version),
         policy=POLICIES[options.policy],
@@ -68,17 +66,15 @@ def stream_options_to_proto(
     )
 
 
-def frame_to_proto(frame: Frame) -> pb.Frame:
-    """A frame; raises what stands in the place of its picture, where that is an error."""
-    message = pb.Frame(frame_id=frame.id, capture_time_us=frame.captured_us)
-    if isinstance(frame.picture, BlitzError):
-        raise frame.picture
-    if isinstance(frame.picture, bytes):
-        message.image = frame.picture
-        return message
-    raw = frame.picture
-    size = pb.ImageSize(height=raw.size.height, width=raw.size.width)
-    message.raw.CopyFrom(pb.RawImage(format=RAW_FORMATS[raw.format], size=size, data=raw.data))
+def frame_to_proto(number: int, captured_us: int | None, picture: bytes | RawImage) -> pb.Frame:
+    """One picture of a stream."""
+    message = pb.Frame(frame_id=number, capture_time_us=captured_us)
+    if isinstance(picture, bytes):
+        message.image = picture
+    else:
+        size = pb.ImageSize(height=picture.size.height, width=picture.size.width)
+        raw = pb.RawImage(format=RAW_FORMATS[picture.format], size=size, data=picture.data)
+        message.raw.CopyFrom(raw)
     return message
 
 
@@ -88,7 +84,7 @@ def result_from_proto(message: pb.FrameResult) -> FrameResult:
     return FrameResult(
         id=message.frame_id,
         captured_us=message.capture_time_us if message.HasField("capture_time_us") else None,
-        outcome=code_to_error(message.error.code, message.error.message)
+        outcome=frame_to_error(message.error.code, message.error.message, message.error.type)
         if failed
         else segmentation_from_proto(message.response),
         age_ms=message.age_ms,

@@ -1,4 +1,4 @@
-from service.client.withheld import Withheld
+from service.client.rpc_stream import Withheld
 from service.errors import ImageTooLarge, InvalidImage
 from service.rpc.generated import segmentation_pb2 as pb
 from service.serving.streaming import FrameResult

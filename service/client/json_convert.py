@@ -1,4 +1,4 @@
-"""The vocabulary from the native JSON."""
+"""Options to the query of a REST call, and answers from its JSON."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 def options_to_query(options: Options, *, model: str | None, version: str | None) -> dict[str, str]:
-    """What is asked of one image, as the query of `POST /v1/segment`.
+    """The options of one image, as the query of `POST /v1/segment`.
 
     >>> options_to_query(Options(max_instances=5, classes=("cat", "dog")), model=None, version=None)
     {'max_instances': '5', 'classes': 'cat,dog', 'masks': 'rle', 'nms': 'class'}

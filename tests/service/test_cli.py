@@ -257,7 +257,12 @@ def test_serve_takes_host_and_ports_before_those_of_the_environment(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[Settings] = []
-    monkeypatch.setattr("service.process.server.run_server", lambda settings: served.append(settings) or 0)
+
+    def keep(settings: Settings) -> int:
+        served.append(settings)
+        return 0
+
+    monkeypatch.setattr("service.process.server.run_server", keep)
     monkeypatch.setenv("BLITZ_HTTP_PORT", "7000")
     monkeypatch.setenv("BLITZ_GRPC_PORT", "7001")
     assert run("serve", "--host", "0.0.0.0", "--port", "9000", "--watch")[0] == 0

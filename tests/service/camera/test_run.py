@@ -236,9 +236,7 @@ async def test_a_source_of_which_no_picture_can_be_answered_is_a_failure(
     server: RestartableServer, clock: FakeClock
 ) -> None:
     source = FakeSource([[Shot(b"text"), Shot(b"")]], live=False)
-    with pytest.raises(
-        BlitzError, match="no picture could be answered; .*: the frame has no image"
-    ):
+    with pytest.raises(BlitzError, match=r"no picture could be answered; .*: the frame has no image"):
         await film(plan_for(source, server), FakeOutput(), clock)
 
 

@@ -158,9 +158,12 @@ def test_folders_without_a_card_are_no_models(add: Any, tmp_path: Path) -> None:
     assert catalog.failures == {}
 
 
-@pytest.mark.parametrize("place", [".", "missing"])
-def test_no_model_at_all_is_an_error_that_says_where_to_put_one(tmp_path: Path, place: str) -> None:
-    with pytest.raises(InvalidCard, match=r"no model serves: .* no folder with a card\.json"):
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [(".", r"it holds no folder with a card\.json"), ("missing", "there is no such folder")],
+)
+def test_no_model_at_all_is_an_error_that_names_the_folder(tmp_path: Path, place: str, fault: str) -> None:
+    with pytest.raises(InvalidCard, match=f"no model serves: BLITZ_MODELS_DIR={tmp_path / place}: {fault}"):
         load(tmp_path / place)
 
 

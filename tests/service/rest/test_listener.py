@@ -10,7 +10,7 @@ import pytest
 
 from service.rest import server as rest
 from service.rest.app import create_app
-from service.rest.listener import accept_all, ignore_newcomers, listen
+from service.rest.server import accept_all, ignore_newcomers, listen
 from service.rest.server import RestServer
 from service.serving.engine import Engine
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.inference.card import CentersDecoder
 from service.oip.tensors import BYTES, Tensor, write_tensor
 from service.oip.views import BATCH_LIMIT
-from service.rest.oip_body import HEADER_LENGTH
+from service.rest.oip_schemas import HEADER_LENGTH
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
 

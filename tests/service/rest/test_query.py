@@ -2,8 +2,8 @@ import pytest
 from starlette.datastructures import Headers, QueryParams
 
 from service.errors import InvalidOption
-from service.rest.asked import SegmentQuery
-from service.rest.query import describe_parameters, read_query, read_timeout
+from service.rest.parameters import SegmentQuery
+from service.rest.parameters import read_query, read_timeout
 
 
 def test_an_empty_query_asks_for_the_defaults() -> None:

@@ -21,15 +21,7 @@ from service.types import MaskFormat, Nms, Options
 TIMEOUT = "x-request-timeout"
 LISTS = {"classes"}
 
-Timeout = Annotated[
-    float,
-    Field(
-        gt=0,
-        allow_inf_nan=False,
-        description="Longest wait in seconds until the work begins; at most the service's own limit.",
-        examples=[0.5],
-    ),
-]
+Timeout = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 ModelName = Annotated[str, Path(description="The model's name, as in `/v1/models`.")]
 
@@ -37,7 +29,13 @@ ModelName = Annotated[str, Path(description="The model's name, as in `/v1/models
 class CallHeaders(BaseModel):
     """The headers that an inference may carry."""
 
-    x_request_timeout: Timeout | None = None
+    x_request_timeout: Annotated[
+        Timeout | None,
+        Field(
+            description="Longest wait in seconds until the work begins; at most the service's own limit.",
+            examples=[0.5],
+        ),
+    ] = None
     x_request_id: Annotated[
         str | None,
         Field(

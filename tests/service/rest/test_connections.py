@@ -106,8 +106,8 @@ async def test_a_body_that_trickles_is_told_so_and_then_let_go(wire: Wire, model
     wire.writer.write(POST % len(PICTURE))
     sending = asyncio.create_task(wire.trickle(PICTURE))
     answer = await wire.rest()
-    assert answer.startswith(b"HTTP/1.1 504 ")
-    assert b"before the body had arrived" in answer
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert "the body had not arrived" in read_problem(answer).detail
     assert model.seen == []
     sending.cancel()
 

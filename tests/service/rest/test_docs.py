@@ -11,8 +11,8 @@ import pytest
 
 from service.inference.image_headers import ACCEPTED
 from service.rest.formats import FORMATS
-from service.rest.parameters import SegmentQuery
 from service.rest.openapi import PROBLEMS
+from service.rest.parameters import SegmentQuery
 from service.rest.schemas import Problem
 from service.serving.engine import Engine
 from tests.fakes import encode_picture

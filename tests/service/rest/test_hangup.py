@@ -10,7 +10,6 @@ from starlette.types import Message
 from service.rest.boundary import ClientGone, unless_gone
 
 
-
 def make_request(receive: Callable[[], Awaitable[Message]]) -> Request:
     return Request({"type": "http"}, receive)
 

@@ -1,4 +1,4 @@
-"""How the door closes: who has connected is served, and who comes too late is refused, not reset."""
+"""The listener closes: it serves clients that have connected, and refuses later ones without a reset."""
 
 import asyncio
 import errno
@@ -10,8 +10,7 @@ import pytest
 
 from service.rest import server as rest
 from service.rest.app import create_app
-from service.rest.server import accept_all, ignore_newcomers, listen
-from service.rest.server import RestServer
+from service.rest.server import RestServer, accept_all, ignore_newcomers, listen
 from service.serving.engine import Engine
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -74,7 +73,7 @@ def test_a_connection_made_before_is_accepted_and_carries_bytes_after() -> None:
 
 
 def test_without_filters_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.rest.listener.SO_ATTACH_FILTER", -1)
+    monkeypatch.setattr("service.rest.server.SO_ATTACH_FILTER", -1)
     with listen("127.0.0.1", 0, shared=False) as listener:
         ignore_newcomers(listener)
         with socket.create_connection(listener.getsockname()):

@@ -37,6 +37,7 @@ def create_app(engine: Engine, *, max_body: int, max_bodies: int = BODIES, rules
     app.state.engine = engine
     app.state.bodies = BodyBudget(max_body, max_bodies)
     app.state.rules = rules
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(BlitzError, answer_blitz_error)
@@ -45,7 +46,7 @@ def create_app(engine: Engine, *, max_body: int, max_bodies: int = BODIES, rules
     # The layer that is added last is the outermost.
     app.add_middleware(segment.HotPath)
     if rules.callers.required:
-        app.add_middleware(Guard, rules=rules, routes=[route for each in ROUTERS for route in each.routes])
+        app.add_middleware(Guard, rules=rules, routes=app.state.routes)
     if rules.origins:
         app.add_middleware(Cors, origins=rules.origins)
     app.add_middleware(Boundary, engine=engine)

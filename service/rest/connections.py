@@ -149,7 +149,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._owed is not None and not self.pipeline and not self.transport.is_closing():
+        if self._owed is not None and not self._is_answering() and not self.transport.is_closing():
             self._send(self._owed)
             self._end()
 
@@ -182,12 +182,17 @@ class Connection(HttpToolsProtocol):
         self._refused = True
         if self.pipeline and self.pipeline[0][0].more_body:
             self.pipeline.popleft()  # the newest, of which the rest cannot be read
-        running = self._running
-        if self.pipeline or (running and not running.response_complete and not running.more_body):
+        if self._is_answering():
             self._owed = error
             return
         self._send(error)
         self._end()
+
+    def _is_answering(self) -> bool:
+        """Whether a complete request has no answer yet."""
+        running = self._running
+        unanswered = running is not None and not running.response_complete and not running.more_body
+        return bool(self.pipeline) or unanswered
 
     def _send(self, error: BlitzError | HTTPException) -> None:
         answer = answer_early(error)

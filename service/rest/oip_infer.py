@@ -66,7 +66,7 @@ datatypes and shapes.
 The parameters of an `image` are the options of `/v1/segment`: `score_threshold`, `max_instances`, `classes`
 (one text with commas between the labels), `masks` (`rle` or `none`), `exact`, `nms` (`class` or `all`). Both
 models take `timeout`: microseconds until the work has to begin. Other parameters are ignored.
-`/v2/models/NAME/versions/VERSION/infer` asks one version; the other paths of a model have such a form too."""
+`/v2/models/NAME/versions/VERSION/infer` asks one version; so do the model's other paths."""
 
 router = APIRouter(tags=["open inference protocol"])
 

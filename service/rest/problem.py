@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem+json: one table of statuses, and no text of an unknown error."""
 
 import math
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import cast
 
@@ -9,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from service import errors
 from service.inference.documents import Json
@@ -103,7 +104,7 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
         error.detail = f"nothing answers {asked} here; /docs lists all paths"
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["allow"] = ", ".join(list_methods(request.app.routes, request.scope["path"]))
+        headers["Allow"] = ", ".join(list_methods(request.app.state.routes, request.scope["path"]))
     problem = error_to_problem(error, access_of(request).request_id)
     return _respond(request.scope["path"], problem, headers=headers)
 
@@ -129,12 +130,10 @@ def answer_early(error: errors.BlitzError | HTTPException) -> Response:
     return _respond("", error_to_problem(error, request_id), headers={"x-request-id": request_id} | advice)
 
 
-def list_methods(routes: list[BaseRoute], path: str) -> list[str]:
+def list_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
     """The methods that a path answers; HEAD is there wherever GET is."""
-    fitting = (
-        route for route in routes if (regex := getattr(route, "path_regex", None)) and regex.match(path)
-    )
-    methods = {method for route in fitting for method in getattr(route, "methods", None) or ()}
+    fitting = (route for route in routes if isinstance(route, Route) and route.path_regex.match(path))
+    methods = {method for route in fitting for method in route.methods or ()}
     return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 

@@ -2,11 +2,17 @@
 
 import asyncio
 import errno
+import inspect
 import socket
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.rest import server as rest
 from service.rest.app import create_app
@@ -78,3 +84,27 @@ def test_without_filters_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None
         ignore_newcomers(listener)
         with socket.create_connection(listener.getsockname()):
             pass
+
+
+def test_uvicorn_is_the_version_that_these_tests_cover() -> None:
+    """`connections` and `server` override methods that uvicorn may change in any release."""
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    (pinned,) = (each.partition("==")[2] for each in project["dependencies"] if each.startswith("uvicorn"))
+    assert version("uvicorn").startswith(pinned.removesuffix("*"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"),
+    [
+        (HttpToolsProtocol, "__init__", ["self", "config", "server_state", "app_state", "_loop"]),
+        (HttpToolsProtocol, "_start_asgi_task", ["self", "cycle", "app"]),
+        (HttpToolsProtocol, "send_400_response", ["self", "msg"]),
+        (HttpToolsProtocol, "on_response_complete", ["self"]),
+        (uvicorn.Server, "startup", ["self", "sockets"]),
+        (uvicorn.Server, "capture_signals", ["self"]),
+    ],
+)
+def test_the_methods_of_uvicorn_that_are_overridden_exist(
+    owner: type, name: str, parameters: list[str]
+) -> None:
+    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters

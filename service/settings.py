@@ -178,8 +178,8 @@ class Settings(BaseSettings):
         default=256.0,
         gt=0,
         le=1_000_000,
-        description="most bytes of HTTP request bodies that each worker holds at one time, in millions; where "
-        "they are more, the largest body that still arrives is refused",
+        description="most bytes of HTTP request bodies that each worker holds at one time, in millions; "
+        "beyond that it refuses the largest body that still arrives",
     )
     max_pixels: int = Field(
         default=Limits().max_pixels, ge=1, description="largest image in pixels, read from its header"

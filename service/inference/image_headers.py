@@ -54,11 +54,12 @@ def read_header(data: bytes) -> ImageHeader:
 
 def has_signature(data: bytes) -> bool:
     """Whether the first bytes are those of a format that the service reads."""
-    return any(pattern.match(data) for pattern, _ in _FORMATS)
+    return any(pattern.match(data) for pattern, _ in _READERS)
 
 
 def keep_picture(data: bytes, header: ImageHeader) -> bytes:
     """An image whose header could be read, without what costs time or output and is not its (first) picture.
+
     libpng prints a line on stderr for each odd chunk; GIF and WebP decoders walk all frames and chunks. There
     may be hundreds of thousands.
     """

@@ -125,8 +125,8 @@ class Settings(BaseSettings):
     )
     origins: Names = Field(
         default=(),
-        description="pages of other sites that may open live streams, separated by commas, each as "
-        "https://host; *: all; this service's own page always may",
+        description="other sites whose pages may call /v1 and /v2 and open live streams, separated by "
+        "commas, each as https://host; *: all; this service's own page always may",
     )
     tls_cert: Path | None = Field(
         default=None,
@@ -173,6 +173,13 @@ class Settings(BaseSettings):
     )
     max_body_mb: float = Field(
         default=20.0, gt=0, le=2000, description="largest request body or gRPC message, in millions of bytes"
+    )
+    bodies_mb: float = Field(
+        default=256.0,
+        gt=0,
+        le=1_000_000,
+        description="most bytes of HTTP request bodies that each worker holds at one time, in millions; "
+        "beyond that it refuses the largest body that still arrives",
     )
     max_pixels: int = Field(
         default=Limits().max_pixels, ge=1, description="largest image in pixels, read from its header"

@@ -41,9 +41,11 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an image lies on the canvas: resized to `placed`, its top-left corner at the canvas origin.
+    """An image on the canvas: resized to `placed`, with its top-left corner at the canvas origin.
 
     The two directions are exact inverses: the scales are those of the rounded size, one per axis.
+    covered: the image pixels that `placed` shows; None: all of the image. A JPEG decoded to a fraction of its
+        size may cover a few more than there are, at its right and lower edge.
 
     >>> placement = Placement(image=Size(480, 640), canvas=Size(320, 320), placed=Size(240, 320))
     >>> placement.boxes_to_image(np.array([[0, 0, 320, 240]], np.float32))
@@ -53,16 +55,17 @@ class Placement:
     image: Size
     canvas: Size
     placed: Size
+    covered: Size | None = None
 
     @property
     def scale_x(self) -> float:
         """Canvas pixels per image pixel, horizontally."""
-        return self.placed.width / self.image.width
+        return self.placed.width / (self.covered or self.image).width
 
     @property
     def scale_y(self) -> float:
         """Canvas pixels per image pixel, vertically."""
-        return self.placed.height / self.image.height
+        return self.placed.height / (self.covered or self.image).height
 
     def boxes_to_image(self, boxes_xyxy_canvas: Floats) -> Floats:
         """Boxes in the image frame, not clipped: float32 [N, 4]."""

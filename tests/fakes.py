@@ -153,7 +153,7 @@ class FakeCatalog:
         for model in self._models:
             if name in (None, model.card.name) and version in (None, model.card.version):
                 return model
-        raise ModelNotFound(f"there is no model {name} {version}")
+        raise ModelNotFound(f"there is no model {name!s:.80} {version!s:.40}")
 
     def models(self) -> tuple[FakeModel, ...]:
         return self._models

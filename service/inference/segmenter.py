@@ -1,19 +1,21 @@
 """Bytes to Segmentation: the only orchestration, and where the stages are timed."""
 
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import structlog
 
-from service.errors import BlitzError, InvalidImage, SelfTestFailed
+from service.errors import BlitzError, InvalidImage, OutOfMemory, SelfTestFailed
 from service.inference.backends import Backend, BackendChoice, choose_file, open_backend
 from service.inference.card import Card, read_card
 from service.inference.decoding import DECODERS
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
-from service.inference.images import Limits, decode_for_canvas, decode_image, letterbox
+from service.inference.images import Limits, Picture, decode_for_canvas, decode_image, letterbox
 from service.inference.masks.forms import Masked, describe_masks
 from service.inference.resolved_options import ResolvedOptions, resolve_options
 from service.types import (
@@ -31,6 +33,7 @@ from service.types import (
 )
 
 _DEFAULT_LIMITS = Limits()
+_MEMORY = re.compile(r"insufficient memory|bad.?alloc|(allocate|out of) memory", re.IGNORECASE)
 
 log = structlog.get_logger("service.inference.segmenter")
 
@@ -46,17 +49,23 @@ class Segmenter:
     def segment(self, data: bytes, options: Options, *, crowded: bool = False) -> Segmentation:
         """The instances in an encoded image, computed on few threads where it is crowded.
 
-        Raises InvalidImage, ImageTooLarge, InvalidOption.
+        Raises InvalidImage, ImageTooLarge, InvalidOption, OutOfMemory.
         """
+        with _raise_out_of_memory():
+            return self._segment_bytes(data, options, crowded=crowded)
+
+    def _segment_bytes(self, data: bytes, options: Options, *, crowded: bool) -> Segmentation:
         criteria = resolve_options(self.card, options)
         watch = _Stopwatch()
         if options.exact:
             pixels = decode_image(data, self.limits)
-            image = Size(*pixels.shape[:2])
+            picture = Picture(pixels, Size(*pixels.shape[:2]))
         else:
-            pixels, image = decode_for_canvas(data, self.limits, self.card.canvas)
+            picture = decode_for_canvas(data, self.limits, self.card.canvas)
         watch.lap("decode")
-        canvas, placement = letterbox(pixels, self.card.canvas, image)
+        canvas, placement = letterbox(
+            picture.pixels, self.card.canvas, picture.image, reduction=picture.reduction
+        )
         return self._segment(canvas, placement, criteria, watch, crowded=crowded)
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
@@ -65,7 +74,8 @@ class Segmenter:
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise InvalidImage(f"expected uint8 [H, W, 3] RGB pixels, got {pixels.dtype} {pixels.shape}")
         watch = _Stopwatch()
-        return self._segment(*letterbox(pixels, self.card.canvas), criteria, watch, crowded=crowded)
+        with _raise_out_of_memory():
+            return self._segment(*letterbox(pixels, self.card.canvas), criteria, watch, crowded=crowded)
 
     def self_test(self, golden: Golden, *, crowded: bool = False) -> float:
         """The largest relative difference from the golden values; raises SelfTestFailed."""
@@ -168,6 +178,17 @@ def _open_tested(folder: Path, card: Card, choice: BackendChoice, limits: Limits
         segmenter.close()
         raise
     return segmenter
+
+
+@contextmanager
+def _raise_out_of_memory() -> Iterator[None]:
+    """Raises OutOfMemory in place of what numpy, OpenCV and the runtimes raise where memory is short."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not _MEMORY.search(str(error)):
+            raise
+        raise OutOfMemory("the service has too little memory left for this request") from error
 
 
 class _Stopwatch:

@@ -1,4 +1,4 @@
-"""A request of the protocol, answered by the engine: with the slots, queue, deadlines and limits of all."""
+"""Answers a request of the protocol by the engine: with the slots, queue, deadlines and limits of all."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked; `outputs` are names, none of them meaning all; `version` is None for the newest."""
+    """One inference; empty `outputs` stand for all of them, and the version None for the newest."""
 
     view: View
     version: str | None
@@ -35,9 +35,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The outputs in the order in which they were asked for, and what they took.
+    """The outputs in the order in which they were asked for, and the time they took.
 
-    parameters: what computed them. instances: how many were found, None where the caller decodes himself.
+    parameters: the backend. instances: the number found, None where the caller decodes the heads himself.
     """
 
     name: str
@@ -62,12 +62,22 @@ class _Plan:
     deadline: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The parts of a plan that a reply repeats; unlike the plan, they fit into a message."""
+
+    name: str
+    id: str
+    outputs: tuple[str, ...]
+
+
 async def infer(
     engine: Engine, request: Request, *, deadline: float, access: Access, render: Callable[[Reply], T]
 ) -> tuple[Reply, T]:
-    """The reply and what `render` makes of it, both computed in a worker slot; raises BlitzError's leaves.
+    """The reply and its rendering, both computed in a worker slot; raises BlitzError's leaves.
 
-    `access` is told the model, what was found and where the time went.
+    render: a module-level function or a partial of one, which another process could call. access: records
+    the model, the number of instances and the time of each stage.
     """
     begun = time.perf_counter()
     view = request.view
@@ -81,7 +91,7 @@ async def infer(
         raise
     if reply.instances is None:
         engine.metrics.stages(reply.name, reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
-    else:  # the engine has told the metrics
+    else:  # the engine has counted them
         access.about["instances"] = reply.instances
     access.spent(reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
     engine.statistics.succeeded(
@@ -94,14 +104,14 @@ async def _segment(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) ->
     request = plan.request
     image: bytes = read_tensor(request.inputs[0]).item()
     call = Call(image, plan.options, request.view.model.card.name, request.version, plan.deadline)
-
-    answer, (reply, rendered) = await engine.segment(call, partial(_render_reply, plan, render))
+    head = _Head(request.view.name, request.id, plan.outputs)
+    answer, (reply, rendered) = await engine.segment(call, partial(_render_answer, head=head, render=render))
     return replace(reply, render_ms=answer.render_ms), rendered
 
 
-def _render_reply(plan: _Plan, render: Callable[[Reply], T], answer: Answer) -> tuple[Reply, T]:
-    """The reply without its outputs, which are in what `render` makes of them."""
-    reply = _answer_to_reply(answer, plan)
+def _render_answer(answer: Answer, head: _Head, render: Callable[[Reply], T]) -> tuple[Reply, T]:
+    """The reply without its tensors, which only `render` needs, and the rendering."""
+    reply = _answer_to_reply(answer, head)
     return replace(reply, outputs=()), render(reply)
 
 
@@ -117,14 +127,14 @@ def _compute_and_render(plan: _Plan, render: Callable[[Reply], T], turn: Turn) -
     return reply, rendered
 
 
-def _answer_to_reply(answer: Answer, plan: _Plan) -> Reply:
-    found, view = answer.segmentation, plan.request.view
+def _answer_to_reply(answer: Answer, head: _Head) -> Reply:
+    found = answer.segmentation
     tensors = {tensor.name: tensor for tensor in answer_to_tensors(answer)}
     return Reply(
-        view.name,
+        head.name,
         found.version,
-        plan.request.id,
-        outputs=tuple(tensors[name] for name in plan.outputs),
+        head.id,
+        outputs=tuple(tensors[name] for name in head.outputs),
         parameters=backend_to_parameters(found.backend),
         timings=found.timings,
         queue_ms=answer.queue_ms,
@@ -152,7 +162,7 @@ def _compute_heads(plan: _Plan, *, crowded: bool, queue_ms: float) -> Reply:
 
 
 def backend_to_parameters(backend: BackendInfo) -> dict[str, str | int]:
-    """What computed a reply, as the protocol's parameters have it: lists are joined by commas."""
+    """The backend of a reply as parameters of the protocol: lists are joined by commas."""
     values = {part.name: getattr(backend, part.name) for part in fields(backend)}
     return {name: ",".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

@@ -134,7 +134,8 @@ class Server:
             tracer=open_tracer(recording=settings.otel),
         )
         rules, tls, max_body = make_rules(settings, post), settings.tls, settings.max_body_bytes
-        app = create_app(self.engine, max_body=max_body, rules=rules)
+        max_bodies = int(settings.bodies_mb * 1_000_000)
+        app = create_app(self.engine, max_body=max_body, max_bodies=max_bodies, rules=rules)
         most = int(min(settings.connections, count_spare_files()))
         limits = ConnectionLimits(settings.head_s, settings.keep_alive_s, most)
         self._rest = RestServer(app, drain_s=settings.drain_s, limits=limits, tls=tls)

@@ -44,7 +44,7 @@ def run_workers(settings: Settings) -> int:
     """
     if not hasattr(os, "fork"):
         raise InvalidSetting("BLITZ_WORKERS: this system cannot fork; start several services instead")
-    configure_logs(settings.log_level, settings.log_format)
+    configure_logs(settings.log_level, settings.log_format, threads=False)
     host = settings.host
     check_host(host)
     with (

@@ -1,13 +1,25 @@
-"""The web page at `/`: static files, read once, that only this service's own scripts and styles may join."""
+"""The pages for browsers: `/`, its files below `/page/`, `/docs`, and the description that `/docs` shows.
 
+All files are read once. The policies of both pages allow no scripts and styles but the service's own.
+"""
+
+import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from fastapi import APIRouter, HTTPException, Request, Response
+import orjson
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from starlette.responses import HTMLResponse
+
+from service.rest.dependencies import CallerKnown, EngineHeld
+from service.rest.openapi import Names, describe_app
+from service.serving.engine import Engine
 
 FOLDER = Path(__file__).parent / "page"
+DOCS = (Path(__file__).parent / "docs.html").read_text(encoding="utf-8")
 
 MEDIA_TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
@@ -32,8 +44,8 @@ POLICY = "; ".join(
     )
 )
 
-# Beside those of every answer.
-# no-cache: kept by the browser, but asked for by its ETag each time, so that an upgrade is seen at once.
+# In addition to those of every answer.
+# no-cache: the browser keeps a file but asks for its ETag each time, so that it sees an upgrade at once.
 HEADERS: Mapping[str, str] = {
     "cache-control": "no-cache",
     "content-security-policy": POLICY,
@@ -52,7 +64,7 @@ class Asset:
 
 
 def read_assets(folder: Path) -> Mapping[str, Asset]:
-    """The files below a folder that a page is made of, by their path in it.
+    """The files of a page, by their path in its folder.
 
     >>> read_assets(FOLDER)["js/main.js"].media_type
     'text/javascript; charset=utf-8'
@@ -72,12 +84,12 @@ ASSETS = read_assets(FOLDER)
 router = APIRouter(include_in_schema=False)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def index(request: Request) -> Response:
     return answer_asset(request, ASSETS["index.html"])
 
 
-@router.api_route("/page/{path:path}", methods=["GET", "HEAD"])
+@router.get("/page/{path:path}")
 async def asset(request: Request, path: str) -> Response:
     found = ASSETS.get(path)
     if found is None:
@@ -86,9 +98,54 @@ async def asset(request: Request, path: str) -> Response:
 
 
 def answer_asset(request: Request, found: Asset) -> Response:
-    """The file, or 304 where the browser holds it already."""
+    """The file, or 304 where the browser has it already."""
     headers = {**HEADERS, "etag": found.etag}
     held = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if found.etag in held or "*" in held:
         return Response(status_code=304, headers=headers)
     return Response(found.body, media_type=found.media_type, headers=headers)
+
+
+def hash_inline(page: str, tag: str) -> str:
+    """The hash by which a content security policy allows a page's inline `<tag>`.
+
+    >>> hash_inline("<style></style>", "style")
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+    """
+    content = page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+DOCS_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        f"script-src {hash_inline(DOCS, 'script')}",
+        f"style-src {hash_inline(DOCS, 'style')}",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
+
+
+@lru_cache(2)  # one takes tens of milliseconds
+def write_description(app: FastAPI, names: Names | None) -> bytes:
+    """The OpenAPI description as JSON."""
+    return orjson.dumps(describe_app(app, names))
+
+
+def name_default(engine: Engine) -> Names:
+    """The names of the default model."""
+    card = engine.catalog.get().card
+    return Names(card.name, card.version, card.labels[0].name)
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request, engine: EngineHeld, known: CallerKnown) -> Response:
+    names = name_default(engine) if known and engine.ready else None
+    return Response(write_description(request.app, names), media_type="application/json")
+
+
+@router.get("/docs")
+async def docs() -> Response:
+    return HTMLResponse(DOCS, headers={"content-security-policy": DOCS_POLICY})

@@ -163,7 +163,7 @@ def _close_all(entries: Entries) -> None:
 
 
 def _describe(name: str, version: str | None) -> str:
-    return f"{name} {version}" if version else name
+    return f"{name:.80} {version:.40}" if version else f"{name:.80}"
 
 
 def _explain_missing(source: Source, names: Sequence[str], failures: Mapping[str, str]) -> str:

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from service.inference.image_headers import ACCEPTED
-from service.rest.answers import FORMATS
-from service.rest.asked import SegmentQuery
-from service.rest.description import PROBLEMS
+from service.rest.formats import FORMATS
+from service.rest.openapi import PROBLEMS
+from service.rest.parameters import SegmentQuery
 from service.rest.schemas import Problem
 from service.serving.engine import Engine
 from tests.fakes import encode_picture

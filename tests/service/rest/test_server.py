@@ -1,17 +1,22 @@
-"""How the door closes: who has connected is served, and who comes too late is refused, not reset."""
+"""The listener closes: it serves clients that have connected, and refuses later ones without a reset."""
 
 import asyncio
 import errno
+import inspect
 import socket
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.rest import server as rest
 from service.rest.app import create_app
-from service.rest.listener import accept_all, ignore_newcomers, listen
-from service.rest.server import RestServer
+from service.rest.server import RestServer, accept_all, ignore_newcomers, listen
 from service.serving.engine import Engine
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -74,8 +79,32 @@ def test_a_connection_made_before_is_accepted_and_carries_bytes_after() -> None:
 
 
 def test_without_filters_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.rest.listener.SO_ATTACH_FILTER", -1)
+    monkeypatch.setattr("service.rest.server.SO_ATTACH_FILTER", -1)
     with listen("127.0.0.1", 0, shared=False) as listener:
         ignore_newcomers(listener)
         with socket.create_connection(listener.getsockname()):
             pass
+
+
+def test_uvicorn_is_the_version_that_these_tests_cover() -> None:
+    """`connections` and `server` override methods that uvicorn may change in any release."""
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    (pinned,) = (each.partition("==")[2] for each in project["dependencies"] if each.startswith("uvicorn"))
+    assert version("uvicorn").startswith(pinned.removesuffix("*"))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"),
+    [
+        (HttpToolsProtocol, "__init__", ["self", "config", "server_state", "app_state", "_loop"]),
+        (HttpToolsProtocol, "_start_asgi_task", ["self", "cycle", "app"]),
+        (HttpToolsProtocol, "send_400_response", ["self", "msg"]),
+        (HttpToolsProtocol, "on_response_complete", ["self"]),
+        (uvicorn.Server, "startup", ["self", "sockets"]),
+        (uvicorn.Server, "capture_signals", ["self"]),
+    ],
+)
+def test_the_methods_of_uvicorn_that_are_overridden_exist(
+    owner: type, name: str, parameters: list[str]
+) -> None:
+    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+import service.process.libraries  # noqa: F401  # sets how numpy, gRPC and ONNX Runtime behave
 from service import __version__
 from service.camera.command import camera
 from service.errors import BlitzError, InvalidOption, InvalidSetting, ModelNotFound

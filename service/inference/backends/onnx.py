@@ -11,6 +11,7 @@ has needed that is long unloaded.
 """
 
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -29,6 +30,7 @@ _CPU = "CPUExecutionProvider"
 
 def import_onnxruntime() -> Any:
     """The runtime's module; raises BackendUnavailable."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for programs that use this package as a library
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:

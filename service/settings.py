@@ -51,15 +51,19 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
-    host: str = Field(default="127.0.0.1", description="address both ports listen on; 0.0.0.0: every network")
-    http_port: Port = Field(default=8000, description="port of REST; 0: a free one, which the log names")
-    grpc_port: Port = Field(default=8001, description="port of gRPC; 0: a free one, which the log names")
+    host: str = Field(
+        default="127.0.0.1", description="address that both ports listen on; 0.0.0.0: all addresses"
+    )
+    http_port: Port = Field(
+        default=8000, description="port of REST and the page; 0: a free port, which the log names"
+    )
+    grpc_port: Port = Field(default=8001, description="port of gRPC; 0: a free port, which the log names")
 
     models_dir: Path = Field(default_factory=models_folder, description="folder that holds the model folders")
     default_model: str | None = Field(
         default=None,
-        description="model that answers when a request names none; unset: the one named in the file DEFAULT "
-        "of the models folder, else the first by name",
+        description="model that answers requests that name none; unset: the model that the file DEFAULT "
+        "in the models folder names, else the first by name",
     )
     runtime: RuntimeChoice = Field(default="auto", description="runtime of the models: auto, onnx or tflite")
     precision: PrecisionChoice = Field(
@@ -75,21 +79,21 @@ class Settings(BaseSettings):
     )
     fallback: Fallback = Field(
         default="strict",
-        description="strict: not ready while an asked provider or delegate is not in effect; "
+        description="strict: not ready while a provider or delegate that is asked for is not in effect; "
         "prefer: serve without it, and log a warning",
     )
     workers: int = Field(
         default=1,
         ge=1,
         le=1024,
-        description="processes that share both ports and divide the cores; more than 1 only where one "
-        "process cannot read and write fast enough: one image alone has the cores of one worker only",
+        description="processes that share both ports and divide the cores; more than 1 helps only where one "
+        "process cannot read and write fast enough, because one image uses the cores of one worker",
     )
     slots: int = Field(
         default_factory=lambda earlier: max(1, usable_cores() // earlier.get("workers", 1)),
         ge=1,
         le=1024,
-        description="images worked on side by side, in each worker",
+        description="images that are segmented at the same time, in each worker",
     )
     threads: int = Field(
         default=1, ge=1, le=1024, description="threads of one inference while the slots are full"
@@ -98,30 +102,30 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         le=1024,
-        description="threads of one inference while few slots are taken; unset: those of all slots together",
+        description="threads of one inference while most slots are free; unset: the threads of all slots",
     )
 
     exact: bool = Field(
         default=False,
-        description="decode large JPEGs in full before they are shrunk, where a request does not say; "
-        "unset: straight to a half, a quarter or an eighth, which is faster",
+        description="decode large JPEGs in full before they are shrunk, unless a request says otherwise; "
+        "unset: decode them at a half, a quarter or an eighth of their size, which is faster",
     )
     watch_s: Seconds = Field(
         default=0.0,
-        description="seconds between looks at the models folder: what is new or changed is loaded, tested "
-        "and then answers, what is gone is unloaded; 0: only at the start",
+        description="seconds between looks at the models folder: new and changed models are tested and then "
+        "answer, deleted models are unloaded; 0: models are loaded only at the start",
     )
     api_keys: KeyEntries = Field(
         default=(),
-        description="who may call: name:hash or name:hash:rate, separated by commas, rate in requests and "
-        "frames a second; `blitzmask key` makes them; unset: everybody may",
+        description="keys of those who may call, separated by commas: name:hash or name:hash:rate, the "
+        "rate in requests and frames per second; `blitzmask key` makes them; unset: everybody may call",
     )
     admin_keys: KeyEntries = Field(
         default=(),
-        description="the same for who may also load and unload models over REST; unset: nobody may",
+        description="keys of those who may also load and unload models over REST; unset: nobody may",
     )
     open_metrics: bool = Field(
-        default=False, description="give /metrics to everybody, even where a key is needed to call"
+        default=False, description="let everybody read /metrics, even where calls need a key"
     )
     origins: Names = Field(
         default=(),
@@ -135,22 +139,22 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="its private key, a PEM file without a password")
     tls_client_ca: Path | None = Field(
         default=None,
-        description="PEM file of the authorities whose certificates clients have to show; unset: none",
+        description="PEM file of authorities; clients have to show a certificate of one of them; unset: none",
     )
 
     batch: int = Field(
         default=1,
         ge=1,
         le=256,
-        description="images that a GPU computes together, at most; needs as many slots; a CPU ignores it, "
-        "because there an image of a batch is dearer than one alone",
+        description="most images that a GPU computes together; it needs as many slots; a CPU ignores "
+        "it, because there an image of a batch takes longer than one alone",
     )
     batch_wait_ms: float = Field(
         default=2.0,
         ge=0,
         le=1000,
-        description="how long the first image of a batch waits for others, in milliseconds; one that is "
-        "alone in the service does not wait",
+        description="milliseconds that the first image of a batch waits for others; an image that is alone in "
+        "the service does not wait",
     )
 
     queue: int | None = Field(
@@ -166,7 +170,9 @@ class Settings(BaseSettings):
         description="camera streams that may be open in each worker, over both transports",
     )
     queue_s: Seconds = Field(
-        default=0.7, gt=0, description="longest wait in the queue, in seconds, as work goes at present"
+        default=0.7,
+        gt=0,
+        description="longest expected wait in the queue, in seconds; beyond it a request is refused at once",
     )
     timeout_s: Seconds = Field(
         default=10.0, gt=0, description="longest wait for a slot, and for a request's body, in seconds"
@@ -188,18 +194,18 @@ class Settings(BaseSettings):
     hsts_s: int = Field(
         default=86_400,
         ge=0,
-        description="for how many seconds TLS tells browsers to come back by TLS only, whatever the port: "
-        "Strict-Transport-Security; 0: it does not",
+        description="seconds for which browsers that came by TLS return by TLS only, on every port of this "
+        "host (Strict-Transport-Security); 0: the header is not sent",
     )
 
     head_s: Seconds = Field(
         default=10.0,
         gt=0,
         description="longest wait for a request's headers, for a stream's first message, and for a client "
-        "that does not read its answer, in seconds",
+        "to read its answer, in seconds",
     )
     keep_alive_s: Seconds = Field(
-        default=75.0, gt=0, description="how long a connection may be idle between two requests, in seconds"
+        default=75.0, gt=0, description="seconds that a connection may be idle between two requests"
     )
     stream_idle_s: Seconds = Field(
         default=300.0, gt=0, description="longest wait for the next frame of an open stream, in seconds"
@@ -210,15 +216,15 @@ class Settings(BaseSettings):
 
     stop_delay_s: Seconds = Field(
         default=0.5,
-        description="seconds between 'not ready' and closed ports at a stop; behind a balancer, the pause "
-        "between its probes times the failures that it wants, and one second more; 0.5 is for no balancer",
+        description="seconds at a stop between 'not ready' and closed ports; behind a balancer choose the "
+        "pause between its probes times the failures it waits for, plus one second; 0.5 is for no balancer",
     )
     drain_s: Seconds = Field(
         default=30.0, description="longest wait for requests in flight at a stop, in seconds"
     )
 
     log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
-        default="info", description="least level logged: debug, info, warning or error"
+        default="info", description="lowest level that is logged: debug, info, warning or error"
     )
     log_format: LogFormat = Field(
         default="auto",
@@ -226,8 +232,8 @@ class Settings(BaseSettings):
     )
     otel: bool = Field(
         default=False,
-        description="record a span of every request for OpenTelemetry, which its own variables configure: "
-        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, ...; needs the extra otel",
+        description="record a span of every request for OpenTelemetry; its own variables configure it "
+        "(OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, ...); it needs the extra otel",
     )
 
     @property
@@ -244,7 +250,7 @@ class Settings(BaseSettings):
 
     @property
     def tls(self) -> Tls | None:
-        """Raises InvalidSetting where the files are not what they should be."""
+        """The certificate files, None without TLS; raises InvalidSetting where they cannot be used."""
         return read_tls(self.tls_cert, self.tls_key, self.tls_client_ca, hsts_s=self.hsts_s)
 
     @property

@@ -1,4 +1,4 @@
-"""What somebody gets who installs the service alone."""
+"""The service alone, as it is installed: its packages, its wheel, its container."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def test_a_container_is_given_the_time_that_the_service_takes_to_stop() -> None:
 
 
 def test_compose_passes_every_setting_to_the_container() -> None:
-    """A setting that is not passed would be lost without a word: keys set, and the service open to all."""
+    """A setting that is not passed is silently lost: with keys set, the service would be open to all."""
     text = (ROOT / "docker-compose.yml").read_text()
     passed = dict(re.findall(r"^ {6}(BLITZ_\w+): \$\{(BLITZ_\w+):-\}$", text, re.MULTILINE))
     published = set(re.findall(r"\$\{(BLITZ_\w+):-[^}]+\}", text))

@@ -1,4 +1,4 @@
-"""The command line, run as its users run it: arguments in, text and an exit status out."""
+"""The command line: arguments in, text and an exit status out."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
     restored_logs: None,
 ) -> Run:
-    """Runs a command beside the toy model; gives exit status, output and complaints."""
+    """Runs a command with the toy model; returns exit status, standard output and standard error."""
     monkeypatch.setenv("BLITZ_MODELS_DIR", str(toy_folder.parent))
     monkeypatch.setenv("BLITZ_RUNTIME", "onnx")
     monkeypatch.setenv("COLUMNS", "200")

@@ -1,4 +1,4 @@
-"""Against a real mosquitto, which Debian's package of that name brings."""
+"""The MQTT output and a real mosquitto, which is in Debian's package of that name."""
 
 import json
 import queue
@@ -29,7 +29,7 @@ PATIENCE_S = 20
 
 
 class Mosquitto:
-    """A broker on one port, with one user or open to all."""
+    """A broker that knows one user, or lets everybody in."""
 
     def __init__(self, folder: Path, *, password: str | None = None, own: Pair | None = None) -> None:
         self.port = free_port()
@@ -76,7 +76,7 @@ class Message:
 
 
 class Listener:
-    """Somebody who listens to everything, from when it is made."""
+    """A client that receives every message from now on."""
 
     def __init__(self, port: int) -> None:
         self._messages: queue.Queue[Message] = queue.Queue()

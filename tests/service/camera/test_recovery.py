@@ -1,4 +1,4 @@
-"""A cable that is cut again and again."""
+"""A connection that breaks again and again."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ POOL = 6  # threads that the loop may still add to its own
 
 
 class Cable:
-    """Relays connections, until it is cut."""
+    """Relays connections until it is cut."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -54,14 +54,14 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def laid(cable: Cable) -> AsyncIterator[str]:
-    """The near end's address."""
+    """The address of the near end of a cable."""
     async with await asyncio.start_server(cable.relay, "127.0.0.1", 0) as server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         cable.cut()
 
 
 class CuttingOutput:
-    """Cuts the cable after every so many answers; `held` is what was open by some of the cuts."""
+    """Cuts the cable after every tenth answer; `held` counts open files and threads at some of the cuts."""
 
     def __init__(self, cable: Cable) -> None:
         self.ids: list[int] = []

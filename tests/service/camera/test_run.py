@@ -59,7 +59,7 @@ def plan_for(
 
 
 async def film(plan: CameraPlan, output: FakeOutput, clock: FakeClock) -> str:
-    """Runs a camera; gives what it told."""
+    """Runs a camera; returns the messages of its status line."""
     text = io.StringIO()
     camera = Camera(plan, Console(file=text, width=300), clock=clock)
     await camera.run(plan.source.open(), [output])
@@ -110,7 +110,7 @@ async def test_a_server_that_is_killed_and_comes_back_has_answered_everything_in
                 await server.start()
 
     def kill_sometimes(answers: int) -> None:
-        if answers in (4, 18):  # further apart than frames can be under way
+        if answers in (4, 18):  # more than IN_FLIGHT frames apart
             asyncio.run_coroutine_threadsafe(server.kill(), loop).result()
 
     source = FakeSource([[Shot(PICTURE, n / 10) for n in range(40)]], live=False)
@@ -119,7 +119,7 @@ async def test_a_server_that_is_killed_and_comes_back_has_answered_everything_in
     assert [answered.frame.id for answered in output.answers] == list(range(40))
     assert len(clock.waits) == 6
     assert told.count("again in") == 6
-    # Who was seen before the server was lost is somebody else after it.
+    # An identity does not outlive the connection, so the one cat counts three times.
     assert told.endswith("fake: identities: cat 3\n")
 
 

@@ -77,7 +77,7 @@ def test_everybody_is_counted_once() -> None:
 
 
 def found(number: int, **labels: int) -> AnsweredFrame:
-    """A frame in which things have these labels, and these identities."""
+    """An answer whose instances have these labels and identities."""
     plain = segmentation(*labels.values())
     called = (replace(one, label=label) for one, label in zip(plain.instances, labels, strict=True))
     outcome = replace(plain, instances=tuple(called))

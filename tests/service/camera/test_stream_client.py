@@ -1,4 +1,4 @@
-"""The stream over a client that breaks on cue."""
+"""The stream client, over a connection that breaks where a test wants it to."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ def breaks_after(count: int, error: BlitzError) -> Script:
 async def drive(
     client: FakeClient, count: int, clock: FakeClock, retry: Retry, *, policy: Policy = "all"
 ) -> list[AnsweredFrame]:
-    """What comes back for `count` frames."""
+    """The answers to `count` frames."""
     slot = FrameSlot(policy)
     request = StreamRequest(StreamOptions(policy=policy), "toy", "1")
     sender = StreamClient(client.connect, request, slot=slot, clock=clock, retry=retry)
@@ -122,7 +122,7 @@ async def test_of_the_latest_only_those_that_come_after_the_loss_are_sent(
     results = sender.results()
     await slot.put(frame(0))
     assert (await anext(results)).frame.id == 0
-    await slot.put(frame(1))  # is read, and lost
+    await slot.put(frame(1))  # the client reads it, and then the connection is lost
     upcoming = asyncio.ensure_future(anext(results))
     while not reported:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Real files and a real network camera, read through OpenCV."""
+"""Real files and a real network camera, read by OpenCV."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""What a container is asked, every few seconds."""
+"""The health check that a container runs every few seconds."""
 
 import asyncio
 from pathlib import Path

@@ -5,8 +5,9 @@ message that does not come, and reads as many fields as anybody sends.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
+from inspect import isasyncgenfunction
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 
 from service.errors import BlitzError, DeadlineExceeded, InvalidOption
 from service.rpc.boundary import Context, Handler, answer_call
+from service.rpc.statuses import error_to_metadata, error_to_status
 from service.rpc.wire import LARGE, Layout, Truncated, check_wire
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import Access
@@ -33,7 +35,7 @@ class Registry:
     """Stands in for the server in protoc's `add_..._to_server`, and adds handlers that check their bytes."""
 
     def __init__(self, server: grpc.aio.Server, metrics: Metrics, *, patience_s: float) -> None:
-        """`patience_s`: how many seconds the only message of a call may take to arrive."""
+        """`patience_s`: how many seconds a call may take to send its message."""
         self._server = server
         self._metrics = metrics
         self._patience_s = patience_s
@@ -53,7 +55,9 @@ class Registry:
             request_deserializer=partial(_read, handler.request_deserializer, layout),
             response_serializer=_write,
         )
-        if handler.request_streaming:
+        if isasyncgenfunction(handler.stream_stream):
+            return handler._replace(stream_stream=partial(self._answer_each, handler.stream_stream))
+        if handler.request_streaming:  # these handlers read with patience themselves
             return handler
         # On the wire, a call with one message is a stream of one. As a stream, its wait can have an end.
         work = partial(self._answer, name, handler.unary_unary or handler.unary_stream)
@@ -64,6 +68,8 @@ class Registry:
         self, name: str, work: Callable[[Any, Context], Awaitable[Any]], requests: object, context: Context
     ) -> Any:
         message = await self._receive(context)
+        if message is grpc.aio.EOF:
+            message = InvalidOption(NO_MESSAGE)
         if not isinstance(message, BlitzError):
             return await work(message, context)
 
@@ -72,14 +78,28 @@ class Registry:
 
         return await answer_call(self._metrics, context, name, fail)
 
+    async def _answer_each(
+        self, work: Callable[[Any, Context], AsyncIterator[Message]], requests: object, context: Context
+    ) -> AsyncIterator[Message]:
+        """The answers of a handler that iterates over its messages, as reflection does."""
+
+        async def receive_all() -> AsyncIterator[object]:
+            while (message := await self._receive(context)) is not grpc.aio.EOF:
+                if isinstance(message, BlitzError):
+                    await context.abort(*error_to_status(message), error_to_metadata(message))
+                yield message
+
+        async for answer in work(receive_all(), context):
+            yield answer
+
     async def _receive(self, context: Context) -> object:
-        """The message of a call, or the error that stands in its place."""
+        """The next message of a call, EOF, or the error that stands in its place."""
         try:
             async with asyncio.timeout(self._patience_s):
                 message = await context.read()
         except TimeoutError:
             return DeadlineExceeded(f"the message did not arrive within {self._patience_s:g} seconds")
-        return InvalidOption(NO_MESSAGE) if message is grpc.aio.EOF else message
+        return message
 
 
 def _read(parse: Callable[[bytes], Message], layout: Layout, data: bytes) -> object:

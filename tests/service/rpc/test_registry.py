@@ -18,6 +18,7 @@ Raw: TypeAlias = Any  # grpc.aio.Channel, whose types do not know calls of bytes
 GARBAGE = b"\xff\xff\xff\xff"
 OURS = "/blitzmask.v1.SegmentationService/"
 THEIRS = "/inference.GRPCInferenceService/"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ async def test_a_call(channel: Raw, method: str) -> None:
 
 
 @pytest.mark.parametrize("before", [0, 1])
-@pytest.mark.parametrize("method", [f"{OURS}SegmentStream", f"{THEIRS}ModelStreamInfer"])
+@pytest.mark.parametrize("method", [f"{OURS}SegmentStream", f"{THEIRS}ModelStreamInfer", REFLECTION])
 async def test_a_message_of_a_stream(channel: Raw, method: str, before: int) -> None:
     async def send() -> AsyncIterator[bytes]:
         for _ in range(before):
@@ -131,7 +132,7 @@ class TestCallsWithoutAMessage:
         return RpcServer(engine, max_body=100_000)
 
     @pytest.mark.parametrize(
-        "method", [f"{OURS}Segment", f"{THEIRS}ModelInfer", "/grpc.health.v1.Health/Watch"]
+        "method", [f"{OURS}Segment", f"{THEIRS}ModelInfer", "/grpc.health.v1.Health/Watch", REFLECTION]
     )
     async def test_they_are_not_waited_for_for_ever(self, channel: Raw, method: str) -> None:
         call = channel.stream_stream(method)(silence())

@@ -64,12 +64,14 @@ async def test_what_is_new_answers_and_what_is_refused_is_told(engine: Engine) -
 
 async def test_a_trouble_is_told_once_and_ends_nothing(engine: Engine) -> None:
     trouble = InvalidCard("the default model oak does not serve")
-    catalog = Changing(trouble, trouble, OSError("gone"), OSError("gone"), trouble)
+    odd = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    catalog = Changing(trouble, trouble, OSError("gone"), OSError("gone"), odd, trouble)
     engine.use(catalog)
     async with watching(engine, lambda told: catalog.looks > 6) as lines:
         assert lines == [
             "models folder unusable: the default model oak does not serve",
-            "models folder unusable: gone",
+            "models folder unusable: OSError('gone')",
+            f"models folder unusable: {odd!r}",
             "models folder unusable: the default model oak does not serve",
         ]
     assert engine.catalog is catalog

@@ -19,6 +19,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 PATIENCE_MS = 5000
 CORRUPT = 300  # pictures in a row that a file may lose before it is given up
 SAMPLE = 250  # pictures whose times tell the rate of a file that names none
+USUAL = 25.0  # pictures per second; the pictures of a slower file with a varying rate may come in bursts
 SLOWEST, FASTEST = 1.0, 240.0  # pictures per second that a file may name and be believed
 
 
@@ -157,7 +158,7 @@ class VideoCapture:
 
 
 def measure_fps(path: Path) -> float | None:
-    """The mean rate of a file's first pictures; None where their times say nothing."""
+    """The mean rate of a file's first pictures, at least USUAL; None where their times say nothing."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     times: list[float] = []
     while len(times) < SAMPLE and capture.grab():
@@ -165,4 +166,4 @@ def measure_fps(path: Path) -> float | None:
     capture.release()
     if len(times) < 2 or times[-1] <= times[0]:
         return None
-    return min(max((len(times) - 1) / (times[-1] - times[0]), SLOWEST), FASTEST)
+    return min(max((len(times) - 1) / (times[-1] - times[0]), USUAL), FASTEST)

@@ -74,7 +74,8 @@ def test_a_rate_that_no_video_has_is_replaced_by_the_mean(write_video: Callable[
     capture = VideoFile(path).open()
     capture.close()
     assert capture.fps == 240.0
-    assert measure_fps(Path(write_video("slow.mp4", frames=30, fps=12.5))) == pytest.approx(12.5)
+    assert measure_fps(Path(write_video("fast.mp4", frames=30, fps=50.0))) == pytest.approx(50.0)
+    assert measure_fps(Path(write_video("slower.mp4", frames=30, fps=12.5))) == 25.0
     assert measure_fps(Path(write_video("one.mp4", frames=1))) is None
 
 

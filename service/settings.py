@@ -153,8 +153,8 @@ class Settings(BaseSettings):
         default=2.0,
         ge=0,
         le=1000,
-        description="milliseconds that the first image of a batch waits for others; an image that is alone in "
-        "the service does not wait",
+        description="milliseconds that the first image of a batch waits for others; an image that is alone "
+        "in the service does not wait",
     )
 
     queue: int | None = Field(

@@ -67,7 +67,7 @@ def test_workers_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLITZ_RUNTIME", "onnx")
     monkeypatch.setenv("BLITZ_DELEGATES", "/lib/edge.so")
-    with pytest.raises(InvalidSetting, match="delegates are TFLite's"):
+    with pytest.raises(InvalidSetting, match="delegates belong to TFLite"):
         read_settings()
 
 

@@ -12,6 +12,7 @@ BlitzError
 │   └── Forbidden           the key, or the page, is known but may not do this
 ├── Unavailable             the caller can come back later
 │   ├── Overloaded          every slot and every place in the queue is taken
+│   ├── ComputeFailed       the processes that computed this request have ended
 │   ├── OutOfMemory         the machine has too little memory left for this request
 │   ├── RateLimited         this caller's key has been used too often
 │   ├── DeadlineExceeded    the answer would have come too late
@@ -72,6 +73,10 @@ class Unavailable(BlitzError):
 
 class Overloaded(Unavailable):
     """Every worker slot and every place in the queue is taken."""
+
+
+class ComputeFailed(Unavailable):
+    """The processes that computed this request have ended."""
 
 
 class OutOfMemory(Unavailable):

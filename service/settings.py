@@ -2,8 +2,9 @@
 
 import difflib
 import os
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -103,6 +104,27 @@ class Settings(BaseSettings):
         ge=1,
         le=1024,
         description="threads of one inference while most slots are free; unset: the threads of all slots",
+    )
+
+    slots_in: Literal["auto", "processes", "threads"] = Field(
+        default="auto",
+        description="processes: each slot is a process of its own, which is replaced when it ends, hangs or "
+        "grows too large; threads: all slots are in one process, which has to own a device; auto: threads "
+        "where providers or delegates are asked for, else processes",
+    )
+    work_s: Seconds = Field(
+        default=10.0,
+        gt=0,
+        description="longest work on one image, in seconds; a compute process that takes longer is replaced",
+    )
+    load_s: Seconds = Field(
+        default=60.0, gt=0, description="longest loading and testing of a model, in seconds"
+    )
+    memory_mb: int = Field(
+        default=1500,
+        ge=0,
+        description="memory of a compute process, in millions of bytes; one that takes more is replaced; 0: "
+        "all there is",
     )
 
     exact: bool = Field(
@@ -243,6 +265,13 @@ class Settings(BaseSettings):
     @property
     def queue_limit(self) -> int:
         return 32 * self.slots if self.queue is None else self.queue
+
+    @property
+    def in_processes(self) -> bool:
+        """Whether the slots are processes; those need Linux."""
+        if self.slots_in == "auto":
+            return sys.platform == "linux" and not (self.providers or self.delegates or self.batch > 1)
+        return self.slots_in == "processes"
 
     @property
     def limits(self) -> Limits:

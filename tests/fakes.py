@@ -80,6 +80,9 @@ class FakeModel:
         self._before = before
         self.seen: list[bytes] = []
 
+    def close(self) -> None:
+        pass
+
     def segment(self, data: bytes, options: Options, *, crowded: bool = False) -> Segmentation:
         self.seen.append(data)
         self._before()

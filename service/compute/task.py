@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -26,13 +26,21 @@ class Work(Protocol[R_co]):
     def __call__(self, turn: Turn, /) -> R_co: ...
 
 
+@runtime_checkable
+class Pictured(Protocol):
+    """A work on one picture, which is to blame where the work ends a process."""
+
+    @property
+    def image(self) -> bytes: ...
+
+
 @dataclass(slots=True, eq=False)
 class Task(Generic[T]):
     """A work on its way through the queue and a slot; `future` gets its result in the loop.
 
     plan: gives the work, once, when a slot takes the task. counted: it takes a place in the queue.
     arrived, deadline: seconds of the monotonic clock. begun: a slot works on it, as far as the loop knows.
-    deaths: compute processes that ended while they ran it.
+    deaths: compute processes that ended while they ran it. retries: it may begin again in another one.
     """
 
     plan: Callable[[], Work[T]]
@@ -42,6 +50,7 @@ class Task(Generic[T]):
     deadline: float | None = None
     begun: bool = False
     deaths: int = 0
+    retries: bool = True
     _work: Work[T] | None = field(default=None, init=False)
 
     @property

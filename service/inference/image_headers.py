@@ -53,7 +53,7 @@ def read_header(data: bytes) -> ImageHeader:
 
 
 def has_signature(data: bytes) -> bool:
-    """Whether the first bytes are those of a format that the service reads."""
+    """True where the first bytes are those of a format that the service reads."""
     return any(pattern.match(data) for pattern, _ in _READERS)
 
 
@@ -186,7 +186,7 @@ def _read_gif(data: bytes) -> ImageHeader:
 
 
 def _end_of_frame(data: bytes) -> int:
-    """Where the first frame of a GIF ends; 0 where none does."""
+    """The end of a GIF's first frame; 0 where no frame has an end."""
     at = 13 + _colour_table(data[10])
     try:
         for _ in repeat(None, _CHUNKS):

@@ -108,12 +108,12 @@ def _check_scans(count: int, size: Size) -> None:
 
 
 def _is_in_one_scan(frame: Segment, scans: list[Segment]) -> bool:
-    """Whether the only scan holds all components, in full, so that its data tell whether a row is missing."""
+    """True where one scan holds all components in full, so that the end of its data is that of the image."""
     return frame.marker in _SEQUENTIAL and len(scans) == 1 and scans[0].content[0] == frame.content[5]
 
 
 def _is_upright(content: bytes) -> bool:
-    """Whether a segment that may be EXIF leaves the picture as it is stored; False in case of doubt."""
+    """True where the segment is no EXIF, or EXIF that does not turn the image; False in case of doubt."""
     if not content.startswith(b"Exif\0\0"):
         return True
     tiff = content[6:]

@@ -11,7 +11,7 @@ from service.errors import InvalidImage, InvalidOption
 from service.inference.documents import answer_to_json
 from service.inference.images import decode_image
 from service.inference.masks.overlay import draw_overlay
-from service.inference.segmenter import Segmenter
+from service.inference.model import Model
 from service.types import Answer, Options, Segmentation
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -51,7 +51,7 @@ def plan_jobs(images: Sequence[Path], output: Path | None) -> list[Job]:
     return list(jobs.values())
 
 
-def predict_file(job: Job, model: Segmenter, options: Options) -> Segmentation:
+def predict_file(job: Job, model: Model, options: Options) -> Segmentation:
     """The segmentation of an image file; writes its overlay where the job wants one.
 
     Raises InvalidImage, ImageTooLarge, InvalidOption, and OSError where the overlay cannot be written.

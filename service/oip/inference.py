@@ -12,7 +12,7 @@ import numpy as np
 from service.compute.task import Turn
 from service.errors import BlitzError, InvalidOption
 from service.oip.parameters import read_parameters
-from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, read_tensor
+from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, detach, read_tensor
 from service.oip.views import MASK_OUTPUTS, View
 from service.serving.engine import Call, Engine
 from service.telemetry.request_log import Access
@@ -116,7 +116,9 @@ def _render_answer(answer: Answer, head: _Head, render: Callable[[Reply], T]) ->
 
 
 async def _compute(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) -> tuple[Reply, T]:
-    return await engine.admission.run(partial(_compute_and_render, plan, render), deadline=plan.deadline)
+    inputs = tuple(detach(offered) for offered in plan.request.inputs)
+    work = partial(_compute_and_render, replace(plan, request=replace(plan.request, inputs=inputs)), render)
+    return await engine.admission.run(work, deadline=plan.deadline)
 
 
 def _compute_and_render(plan: _Plan, render: Callable[[Reply], T], turn: Turn) -> tuple[Reply, T]:

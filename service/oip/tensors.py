@@ -3,7 +3,7 @@
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,6 +55,12 @@ class Offered:
     shape: Shape
     raw: bytes | memoryview | None = None
     values: Sequence[object] | None = None
+
+
+def detach(offered: Offered) -> Offered:
+    """The same input without a view into the message that it came in, so that it can travel."""
+    raw = None if offered.raw is None else bytes(offered.raw)
+    return replace(offered, raw=raw, values=None if offered.values is None else list(offered.values))
 
 
 def check_tensor(spec: TensorSpec, offered: Offered) -> None:

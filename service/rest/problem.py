@@ -38,6 +38,7 @@ STATUS: dict[type[errors.BlitzError], HTTPStatus] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ComputeFailed: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.OutOfMemory: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     errors.NotReady: HTTPStatus.SERVICE_UNAVAILABLE,

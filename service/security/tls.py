@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FileState: TypeAlias = tuple[int, int]
 
+FAULTS_OF_DATES = (9, 10)  # OpenSSL: not valid yet, expired
+
 log = structlog.get_logger("service.security.tls")
 
 
@@ -78,7 +80,7 @@ class Tls:
 
         Raises InvalidSetting where the files cannot be used.
         """
-        reloading = Reloading(self._files, self.load)
+        reloading = Reloading(self._files, self._load_and_check)
         context = reloading.get()
 
         def renew(handshake: ssl.SSLObject, name: str | None, asked: ssl.SSLContext) -> None:
@@ -100,6 +102,13 @@ class Tls:
             raise InvalidSetting(self._explain(error)) from error
         if self.client_ca is not None:
             _load_authorities(context, self.client_ca)
+        return context
+
+    def _load_and_check(self) -> ssl.SSLContext:
+        """A context of the files; logs dates for which clients will refuse the certificate."""
+        context = self.load()
+        if fault := find_fault_of_dates(context, self.cert):
+            log.error("certificate is refused by clients", cert=str(self.cert), reason=fault)
         return context
 
     def open_credentials(self) -> "grpc.ServerCredentials":
@@ -134,6 +143,28 @@ class Tls:
         except ssl.SSLError:
             return f"BLITZ_TLS_CERT={self.cert}: it is no certificate in PEM form"
         return f"BLITZ_TLS_KEY={self.key}: it is no private key in PEM form, or it has a password"
+
+
+def find_fault_of_dates(server: ssl.SSLContext, cert: Path) -> str:
+    """OpenSSL's words for a certificate that has expired or is not valid yet, else an empty text.
+
+    A client that trusts just this certificate shakes hands with the server in memory, and judges it.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(cert)
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(to_client, to_server)
+    answering = server.wrap_bio(to_server, to_client, server_side=True)
+    for end in (asking, answering, asking):
+        try:
+            end.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message if error.verify_code in FAULTS_OF_DATES else ""
+        except ssl.SSLError:  # it wants to read what the other end writes next
+            continue
+    return ""
 
 
 def read_tls(cert: Path | None, key: Path | None, client_ca: Path | None, *, hsts_s: int = 0) -> Tls | None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from service.errors import InvalidCard, ModelNotFound, ModelRefused
 from service.inference.backends import BackendChoice
 from service.inference.images import Limits
-from service.inference.segmenter import Segmenter
-from service.serving.repository import Entries, Entry, Source, open_entries, take_fingerprint
+from service.inference.model import Model
+from service.inference.segmenter import open_model
+from service.serving.repository import Entries, Entry, OpenModel, Source, open_entries, take_fingerprint
 
 GONE = "its folder is gone; the model that was loaded from it keeps serving"
 
@@ -37,14 +38,20 @@ class Catalog:
 
     @classmethod
     def load(
-        cls, models_dir: Path, *, default: str | None, choice: BackendChoice, limits: Limits
+        cls,
+        models_dir: Path,
+        *,
+        default: str | None,
+        choice: BackendChoice,
+        limits: Limits,
+        open_model: OpenModel = open_model,
     ) -> "Catalog":
         """Every model that can serve, from the folders NAME and NAME/VERSION in `models_dir`.
 
         The default model is `default`, else the one that the file DEFAULT names, else the first by name.
         Raises InvalidCard when it does not serve.
         """
-        source = Source(models_dir, default, choice, limits)
+        source = Source(models_dir, default, choice, limits, open_model)
         entries = open_entries(source, source.find_folders(), {})
         try:
             return cls(entries, source)
@@ -52,7 +59,7 @@ class Catalog:
             _close_all(entries)
             raise
 
-    def get(self, name: str | None = None, version: str | None = None) -> Segmenter:
+    def get(self, name: str | None = None, version: str | None = None) -> Model:
         """The named model or the default one, in this or its newest version; raises ModelNotFound."""
         wanted = name or self._segmenters[0].card.name
         for segmenter in self._segmenters:
@@ -61,7 +68,7 @@ class Catalog:
         offered = ", ".join(f"{each.card.name} {each.card.version}" for each in self._segmenters)
         raise ModelNotFound(f"there is no model {_describe(wanted, version)}, only {offered}")
 
-    def models(self) -> tuple[Segmenter, ...]:
+    def models(self) -> tuple[Model, ...]:
         """All models: the default first, then by name, newest version first."""
         return self._segmenters
 
@@ -146,7 +153,7 @@ def _number_key(digits: str) -> tuple[int, str]:
     return len(digits), digits
 
 
-def _sort(segmenters: Sequence[Segmenter], default: str | None) -> tuple[Segmenter, ...]:
+def _sort(segmenters: Sequence[Model], default: str | None) -> tuple[Model, ...]:
     """The models in the order of `Catalog.models`."""
     newest_first = sorted(segmenters, key=lambda each: version_key(each.card.version), reverse=True)
     return tuple(sorted(newest_first, key=lambda each: (each.card.name != default, each.card.name)))

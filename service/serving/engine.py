@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from service.errors import NotReady, Overloaded
+from service.inference.model import Model
 from service.inference.resolved_options import resolve_options
 from service.serving.admission import Admission
 from service.serving.memory import release_memory
@@ -17,7 +18,7 @@ from service.serving.streaming import (
     StreamSession,
 )
 from service.serving.tracking import plan_tracking, widen_options
-from service.serving.work import FrameWork, Model, SegmentWork
+from service.serving.work import FrameWork, SegmentWork
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import PROPAGATING, Tracer
 from service.types import Answer, Options

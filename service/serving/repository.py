@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import TypeAlias
 from service.errors import BlitzError, InvalidCard
 from service.inference.backends import BackendChoice
 from service.inference.images import Limits
-from service.inference.segmenter import Segmenter, open_model
+from service.inference.model import Model
+from service.inference.segmenter import open_model
 
 DEFAULT_FILE = "DEFAULT"  # in the models folder: the name of the default model
 
@@ -19,6 +20,7 @@ _DEFAULT_BYTES = 1000
 _NO_MODELS = frozenset({"lost+found", "__pycache__"})
 _FOLDERS = re.compile(r"(?<![^\s'\"(\[:=])/(?:[^\s/'\"]+/)+")  # in front of a file's name
 
+OpenModel: TypeAlias = Callable[[Path, BackendChoice, Limits], Model]
 Fingerprint: TypeAlias = tuple[tuple[str, int, int], ...]
 
 
@@ -30,6 +32,7 @@ class Source:
     default: str | None
     choice: BackendChoice
     limits: Limits
+    open_model: OpenModel = open_model
 
     def read_default(self) -> str | None:
         """The name of the default model, None where nothing names one.
@@ -76,7 +79,7 @@ class Entry:
     """
 
     fingerprint: Fingerprint
-    segmenter: Segmenter | None = None
+    segmenter: Model | None = None
     reason: str | None = None
 
     @property
@@ -114,7 +117,7 @@ def open_entry(source: Source, folder: Path) -> Entry:
     except UnicodeEncodeError:
         return Entry(fingerprint, reason="the folder's name is not UTF-8: rename it")
     try:
-        return Entry(fingerprint, open_model(folder, source.choice, source.limits))
+        return Entry(fingerprint, source.open_model(folder, source.choice, source.limits))
     except BlitzError as error:
         return Entry(fingerprint, reason=hide_folders(str(error), source.models_dir))
     except Exception as error:  # whatever a runtime raises on one model, the others serve

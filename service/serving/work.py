@@ -6,33 +6,15 @@ They run where the models are, in a compute process or a thread, and hold nothin
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from service.compute.task import Turn
 from service.errors import BlitzError
-from service.inference.backends.base import Backend
-from service.inference.card import Card
-from service.inference.images import Limits
+from service.inference.model import Model
 from service.serving.streaming.frame import Picture, raw_to_pixels
-from service.types import Answer, Options, Pixels, Segmentation, seconds_to_ms
+from service.types import Answer, Options, Segmentation, seconds_to_ms
 
 T = TypeVar("T")
-
-
-class Model(Protocol):
-    """A `Segmenter`, or its description in a process whose models are elsewhere.
-
-    A description becomes the `Segmenter` when a compute process unpickles it: only there it can segment.
-    """
-
-    @property
-    def card(self) -> Card: ...
-    @property
-    def backend(self) -> Backend: ...
-    @property
-    def limits(self) -> Limits: ...
-    def segment(self, data: bytes, options: Options, *, crowded: bool) -> Segmentation: ...
-    def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool) -> Segmentation: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +48,13 @@ class FrameWork:
     model: Model
     picture: Picture
     options: Options
+
+    @property
+    def image(self) -> bytes:
+        """The bytes of the picture."""
+        if isinstance(self.picture, BlitzError):
+            return b""
+        return self.picture if isinstance(self.picture, bytes) else self.picture.data
 
     def __call__(self, turn: Turn) -> Segmentation:
         picture = self.picture

@@ -49,19 +49,21 @@ class DirectWriter:
 class LineWriter:
     """Writes lines to a pipe or terminal from a thread of its own, so that a reader that stops blocks nobody.
 
-    Lines beyond MOST_WAITING are dropped and counted.
+    Lines beyond MOST_WAITING are dropped and counted. The thread starts with the first line, and a process
+    that is forked starts its own: threads do not survive a fork.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.dropped = 0
         self._descriptor = descriptor
-        self._changed = threading.Condition()
-        self._waiting: list[bytes] = []
-        self._size = 0  # of the lines that wait or are being written
-        threading.Thread(target=self._run, name="log", daemon=True).start()
+        self._process = 0  # whose thread runs
+        self._starting = threading.Lock()
+        self._prepare()
 
     def write(self, line: bytes) -> None:
         """Let the thread write a line, or drop it where too many wait."""
+        if self._process != os.getpid():
+            self._start()
         with self._changed:
             if self._size + len(line) > MOST_WAITING:
                 self.dropped += 1
@@ -72,8 +74,21 @@ class LineWriter:
 
     def flush(self) -> None:
         """Wait until all lines are written, but no longer than FLUSH_S."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._size, FLUSH_S)
+        if self._process == os.getpid():
+            with self._changed:
+                self._changed.wait_for(lambda: not self._size, FLUSH_S)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._process != os.getpid():
+                self._prepare()
+                threading.Thread(target=self._run, name="log", daemon=True).start()
+                self._process = os.getpid()
+
+    def _prepare(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: list[bytes] = []
+        self._size = 0  # of the lines that wait or are being written
 
     def _run(self) -> None:
         reported = self.dropped

@@ -136,7 +136,7 @@ def open_tflite(model: bytes, card: Card, *, precision: Precision, choice: Backe
 def _create_natives(
     runtime: Any, model: bytes, choice: BackendChoice, delegates: tuple[str, ...]
 ) -> tuple[list[Any], tuple[str, ...]]:
-    """An interpreter per slot, and the names in effect: delegates with work, and the CPU where some is left."""
+    """An interpreter per slot, and the names in effect: delegates with work, and the CPU if some is left."""
     create = partial(_create_native, runtime, model, threads=choice.threads)
     try:
         natives = [create(delegates) for _ in range(choice.slots)]

@@ -53,7 +53,7 @@ def test_versions_stand_in_folders_of_their_own_and_the_newest_answers(add: Any,
 
 
 def test_why_a_model_does_not_serve_is_told_without_the_folders_of_this_machine(
-    add: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    add: Any, tmp_path: Path
 ) -> None:
     add("a", "ash")
     (add("b", "birch") / "fp32.onnx").write_bytes(b"cut")
@@ -68,8 +68,7 @@ def test_why_a_model_does_not_serve_is_told_without_the_folders_of_this_machine(
             raise InvalidCard(f"cannot read '{folder.resolve()}/card.json'")
         return open_model(folder, *rest)
 
-    monkeypatch.setattr("service.serving.repository.open_model", open_some)
-    failures = load(tmp_path).failures
+    failures = load(tmp_path, opener=open_some).failures
     assert failures["b"].startswith("b/fp32.onnx is not the file its card describes: 3 bytes")
     assert failures["c"] == "RuntimeError: Load model from c/fp32.onnx failed: libort.so is old"
     assert failures["d"] == "cannot read 'd/card.json'"
@@ -116,17 +115,14 @@ def test_a_broken_model_does_not_keep_the_others_from_serving(add: Any, tmp_path
     assert catalog.get().segment_pixels(np.zeros((9, 9, 3), np.uint8), Options()).model == "ash"
 
 
-def test_an_error_of_no_known_kind_is_a_reason_too(
-    add: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_no_known_kind_is_a_reason_too(add: Any, tmp_path: Path) -> None:
     add("a", "ash"), add("b", "birch")
 
     def explode(folder: Path, choice: BackendChoice, limits: Limits) -> Any:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("service.serving.repository.open_model", explode)
     with pytest.raises(InvalidCard, match="no model serves; a: MemoryError: no room; b: MemoryError"):
-        load(tmp_path)
+        load(tmp_path, opener=explode)
 
 
 def test_when_the_newest_version_is_broken_the_one_before_answers(add: Any, tmp_path: Path) -> None:

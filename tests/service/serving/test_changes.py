@@ -43,7 +43,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 @contextlib.asynccontextmanager
 async def watching(engine: Engine, until: Callable[[int], bool]) -> AsyncIterator[list[str]]:
-    """What was logged until a condition, of how many lines there are, held."""
+    """The lines that were logged until `until`, given their number, holds."""
     structlog.reset_defaults()
     with capture_logs() as lines:
         task = asyncio.create_task(watch_models(engine, EVERY_S))

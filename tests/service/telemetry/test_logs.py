@@ -2,6 +2,8 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import structlog
 
 from service.telemetry import line_writer
 from service.telemetry.logs import LogFormat, configure_logs, count_dropped_lines
+from tests.running import ROOT
 
 pytestmark = pytest.mark.usefixtures("restored_logs")
 
@@ -196,3 +199,15 @@ def test_a_huge_traceback_is_cut() -> None:
     configure_logs("info", "json", stream)
     structlog.get_logger("a").error("failed", exc_info=ValueError("x" * 15_000_000))
     assert len(stream.getvalue()) < 30_000
+
+
+def test_a_process_that_is_forked_writes_its_lines_too(pipe: Pipe) -> None:
+    script = (
+        "import os, structlog; from service.telemetry.logs import configure_logs\n"
+        "configure_logs('info', 'json')\n"
+        "child = os.fork()\n"
+        "structlog.get_logger('a').info('child' if child == 0 else 'parent')\n"
+        "child and os.waitpid(child, 0)\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", script], cwd=ROOT, stdout=pipe.stream, check=True)
+    assert {json.loads(line)["event"] for line in pipe.read(2)} == {"parent", "child"}

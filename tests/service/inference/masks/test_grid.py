@@ -1,4 +1,4 @@
-"""Where pixels fall between samples, worked out once for pictures of one size."""
+"""The positions of pixels between samples, computed once for images of one size."""
 
 import numpy as np
 import pytest

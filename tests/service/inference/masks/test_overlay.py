@@ -1,4 +1,4 @@
-"""What people see: the right pixels coloured, the others left alone."""
+"""The overlay colours the right pixels and leaves the others alone."""
 
 from dataclasses import replace
 

@@ -66,6 +66,17 @@ def test_a_dip_of_the_score_does_not_interrupt() -> None:
     assert identify(frames)[1:] == [(1,)] * 29
 
 
+def test_a_score_that_just_reaches_a_threshold_counts() -> None:
+    frames = [[replace(car, score=score)] for car, score in zip(drive(4), [0.5, 0.5, 0.1, 0.1], strict=True)]
+    assert identify(frames, TrackPolicy(confident=0.5, doubtful=0.1)) == [(None,), (1,), (1,), (1,)]
+
+
+def test_an_overlap_that_is_just_the_least_continues_a_track() -> None:
+    """Boxes of 60 columns that are 40 columns apart: an IoU of 20 / 100."""
+    frames = [[Thing(50, width=60)]] * 5 + [[Thing(90, width=60)]]
+    assert identify(frames)[-1] == (1,)
+
+
 def test_a_dip_below_everything_is_an_occlusion() -> None:
     frames = [[replace(car, score=0.05)] if 8 <= n < 20 else [car] for n, car in enumerate(drive(30))]
     assert identify(frames)[7:] == [(1,)] + [(None,)] * 12 + [(1,)] * 10

@@ -1,6 +1,7 @@
-"""The load test: how much a server answers, how fast, and how near that is to what the machine can do."""
+"""The load test: how many requests a server answers, how fast, and how close that is to the machine's limit.
 
-import os
+`commands` reads the command line and runs it, `generators` make the load, `measurement` counts and times it,
+`reports` print it; everything but `types` may change without a look elsewhere in the project.
+"""
 
-# ONNX Runtime would send usage data to its vendor otherwise; it reads the variable when it is loaded.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import service.process.libraries  # noqa: F401  # sets how numpy, gRPC and ONNX Runtime behave

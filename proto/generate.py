@@ -1,7 +1,7 @@
 """Write service/rpc/generated/ from the .proto files: `python proto/generate.py [FOLDER]`.
 
-protoc writes absolute imports of the proto package (`from blitzmask.v1 import ...`), which nobody can import
-from inside `service`; they are rewritten, while the descriptors keep their public names.
+protoc writes absolute imports of the proto package (`from blitzmask.v1 import ...`), which does not exist
+inside `service`. This script rewrites the imports; the descriptors keep their public names.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The command line: serve, predict, camera, models, doctor, key, settings.
 
-Heavy modules are imported by the command that needs them, so that `--help` answers at once.
+Each command imports the heavy modules that it needs, so that `--help` answers at once.
 """
 
 import sys
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+import service.process.libraries  # noqa: F401  # sets how numpy, gRPC and ONNX Runtime behave
+from service import __version__
 from service.camera.command import camera
 from service.errors import BlitzError, InvalidOption, InvalidSetting, ModelNotFound
 
@@ -22,14 +24,14 @@ FAILED, MISUSED = 1, 2
 WATCH_S = 2.0
 
 app = typer.Typer(
-    help="BlitzMask Server: images in, instance masks out. Without a command, it serves.",
+    help="BlitzMask Server: it finds objects in images, and their masks. Without a command, it serves.",
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
 
 def main() -> None:
-    """Run a command; an error of the user is one line on standard error, and exit status 1 or 2."""
+    """Run a command. A mistake of the user is one line on standard error, and exit status 1 or 2."""
     try:
         app(prog_name="blitzmask")
     except (InvalidOption, InvalidSetting, ModelNotFound) as error:
@@ -40,22 +42,43 @@ def main() -> None:
         sys.exit(FAILED)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"blitzmask {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
-def _default(context: typer.Context) -> None:
+def _default(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
     if context.invoked_subcommand is None:
         serve()
 
 
 @app.command()
 def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address that both ports listen on. Unset: BLITZ_HOST.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of REST and the page. Unset: BLITZ_HTTP_PORT.")
+    ] = None,
+    grpc_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of gRPC. Unset: BLITZ_GRPC_PORT.")
+    ] = None,
     watch: Annotated[
-        bool, typer.Option(help="Follow the models folder: new models answer once they are tested.")
+        bool, typer.Option("--watch", help="Load models that are added to the models folder while serving.")
     ] = False,
 ) -> None:
-    """Serve REST and gRPC until SIGTERM or Ctrl-C. The environment configures it: see `settings`."""
-    from service.environment import read_settings
+    """Serve REST and gRPC until SIGTERM or Ctrl-C. Environment variables configure it: see `settings`."""
+    from service.settings import read_settings
 
-    settings = read_settings()
+    settings = read_settings(host=host, http_port=port, grpc_port=grpc_port)
     if watch and not settings.watch_s:
         settings = settings.model_copy(update={"watch_s": WATCH_S})
     if settings.workers > 1:
@@ -71,7 +94,10 @@ def serve(
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Overlay: a file for one image, else a folder.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Overlay: a file for one image, else a folder. Missing folders are made."
+        ),
     ] = None,
     json: Annotated[
         Path | None,
@@ -83,10 +109,10 @@ def predict(
     max_instances: Annotated[int | None, typer.Option(help="Unset: the model's.")] = None,
     classes: Annotated[str | None, typer.Option(help="Labels to keep, separated by commas.")] = None,
     masks: Annotated[
-        Literal["rle", "rle_crop", "polygon", "none"], typer.Option(help="Their form in the JSON.")
+        Literal["rle", "rle_crop", "polygon", "none"], typer.Option(help="Form of the masks in the JSON.")
     ] = "rle",
 ) -> None:
-    """Segment image files without a server. Where a file fails, the others go on; the exit status is 1."""
+    """Segment image files without a server. A file that fails stops no other; the exit status is then 1."""
     from service.doctor.tables import instances_table, print_table
     from service.inference.predict import plan_jobs, predict_file, write_json
     from service.types import Options, split_labels
@@ -110,7 +136,7 @@ def predict(
     raise typer.Exit(FAILED if len(answers) < len(jobs) else 0)
 
 
-app.command()(camera)
+app.command(context_settings={"allow_extra_args": True})(camera)
 
 
 @app.command()
@@ -128,43 +154,43 @@ def models() -> None:
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="The findings as JSON on standard output.")] = False,
 ) -> None:
-    """Examine this board: runtimes, processor, cores, models and their speed; say what to install or set.
+    """Examine this machine: runtimes, processor, cores, models and their speed; say what to install or set.
 
-    The exit status is 1 where something that is asked for does not work.
+    The exit status is 1 where something that the settings ask for does not work.
     """
-    from service.doctor.benchmark import try_models
+    from service.doctor.benchmark import measure_models
     from service.doctor.checks import examine, is_fit
-    from service.doctor.hardware import read_board
+    from service.doctor.hardware import read_hardware
     from service.doctor.tables import findings_table, findings_to_json, print_table
-    from service.environment import read_settings
     from service.serving.repository import Source
+    from service.settings import read_settings
 
     chosen = read_settings()
     _keep_output_clean()
     source = Source(chosen.models_dir, chosen.default_model, chosen.choice, chosen.limits)
-    findings = examine(read_board(), chosen, list(try_models(source)))
+    findings = examine(read_hardware(), chosen, list(measure_models(source)))
     if json:
         sys.stdout.write(findings_to_json(findings) + "\n")
     else:
         print_table(findings_table(findings))
     if not is_fit(findings):
-        _complain("this board is not fit to serve what the settings ask for: see the faults")
+        _complain("this machine cannot serve what the settings ask for: see the faults")
         raise typer.Exit(FAILED)
 
 
 @app.command()
 def key(
     name: Annotated[
-        str, typer.Argument(help="What logs and metrics call whoever has the key.", show_default=False)
+        str, typer.Argument(help="Name of the key's owner in logs and metrics.", show_default=False)
     ],
     rate: Annotated[
-        float, typer.Option(help="Requests and frames a second that it is good for. 0: no limit.")
+        float, typer.Option(help="Requests and frames per second that it allows. 0: no limit.")
     ] = 0.0,
     stdin: Annotated[
         bool, typer.Option("--stdin", help="Take a key from standard input instead of making one.")
     ] = False,
 ) -> None:
-    """Make a key, and the entry of BLITZ_API_KEYS or BLITZ_ADMIN_KEYS that lets in whoever shows it."""
+    """Make a key, and the entry for BLITZ_API_KEYS or BLITZ_ADMIN_KEYS that accepts it."""
     from service.security.keys import hash_key, make_key, parse_key
 
     made = sys.stdin.readline().strip() if stdin else make_key()
@@ -180,17 +206,17 @@ def key(
 
 @app.command()
 def settings() -> None:
-    """List every setting: its environment variable, its value in effect, its meaning."""
+    """List every setting: environment variable, value in effect, meaning."""
     from service.doctor.tables import print_table, settings_table
-    from service.environment import describe_settings, read_settings
+    from service.settings import describe_settings, read_settings
 
     print_table(settings_table(describe_settings(read_settings())))
 
 
 def _load_catalog() -> "Catalog":
-    """The models, opened for one image at a time on all cores."""
-    from service.environment import read_settings
+    """The models, opened to segment one image at a time on all cores."""
     from service.serving.catalog import Catalog
+    from service.settings import read_settings
 
     chosen = read_settings()
     _keep_output_clean()
@@ -199,7 +225,7 @@ def _load_catalog() -> "Catalog":
 
 
 def _keep_output_clean() -> None:
-    """Send warnings to standard error; a service logs to standard output, a command answers there."""
+    """Send warnings to standard error, because a command prints its answer on standard output."""
     from service.telemetry.logs import configure_logs
 
     configure_logs("warning", "console", sys.stderr)

@@ -1,37 +1,38 @@
-"""What can go wrong, free of any transport.
+"""All errors of the service, independent of any transport.
 
 BlitzError
-├── RequestError            the caller can mend it
+├── RequestError            the caller can fix it
 │   ├── InvalidImage        empty, truncated, or not an image at all
 │   ├── ImageTooLarge       more bytes or pixels than the settings allow
-│   ├── UnsupportedMedia    a content type nobody here can read
+│   ├── UnsupportedMedia    a content type that the service cannot read
 │   ├── InvalidOption       an unknown option, or a value out of range
 │   ├── ModelNotFound       no such model or version
-│   ├── ModelRefused        a model cannot be loaded or unloaded; what served before goes on
+│   ├── ModelRefused        a model cannot be loaded or unloaded; the models before it keep serving
 │   ├── Unauthorized        the key that this call needs is missing or wrong
-│   └── Forbidden           the key is known, or the page is, but may not do this
+│   └── Forbidden           the key, or the page, is known but may not do this
 ├── Unavailable             the caller can come back later
 │   ├── Overloaded          every slot and every place in the queue is taken
+│   ├── ComputeFailed       the processes that computed this request have ended
 │   ├── OutOfMemory         the machine has too little memory left for this request
 │   ├── RateLimited         this caller's key has been used too often
 │   ├── DeadlineExceeded    the answer would have come too late
 │   └── NotReady            models are still loading, or the service is stopping
-└── ArtifactError           the operator must mend it
+└── ArtifactError           the operator must fix it
     ├── InvalidCard         card.json contradicts itself or its files
     ├── BackendUnavailable  the runtime, provider or delegate asked for is not in effect
     ├── InvalidSetting      a BLITZ_ variable is unknown, or its value is out of range
-    └── SelfTestFailed      the artifact does not compute what its golden.json says
+    └── SelfTestFailed      the model does not compute the values of its golden.json
 
 `rest.problem` and `rpc.convert` map each leaf to a status; a test walks this tree and fails on a gap.
 """
 
 
 class BlitzError(Exception):
-    """The root; its message is written for whoever has to act on it."""
+    """The root; its message is written for the person who can act on it."""
 
 
 class RequestError(BlitzError):
-    """The caller can mend it."""
+    """The caller can fix it."""
 
 
 class InvalidImage(RequestError):
@@ -55,7 +56,7 @@ class ModelNotFound(RequestError):
 
 
 class ModelRefused(RequestError):
-    """A model cannot be loaded or unloaded; what served before goes on."""
+    """A model cannot be loaded or unloaded; the models before it keep serving."""
 
 
 class Unauthorized(RequestError):
@@ -72,6 +73,10 @@ class Unavailable(BlitzError):
 
 class Overloaded(Unavailable):
     """Every worker slot and every place in the queue is taken."""
+
+
+class ComputeFailed(Unavailable):
+    """The processes that computed this request have ended."""
 
 
 class OutOfMemory(Unavailable):
@@ -95,7 +100,7 @@ class NotReady(Unavailable):
 
 
 class ArtifactError(BlitzError):
-    """The operator must mend a model folder or a setting."""
+    """The operator must fix a model folder or a setting."""
 
 
 class InvalidCard(ArtifactError):
@@ -111,4 +116,4 @@ class InvalidSetting(ArtifactError):
 
 
 class SelfTestFailed(ArtifactError):
-    """The artifact does not compute what its golden.json says it should."""
+    """The model does not compute the values of its golden.json."""

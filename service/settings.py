@@ -1,29 +1,24 @@
-"""The operator's choices, each a variable of the environment."""
+"""The settings: the operator's choices, each an environment variable. Only this module reads them."""
 
-import math
+import difflib
 import os
+import sys
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.errors import InvalidSetting
 from service.inference.backends.base import BackendChoice, Fallback, PrecisionChoice, RuntimeChoice
 from service.inference.images import Limits
+from service.process.limits import usable_cores
+from service.security.keys import Key, parse_keys
 from service.security.tls import Tls, read_tls
-from service.values import KeyEntries, LogFormat, LogLevel, Names, Port, Seconds
+from service.telemetry.logs import LogFormat, LogLevel
 
 PREFIX = "BLITZ_"
-CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
-
-
-def usable_cores(quota_file: Path = CGROUP_CPU) -> int:
-    """The cores this process may use: its affinity, and its container's quota rounded up."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = quota_file.read_text().split()
-        return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no cgroup, or "max": no quota
-        return cores
+SECRET = ("api_keys", "admin_keys")  # a key may be there by mistake, so errors do not repeat the value
 
 
 def models_folder() -> Path:
@@ -32,20 +27,44 @@ def models_folder() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "models"
 
 
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _read_keys(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return parse_keys([part for part in value.split(",") if part.strip()])
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+KeyEntries = Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_read_keys)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
 class Settings(BaseSettings):
     """Every setting is an environment variable: BLITZ_ and the name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
-    host: str = Field(default="127.0.0.1", description="address both ports listen on; 0.0.0.0: every network")
-    http_port: Port = Field(default=8000, description="port of REST; 0: a free one, which the log names")
-    grpc_port: Port = Field(default=8001, description="port of gRPC; 0: a free one, which the log names")
+    host: str = Field(
+        default="127.0.0.1", description="address that both ports listen on; 0.0.0.0: all addresses"
+    )
+    http_port: Port = Field(
+        default=8000, description="port of REST and the page; 0: a free port, which the log names"
+    )
+    grpc_port: Port = Field(default=8001, description="port of gRPC; 0: a free port, which the log names")
 
     models_dir: Path = Field(default_factory=models_folder, description="folder that holds the model folders")
     default_model: str | None = Field(
         default=None,
-        description="model that answers when a request names none; unset: the one named in the file DEFAULT "
-        "of the models folder, else the first by name",
+        description="model that answers requests that name none; unset: the model that the file DEFAULT "
+        "in the models folder names, else the first by name",
     )
     runtime: RuntimeChoice = Field(default="auto", description="runtime of the models: auto, onnx or tflite")
     precision: PrecisionChoice = Field(
@@ -61,21 +80,21 @@ class Settings(BaseSettings):
     )
     fallback: Fallback = Field(
         default="strict",
-        description="strict: not ready while an asked provider or delegate is not in effect; "
-        "prefer: go on without it, and say so",
+        description="strict: not ready while a provider or delegate that is asked for is not in effect; "
+        "prefer: serve without it, and log a warning",
     )
     workers: int = Field(
         default=1,
         ge=1,
         le=1024,
-        description="processes that share both ports and divide the cores; more than 1 only where one "
-        "process cannot read and write fast enough: one image alone has the cores of one worker only",
+        description="processes that share both ports and divide the cores; more than 1 helps only where one "
+        "process cannot read and write fast enough, because one image uses the cores of one worker",
     )
     slots: int = Field(
         default_factory=lambda earlier: max(1, usable_cores() // earlier.get("workers", 1)),
         ge=1,
         le=1024,
-        description="images worked on side by side, in each worker",
+        description="images that are segmented at the same time, in each worker",
     )
     threads: int = Field(
         default=1, ge=1, le=1024, description="threads of one inference while the slots are full"
@@ -84,35 +103,56 @@ class Settings(BaseSettings):
         default=None,
         ge=1,
         le=1024,
-        description="threads of one inference while few slots are taken; unset: those of all slots together",
+        description="threads of one inference while most slots are free; unset: the threads of all slots",
+    )
+
+    slots_in: Literal["auto", "processes", "threads"] = Field(
+        default="auto",
+        description="processes: each slot is a process of its own, which is replaced when it ends, hangs or "
+        "grows too large; threads: all slots are in one process, which has to own a device; auto: threads "
+        "where providers or delegates are asked for, else processes",
+    )
+    work_s: Seconds = Field(
+        default=10.0,
+        gt=0,
+        description="longest work on one image, in seconds; a compute process that takes longer is replaced",
+    )
+    load_s: Seconds = Field(
+        default=60.0, gt=0, description="longest loading and testing of a model, in seconds"
+    )
+    memory_mb: int = Field(
+        default=1500,
+        ge=0,
+        description="memory of a compute process, in millions of bytes; one that takes more is replaced; 0: "
+        "all there is",
     )
 
     exact: bool = Field(
         default=False,
-        description="decode large JPEGs in full before they are shrunk, where a request does not say; "
-        "unset: straight to a half, a quarter or an eighth, which is faster",
+        description="decode large JPEGs in full before they are shrunk, unless a request says otherwise; "
+        "unset: decode them at a half, a quarter or an eighth of their size, which is faster",
     )
     watch_s: Seconds = Field(
         default=0.0,
-        description="seconds between looks at the models folder: what is new or changed is loaded, tested "
-        "and then answers, what is gone is unloaded; 0: only at the start",
+        description="seconds between looks at the models folder: new and changed models are tested and then "
+        "answer, deleted models are unloaded; 0: models are loaded only at the start",
     )
     api_keys: KeyEntries = Field(
         default=(),
-        description="who may call: name:hash or name:hash:rate, separated by commas, rate in requests and "
-        "frames a second; `python -m service key` makes them; unset: everybody may",
+        description="keys of those who may call, separated by commas: name:hash or name:hash:rate, the "
+        "rate in requests and frames per second; `blitzmask key` makes them; unset: everybody may call",
     )
     admin_keys: KeyEntries = Field(
         default=(),
-        description="the same for who may also load and unload models over REST; unset: nobody may",
+        description="keys of those who may also load and unload models over REST; unset: nobody may",
     )
     open_metrics: bool = Field(
-        default=False, description="give /metrics to everybody, even where a key is needed to call"
+        default=False, description="let everybody read /metrics, even where calls need a key"
     )
     origins: Names = Field(
         default=(),
-        description="pages of other sites that may open live streams, separated by commas, each as "
-        "https://host; *: all; this service's own page always may",
+        description="other sites whose pages may call /v1 and /v2 and open live streams, separated by "
+        "commas, each as https://host; *: all; this service's own page always may",
     )
     tls_cert: Path | None = Field(
         default=None,
@@ -121,22 +161,22 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="its private key, a PEM file without a password")
     tls_client_ca: Path | None = Field(
         default=None,
-        description="PEM file of the authorities whose certificates clients have to show; unset: none",
+        description="PEM file of authorities; clients have to show a certificate of one of them; unset: none",
     )
 
     batch: int = Field(
         default=1,
         ge=1,
         le=256,
-        description="images that a GPU computes together, at most; needs as many slots; a CPU ignores it, "
-        "because there an image of a batch is dearer than one alone",
+        description="most images that a GPU computes together; it needs as many slots; a CPU ignores "
+        "it, because there an image of a batch takes longer than one alone",
     )
     batch_wait_ms: float = Field(
         default=2.0,
         ge=0,
         le=1000,
-        description="how long the first image of a batch waits for others, in milliseconds; one that is "
-        "alone in the service does not wait",
+        description="milliseconds that the first image of a batch waits for others; an image that is alone "
+        "in the service does not wait",
     )
 
     queue: int | None = Field(
@@ -152,13 +192,22 @@ class Settings(BaseSettings):
         description="camera streams that may be open in each worker, over both transports",
     )
     queue_s: Seconds = Field(
-        default=0.7, gt=0, description="longest wait in the queue, in seconds, as work goes at present"
+        default=0.7,
+        gt=0,
+        description="longest expected wait in the queue, in seconds; beyond it a request is refused at once",
     )
     timeout_s: Seconds = Field(
         default=10.0, gt=0, description="longest wait for a slot, and for a request's body, in seconds"
     )
     max_body_mb: float = Field(
         default=20.0, gt=0, le=2000, description="largest request body or gRPC message, in millions of bytes"
+    )
+    bodies_mb: float = Field(
+        default=256.0,
+        gt=0,
+        le=1_000_000,
+        description="most bytes of HTTP request bodies that each worker holds at one time, in millions; "
+        "beyond that it refuses the largest body that still arrives",
     )
     max_pixels: int = Field(
         default=Limits().max_pixels, ge=1, description="largest image in pixels, read from its header"
@@ -167,18 +216,18 @@ class Settings(BaseSettings):
     hsts_s: int = Field(
         default=86_400,
         ge=0,
-        description="for how many seconds TLS tells browsers to come back by TLS only, whatever the port: "
-        "Strict-Transport-Security; 0: it does not",
+        description="seconds for which browsers that came by TLS return by TLS only, on every port of this "
+        "host (Strict-Transport-Security); 0: the header is not sent",
     )
 
     head_s: Seconds = Field(
         default=10.0,
         gt=0,
         description="longest wait for a request's headers, for a stream's first message, and for a client "
-        "that does not read its answer, in seconds",
+        "to read its answer, in seconds",
     )
     keep_alive_s: Seconds = Field(
-        default=75.0, gt=0, description="how long a connection may be idle between two requests, in seconds"
+        default=75.0, gt=0, description="seconds that a connection may be idle between two requests"
     )
     stream_idle_s: Seconds = Field(
         default=300.0, gt=0, description="longest wait for the next frame of an open stream, in seconds"
@@ -189,20 +238,24 @@ class Settings(BaseSettings):
 
     stop_delay_s: Seconds = Field(
         default=0.5,
-        description="seconds between 'not ready' and closed ports at a stop, for balancers to notice",
+        description="seconds at a stop between 'not ready' and closed ports; behind a balancer choose the "
+        "pause between its probes times the failures it waits for, plus one second; 0.5 is for no balancer",
     )
     drain_s: Seconds = Field(
         default=30.0, description="longest wait for requests in flight at a stop, in seconds"
     )
 
-    log_level: LogLevel = Field(
-        default="info", description="least level logged: debug, info, warning or error"
+    log_level: Annotated[LogLevel, BeforeValidator(_lower)] = Field(
+        default="info", description="lowest level that is logged: debug, info, warning or error"
     )
-    log_format: LogFormat = Field(default="json", description="log lines as json, or coloured for a console")
+    log_format: LogFormat = Field(
+        default="auto",
+        description="log lines as json, or as console for people; auto: console on a terminal, else json",
+    )
     otel: bool = Field(
         default=False,
-        description="record a span of every request for OpenTelemetry, which its own variables configure: "
-        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, ...; needs the extra otel",
+        description="record a span of every request for OpenTelemetry; its own variables configure it "
+        "(OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER, ...); it needs the extra otel",
     )
 
     @property
@@ -214,12 +267,19 @@ class Settings(BaseSettings):
         return 32 * self.slots if self.queue is None else self.queue
 
     @property
+    def in_processes(self) -> bool:
+        """Whether the slots are processes; those need Linux."""
+        if self.slots_in == "auto":
+            return sys.platform == "linux" and not (self.providers or self.delegates or self.batch > 1)
+        return self.slots_in == "processes"
+
+    @property
     def limits(self) -> Limits:
         return Limits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
 
     @property
     def tls(self) -> Tls | None:
-        """Raises InvalidSetting where the files are not what they should be."""
+        """The certificate files, None without TLS; raises InvalidSetting where they cannot be used."""
         return read_tls(self.tls_cert, self.tls_key, self.tls_client_ca, hsts_s=self.hsts_s)
 
     @property
@@ -236,3 +296,61 @@ class Settings(BaseSettings):
             batch=self.batch,
             batch_wait_ms=self.batch_wait_ms,
         )
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field.
+
+    >>> variable("http_port")
+    'BLITZ_HTTP_PORT'
+    """
+    return PREFIX + field.upper()
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings of this process's environment; those that are `given`, and not None, come first.
+
+    Raises InvalidSetting, one line per fault, for an unknown BLITZ_ variable and for an unusable value.
+    """
+    _refuse_unknown()
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        faults = [
+            _describe_fault(str(item["loc"][0]), item["input"], item["msg"])
+            for item in error.errors()
+            if item["type"] != "default_factory_not_called"  # only a consequence of another fault
+        ]
+        raise InvalidSetting("\n".join(faults)) from error
+    _ = settings.choice, settings.tls  # they raise where one setting contradicts another
+    return settings
+
+
+def describe_settings(settings: Settings) -> list[tuple[str, str, str]]:
+    """The variable, the value in effect and the meaning of every setting."""
+    return [
+        (variable(field), _show(getattr(settings, field)), str(info.description))
+        for field, info in Settings.model_fields.items()
+    ]
+
+
+def _refuse_unknown() -> None:
+    known = [variable(field) for field in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+            hint = f"did you mean {near[0]}?" if near else "`blitzmask settings` lists all of them"
+            raise InvalidSetting(f"{name} is not a setting; {hint}")
+
+
+def _describe_fault(field: str, value: object, reason: str) -> str:
+    reason = reason.removeprefix("Value error, ")
+    reason = reason[0].lower() + reason[1:]
+    shown = "..." if field in SECRET else _show(value)
+    return f"{variable(field)}={shown}: {reason} ({Settings.model_fields[field].description})"
+
+
+def _show(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

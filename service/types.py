@@ -1,4 +1,4 @@
-"""The vocabulary of the service: who can read this page can read the rest.
+"""The data types that all parts of the service share.
 
 Frames. *Image frame*: pixels of the picture as it is meant to be seen (EXIF orientation applied), origin at
 the top-left corner of the top-left pixel, so that pixel (row 0, column 0) covers [0, 1) x [0, 1). *Canvas
@@ -41,9 +41,11 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an image lies on the canvas: resized to `placed`, its top-left corner at the canvas origin.
+    """An image on the canvas: resized to `placed`, with its top-left corner at the canvas origin.
 
     The two directions are exact inverses: the scales are those of the rounded size, one per axis.
+    covered: the image pixels that `placed` shows; None: all of the image. A JPEG decoded to a fraction of its
+        size may cover a few more than there are, at its right and lower edge.
 
     >>> placement = Placement(image=Size(480, 640), canvas=Size(320, 320), placed=Size(240, 320))
     >>> placement.boxes_to_image(np.array([[0, 0, 320, 240]], np.float32))
@@ -53,16 +55,17 @@ class Placement:
     image: Size
     canvas: Size
     placed: Size
+    covered: Size | None = None
 
     @property
     def scale_x(self) -> float:
         """Canvas pixels per image pixel, horizontally."""
-        return self.placed.width / self.image.width
+        return self.placed.width / (self.covered or self.image).width
 
     @property
     def scale_y(self) -> float:
         """Canvas pixels per image pixel, vertically."""
-        return self.placed.height / self.image.height
+        return self.placed.height / (self.covered or self.image).height
 
     def boxes_to_image(self, boxes_xyxy_canvas: Floats) -> Floats:
         """Boxes in the image frame, not clipped: float32 [N, 4]."""
@@ -78,14 +81,14 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instances:
-    """What a decoder finds, best score first; arrays are read-only and N may be 0.
+    """The instances that a decoder finds, best score first; arrays are read-only and N may be 0.
 
     classes: int64 [N], index into the card's labels.
     scores: float32 [N], in [0, 1].
     boxes_xyxy_canvas: float32 [N, 4], canvas frame, not clipped.
     mask_fields: float32 [N, h, w], low-resolution fields over the whole canvas; a pixel belongs to the
-        instance where the bilinearly interpolated field exceeds `mask_level`. A model of boxes only has
-        none, [N, 0, 0].
+        instance where the bilinearly interpolated field exceeds `mask_level`. [N, 0, 0] for a model of
+        boxes only.
     """
 
     classes: Ints
@@ -109,7 +112,7 @@ class Instances:
         return len(self.scores)
 
     def keep(self, chosen: npt.NDArray[np.bool_] | Ints) -> "Instances":
-        """The chosen ones: bool [N], or numbers in the order they are wanted, int64 [M]."""
+        """The chosen instances; `chosen` is bool [N], or int64 [M], indices in the order wanted."""
         return Instances(
             classes=self.classes[chosen],
             scores=self.scores[chosen],
@@ -127,15 +130,15 @@ class Rle:
     counts: str
 
     def to_coco(self) -> dict[str, object]:
-        """What `pycocotools.mask.decode` takes."""
+        """The mask as `pycocotools.mask.decode` takes it."""
         return {"size": [self.size.height, self.size.width], "counts": self.counts}
 
 
 @dataclass(frozen=True, slots=True)
 class RleCrop:
-    """A mask within a window of the image, outside of which there is none of it.
+    """A mask within a window of the image that holds all of it.
 
-    rle: over the window; its upper left pixel is (x, y), image frame.
+    rle: the mask over the window. x, y: the window's upper left pixel, image frame.
     """
 
     rle: Rle
@@ -145,9 +148,9 @@ class RleCrop:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """A mask as the rings along its pixels' edges: inside is what an odd number of them go around.
+    """A mask as rings along the edges of its pixels, filled by the even-odd rule.
 
-    Each ring is x, y, x, y, ... of its corners, image frame; the last is not the first again.
+    Each ring lists its corners as x, y, x, y, ..., image frame; the last corner is not the first again.
     """
 
     rings: tuple[tuple[int, ...], ...]
@@ -190,7 +193,7 @@ class Options:
 
 
 def split_labels(text: str | None) -> tuple[str, ...] | None:
-    """Labels that somebody wrote with commas between them.
+    """The labels in a text with commas between them.
 
     >>> split_labels("cat, traffic light")
     ('cat', 'traffic light')
@@ -200,10 +203,11 @@ def split_labels(text: str | None) -> tuple[str, ...] | None:
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """What computes: `asked` and `in_effect` name ONNX Runtime providers or TFLite delegates.
+    """The runtime, precision, threads and devices that compute an answer.
 
-    In effect is what takes part, best first, the CPU too where something is left to it; threads: of an
-    inference, at most (one of TFLite's does with fewer where another has those meant for who is alone).
+    asked, in_effect: names of ONNX Runtime providers or TFLite delegates. In effect are those that compute
+        something, best first, and the CPU where some of the model is left to it.
+    threads: the most that one inference uses.
     """
 
     runtime: str
@@ -215,7 +219,7 @@ class BackendInfo:
 
 
 def count_few(slots: int) -> int:
-    """How many slots may be at work with room for more threads than one each.
+    """The number of slots that may be at work while each still uses many threads.
 
     >>> [count_few(slots) for slots in (1, 2, 3, 4, 16)]
     [1, 1, 1, 2, 8]
@@ -224,7 +228,7 @@ def count_few(slots: int) -> int:
 
 
 def seconds_to_ms(seconds: float) -> float:
-    """Milliseconds to three decimals: what a clock shows beyond microseconds is noise."""
+    """Milliseconds to three decimals, as digits beyond microseconds are noise."""
     return round(seconds * 1000, 3)
 
 
@@ -248,7 +252,7 @@ STAGES = tuple(stage.name for stage in fields(Timings))
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """The answer for one image: the same object behind JSON, proto and the command line."""
+    """The answer for one image, from which JSON, proto and the command line are made."""
 
     image: Size
     instances: tuple[Instance, ...]
@@ -260,7 +264,7 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A segmentation, and the milliseconds its call waited for a worker slot and then took to be rendered."""
+    """A segmentation, and the milliseconds that it waited for a slot and that its rendering took."""
 
     segmentation: Segmentation
     queue_ms: float

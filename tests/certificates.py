@@ -48,6 +48,16 @@ def make_pair(folder: Path, name: str, *options: str) -> Pair:
     return pair
 
 
+def make_expired_pair(folder: Path) -> Pair:
+    pair, request = Pair(folder / "expired.pem", folder / "expired.key.pem"), str(folder / "request.pem")
+    key, cert = str(pair.key), str(pair.cert)
+    run_openssl(
+        "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", "/CN=x"
+    )
+    run_openssl("x509", "-req", "-in", request, "-signkey", key, "-days", "-1", "-out", cert)
+    return pair
+
+
 def run_openssl(*words: str) -> None:
     try:
         subprocess.run(["openssl", *words], check=True, capture_output=True)

@@ -8,6 +8,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+import service.process.libraries  # noqa: F401  # sets how numpy, gRPC and ONNX Runtime behave
 from service.telemetry.logs import LIBRARIES, configure_logs
 
 # A property has to hold on a busy machine too; pytest's own timeout ends a test that hangs.

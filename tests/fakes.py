@@ -80,6 +80,9 @@ class FakeModel:
         self._before = before
         self.seen: list[bytes] = []
 
+    def close(self) -> None:
+        pass
+
     def segment(self, data: bytes, options: Options, *, crowded: bool = False) -> Segmentation:
         self.seen.append(data)
         self._before()
@@ -153,7 +156,7 @@ class FakeCatalog:
         for model in self._models:
             if name in (None, model.card.name) and version in (None, model.card.version):
                 return model
-        raise ModelNotFound(f"there is no model {name} {version}")
+        raise ModelNotFound(f"there is no model {name!s:.80} {version!s:.40}")
 
     def models(self) -> tuple[FakeModel, ...]:
         return self._models

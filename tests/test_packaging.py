@@ -1,5 +1,7 @@
-"""What somebody gets who installs the service alone."""
+"""The service alone, as it is installed: its packages, its wheel, its container."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from service import __version__
 from service.process.server import LINGER_S, MARGIN_S
-from service.settings import Settings
+from service.settings import Settings, variable
+from tests.running import PATIENCE_S, free_port, wait_until_ready
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "jax", "litert_torch", "onnx", "training", "loadtest", "httpx", "skimage", "matplotlib"}
@@ -27,6 +31,22 @@ def test_a_container_is_given_the_time_that_the_service_takes_to_stop() -> None:
     settings = Settings()
     assert granted is not None
     assert int(granted[1]) > settings.stop_delay_s + LINGER_S + settings.drain_s + MARGIN_S
+
+
+def test_compose_passes_every_setting_to_the_container() -> None:
+    """A setting that is not passed is silently lost: with keys set, the service would be open to all."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    passed = dict(re.findall(r"^ {6}(BLITZ_\w+): \$\{(BLITZ_\w+):-\}$", text, re.MULTILINE))
+    published = set(re.findall(r"\$\{(BLITZ_\w+):-[^}]+\}", text))
+    assert published == {"BLITZ_HOST", "BLITZ_HTTP_PORT", "BLITZ_GRPC_PORT"}
+    assert set(passed) == {variable(field) for field in Settings.model_fields} - published
+    assert all(name == source for name, source in passed.items())
+
+
+def test_the_image_can_be_read_by_its_user_whatever_the_umask_of_the_checkout() -> None:
+    build, serving = (ROOT / "Dockerfile").read_text().split("\nFROM ")[-2:]
+    assert "RUN chmod -R a+rX /venv /app" in build.splitlines()
+    assert not [line for line in serving.splitlines() if line.startswith(("COPY service", "COPY models"))]
 
 
 @pytest.mark.parametrize("module", ["service.__main__", "service.process.server"])
@@ -60,17 +80,50 @@ def test_locks_are_hashed_and_name_no_index_host(name: str) -> None:
     assert "--index-url" not in text
 
 
-def test_the_wheel_holds_the_service_and_its_models_and_nothing_else(tmp_path: Path) -> None:
-    source = tmp_path / "source"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    place = tmp_path_factory.mktemp("wheel")
+    source = place / "source"
     for folder in ("service", "models", "training"):
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, source / file)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "-w", tmp_path, source], check=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*build, "-w", place, source], check=True)
+    (built,) = place.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_service_and_its_models_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0].split("-")[0] for name in names} == {"service", "blitzmask_server"}
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "service").rglob("*.py")} <= names
     assert "service/rest/page/index.html" in names
     assert any(re.fullmatch(r"service/models/[^/]+/card\.json", name) for name in names)
+
+
+def test_what_pip_installs_is_a_command_that_serves_the_models_of_the_wheel(
+    wheel: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*install, "--target", site, wheel], check=True)
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    command = [str(site / "bin" / "blitzmask")]
+    shown = subprocess.run(
+        [*command, "--version"], cwd=tmp_path, env=environment, capture_output=True, check=True
+    )
+    assert shown.stdout == f"blitzmask {__version__}\n".encode()
+    port = free_port()
+    serve = [*command, "serve", "--port", str(port), "--grpc-port", "0"]
+    with subprocess.Popen(serve, cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as process:
+        try:
+            wait_until_ready(process, f"http://127.0.0.1:{port}/readyz")
+            process.terminate()
+            output, _ = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    ready = next(event for event in map(json.loads, output.splitlines()) if event["event"] == "ready")
+    assert ready["models"]

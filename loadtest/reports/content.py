@@ -1,4 +1,4 @@
-"""What a run found, as data: every table, page and plot is made from this."""
+"""The results of a run as data: all tables, pages and plots come from it."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -6,12 +6,57 @@ from pathlib import Path
 
 import orjson
 
-from loadtest.errors import CannotRun
-from loadtest.machine import Machine
-from loadtest.outcome import Outcome
-from loadtest.probe import Served
+from loadtest.measurement.host_stats import Machine
+from loadtest.measurement.row import Row
+from loadtest.measurement.server_info import Served
+from loadtest.types import CannotRun
 
-SCHEMA = 1
+SCHEMA = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A figure that answers the command's question; its bounds are a confidence interval of 95 %.
+
+    target: the goal in words; met: whether the value meets it.
+    """
+
+    name: str
+    value: float | None
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    target: str | None = None
+    met: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values over the seconds of a run."""
+
+    name: str
+    unit: str
+    seconds: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table of text; the first column names the line."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Rows in the order of their measurement, and the figures, series and tables that come from them."""
+
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...] = ()
+    series: tuple[Series, ...] = ()
+    tables: tuple[TextTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +69,7 @@ class SentPhoto:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that was measured, and what answered there."""
+    """A server's address, and its description of itself."""
 
     address: str
     served: Served
@@ -46,10 +91,10 @@ class Report:
 
 
 def write_json(report: Report, path: Path) -> None:
-    """The report as indented JSON, the outcome's parts at its top level."""
+    """Writes the report as indented JSON, with the outcome's parts at its top level."""
     fields = dataclasses.asdict(report)
     fields |= fields.pop("outcome")
-    fields["claims"] = [
+    fields["slo"] = [
         {"name": finding.name, "value": finding.value, "target": finding.target, "met": finding.met}
         for finding in report.outcome.findings
         if finding.met is not None
@@ -58,7 +103,7 @@ def write_json(report: Report, path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Raises CannotRun when it cannot be written."""
+    """Writes a file; raises CannotRun when that fails."""
     try:
         path.write_bytes(content)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A report as plots; which ones depends on what was measured."""
+"""The plots of a report: one for each kind of figure that it has."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -7,8 +7,8 @@ from typing import TypeAlias
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtest.outcome import Finding, Outcome, Series
-from loadtest.row import TOTAL, Row
+from loadtest.measurement.row import TOTAL, Row
+from loadtest.reports.content import Finding, Outcome, Series
 
 Plot: TypeAlias = tuple[str, Callable[[Axes], None]]
 
@@ -17,12 +17,12 @@ _TAILS = (50, 90, 99, 99.9, 99.99)
 
 
 def draw_plots(outcome: Outcome) -> list[tuple[str, bytes]]:
-    """Title and SVG of each plot that the outcome has something for."""
+    """Title and SVG of each plot."""
     return [(title, _render(_draw_one(title, draw), "svg")) for title, draw in choose_plots(outcome)]
 
 
 def draw_picture(outcome: Outcome) -> bytes | None:
-    """All plots below each other in one PNG; None when there are none."""
+    """All plots in one PNG, one below the other; None when there are none."""
     plots = choose_plots(outcome)
     if not plots:
         return None
@@ -35,6 +35,7 @@ def draw_picture(outcome: Outcome) -> bytes | None:
 
 
 def choose_plots(outcome: Outcome) -> list[Plot]:
+    """Title and drawing function of each plot that the outcome has figures for."""
     rows = [row for row in outcome.rows if row.answered]
     plots: list[Plot] = []
     if len(rows) > 1:
@@ -44,8 +45,8 @@ def choose_plots(outcome: Outcome) -> list[Plot]:
         plots.append(("Good answers over time", lambda axes: _plot_timelines(axes, rows)))
     if any(row.stages for row in rows):
         plots.append(("Time in the server, mean", lambda axes: _plot_stages(axes, rows)))
-    if any(row.floor for row in rows):
-        plots.append(("Share of the in-process floor", lambda axes: _plot_shares(axes, rows)))
+    if any(row.baseline for row in rows):
+        plots.append(("Share of the in-process baseline", lambda axes: _plot_shares(axes, rows)))
     plots += [(f"{series.name}".capitalize(), _series_plotter(series)) for series in outcome.series]
     ratios = [finding for finding in outcome.findings if finding.low is not None]
     if ratios:
@@ -54,7 +55,7 @@ def choose_plots(outcome: Outcome) -> list[Plot]:
 
 
 def _plot_frontier(axes: Axes, rows: Sequence[Row]) -> None:
-    """Joined by lines where all loads are of one kind, so that the order means something."""
+    """Points of all rows; lines join them when all loads are of one kind, and their order has a meaning."""
     ordered = sorted(rows, key=lambda row: row.offered or row.clients or 0)
     alike = len({(row.offered is None, row.cameras is None) for row in rows}) == 1
     style = "-" if alike and len({row.clients or row.offered for row in rows}) == len(rows) else ""
@@ -70,7 +71,7 @@ def _plot_frontier(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _plot_curves(axes: Axes, rows: Sequence[Row]) -> None:
-    """Percentiles on an axis that gives every further nine the same room."""
+    """Percentiles on an axis where every further nine takes the same space."""
     for row in rows:
         points = [point for point in row.curve if point.percent < 100]
         axes.plot([1 / (1 - point.percent / 100) for point in points],
@@ -94,7 +95,7 @@ def _plot_timelines(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _plot_stages(axes: Axes, rows: Sequence[Row]) -> None:
-    """Bars of what the server reports, and beyond them what the client waited besides."""
+    """Bars of the stages that the server reports, then the rest of the client's latency."""
     names = [name for name in dict.fromkeys(name for row in rows for name in row.stages) if name != TOTAL]
     places = range(len(rows))
     done = [0.0] * len(rows)
@@ -110,15 +111,15 @@ def _plot_stages(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _plot_shares(axes: Axes, rows: Sequence[Row]) -> None:
-    known = [(row.name, row.floor.share.estimate) for row in rows if row.floor]
+    known = [(row.name, row.baseline.share.estimate) for row in rows if row.baseline]
     axes.barh(range(len(known)), [share for _, share in known])
     axes.axvline(1, color="black", linewidth=0.8)
     _name_bars(axes, [name for name, _ in known])
-    axes.set(xlabel="throughput over floor")
+    axes.set(xlabel="throughput over baseline")
 
 
 def _name_bars(axes: Axes, names: Sequence[str]) -> None:
-    """The first one on top, as in the tables."""
+    """Labels the bars from top to bottom, as in the tables."""
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.invert_yaxis()
 

@@ -1,32 +1,32 @@
-"""A report as tables of text: for the terminal, Markdown and HTML, with the same columns."""
+"""The tables of a report, with the same columns on the terminal, in Markdown and in HTML."""
 
 from collections.abc import Sequence
 
-from loadtest.machine import Machine
-from loadtest.outcome import Finding, Sheet
-from loadtest.reports.content import Report
-from loadtest.row import Row
-from loadtest.share import Ratio
+from loadtest.measurement.host_stats import Machine
+from loadtest.measurement.row import Row
+from loadtest.measurement.statistics import Interval
+from loadtest.reports.content import Finding, Report, TextTable
 
 _COUNTED_REQUESTS = ("blitzmask_requests_total", "blitzmask_rejected_total")
 
 
-def list_sheets(report: Report) -> list[Sheet]:
-    """All tables of a report that have a line."""
+def list_tables(report: Report) -> list[TextTable]:
+    """All tables of a report that are not empty."""
     outcome = report.outcome
-    sheets = [
+    tables = [
         _tabulate_rows(outcome.rows),
+        _tabulate_shares(outcome.rows),
         _tabulate_stages(outcome.rows),
         _tabulate_cameras(outcome.rows),
         _tabulate_counters(outcome.rows),
-        *outcome.sheets,
+        *outcome.tables,
         _tabulate_findings(outcome.findings),
     ]
-    return [sheet for sheet in sheets if sheet.lines]
+    return [table for table in tables if table.lines]
 
 
 def describe_servers(report: Report) -> list[str]:
-    """A line per server: where, what answers, and what was sent."""
+    """A line per server: its address, its model, and the photos that were sent."""
     sent = f"{len(report.photos)} photos" if len(report.photos) != 1 else report.photos[0].name
     size = sum(photo.bytes for photo in report.photos) / max(1, len(report.photos)) / 1000
     return [
@@ -37,7 +37,7 @@ def describe_servers(report: Report) -> list[str]:
 
 
 def describe_machine_briefly(machine: Machine) -> str:
-    """What the figures depend on, in a line."""
+    """The machine in a line."""
     return (
         f"{machine.cores} cores of {machine.cpu}, {machine.memory_gb:g} GB, {machine.system}, "
         f"Python {machine.python}"
@@ -45,7 +45,7 @@ def describe_machine_briefly(machine: Machine) -> str:
 
 
 def list_errors(rows: Sequence[Row]) -> list[str]:
-    """A line per row and kind of error, with the first explanation of it."""
+    """A line per row and kind of error, with the first explanation."""
     return [
         f"{row.name}: {count} x {kind}: {' '.join(row.examples.get(kind, '').split())}"
         for row in rows
@@ -71,10 +71,10 @@ def show_briefly(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
-def show_bounds(ratio: Ratio | None) -> str:
-    """Where a ratio lies, if that is known.
+def show_bounds(ratio: Interval | None) -> str:
+    """The bounds of an interval.
 
-    >>> show_bounds(Ratio(0.95, 0.931, 0.962)), show_bounds(Ratio(0.95)), show_bounds(None)
+    >>> show_bounds(Interval(0.95, 0.931, 0.962)), show_bounds(Interval(0.95)), show_bounds(None)
     ('0.93-0.96', '-', '-')
     """
     if ratio is None or ratio.low is None or ratio.high is None:
@@ -82,20 +82,9 @@ def show_bounds(ratio: Ratio | None) -> str:
     return f"{ratio.low:.2f}-{ratio.high:.2f}"
 
 
-def _tabulate_rows(rows: Sequence[Row]) -> Sheet:
-    columns = (
-        "load",
-        "req/s",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "errors",
-        "floor/s",
-        "share",
-        "95 %",
-        "own ms",
-    )
-    return Sheet("throughput and latency", columns, tuple(_to_cells(row) for row in rows))
+def _tabulate_rows(rows: Sequence[Row]) -> TextTable:
+    columns = ("load", "req/s", "p50 ms", "p95 ms", "p99 ms", "errors", "own ms")
+    return TextTable("throughput and latency", columns, tuple(_to_cells(row) for row in rows))
 
 
 def _to_cells(row: Row) -> tuple[str, ...]:
@@ -105,15 +94,31 @@ def _to_cells(row: Row) -> tuple[str, ...]:
         show(row.throughput),
         *(show(value) for value in (latency.p50, latency.p95, latency.p99)),
         str(sum(row.errors.values())),
-        show(row.floor.rate if row.floor else None),
-        show(row.floor.share.estimate if row.floor else None, digits=3),
-        show_bounds(row.floor.share if row.floor else None),
         show(row.generator_ms, digits=2),
     )
 
 
-def _tabulate_stages(rows: Sequence[Row]) -> Sheet:
-    """A line per row with the mean of every stage that the server reports, and what clients wait besides."""
+def _tabulate_shares(rows: Sequence[Row]) -> TextTable:
+    columns = ("load", "req/s", "baseline/s", "share", "95 %", "client ms", "net share", "95 %")
+    lines = tuple(
+        (
+            row.name,
+            show(row.throughput),
+            show(row.baseline.rate),
+            show(row.baseline.share.estimate, digits=3),
+            show_bounds(row.baseline.share),
+            show(row.baseline.client_ms, digits=2),
+            show(row.baseline.net.estimate if row.baseline.net else None, digits=3),
+            show_bounds(row.baseline.net),
+        )
+        for row in rows
+        if row.baseline
+    )
+    return TextTable("share of the in-process baseline", columns, lines)
+
+
+def _tabulate_stages(rows: Sequence[Row]) -> TextTable:
+    """The mean of every stage that the server reports, and of the rest of the latency."""
     names = tuple(dict.fromkeys(name for row in rows for name in row.stages))
     lines = tuple(
         (
@@ -124,10 +129,10 @@ def _tabulate_stages(rows: Sequence[Row]) -> Sheet:
         for row in rows
         if row.stages
     )
-    return Sheet("time in the server, mean ms", ("load", *names, "outside"), lines)
+    return TextTable("time in the server, mean ms", ("load", *names, "outside"), lines)
 
 
-def _tabulate_cameras(rows: Sequence[Row]) -> Sheet:
+def _tabulate_cameras(rows: Sequence[Row]) -> TextTable:
     lines = tuple(
         (
             row.name,
@@ -141,21 +146,21 @@ def _tabulate_cameras(rows: Sequence[Row]) -> Sheet:
         if row.cameras
     )
     columns = ("cameras", "frames/s", "age p50", "age p95", "age p99", "dropped", "skipped", "fairness")
-    return Sheet("streams, ages in ms", columns, lines)
+    return TextTable("streams, ages in ms", columns, lines)
 
 
-def _tabulate_counters(rows: Sequence[Row]) -> Sheet:
-    """What the server itself counted of requests, whichever way they ended; warm-ups included."""
+def _tabulate_counters(rows: Sequence[Row]) -> TextTable:
+    """The server's own count of requests by outcome, warm-ups included."""
     lines = tuple(
         (row.name, name.removeprefix("blitzmask_"), show(count, digits=0))
         for row in rows
         for name, count in row.metrics.items()
         if name.startswith(_COUNTED_REQUESTS)
     )
-    return Sheet("the server's own count", ("load", "counter", "requests"), lines)
+    return TextTable("the server's own count", ("load", "counter", "requests"), lines)
 
 
-def _tabulate_findings(findings: Sequence[Finding]) -> Sheet:
+def _tabulate_findings(findings: Sequence[Finding]) -> TextTable:
     lines = tuple(
         (
             finding.name,
@@ -166,4 +171,4 @@ def _tabulate_findings(findings: Sequence[Finding]) -> Sheet:
         )
         for finding in findings
     )
-    return Sheet("findings", ("finding", "value", "95 % interval", "target", "met"), lines)
+    return TextTable("findings", ("finding", "value", "95 % interval", "target", "met"), lines)

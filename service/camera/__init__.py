@@ -1,6 +1,4 @@
-"""A camera client: pictures from a source to a server, its answers to files, a video or MQTT.
+"""The camera client: it sends the pictures of a source to a server, and writes the answers.
 
-`Reel` reads the source into one waiting place, `Link` keeps a stream open to the server and sends from
-there, `run_camera` puts the two together and writes what comes back. Either end may break and comes back
-by itself; identities go on counting where they were.
+Everything here runs beside a server, never inside it, so a change here changes no answer of the service.
 """

@@ -1,7 +1,7 @@
-"""What a home automation needs to know of a camera, as Home Assistant's discovery has it.
+"""The topics of a camera, and its description for Home Assistant's MQTT discovery.
 
 One retained message to `homeassistant/device/<id>/config` describes the device and its sensors (Home
-Assistant 2024.11 and later); all of them read the one JSON object of the state topic.
+Assistant 2024.11 and later). All sensors read the one JSON object of the state topic.
 """
 
 import re
@@ -16,46 +16,67 @@ PREFIX = "homeassistant"
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one camera under their base."""
+    """The topics of one camera; `base` is the topic above those of all cameras, if one is asked for."""
 
-    base: str
+    camera: str
+    base: str | None = None
+
+    @property
+    def root(self) -> str:
+        """The topic above those of this camera.
+
+        >>> Topics("drive", "home").root, Topics("drive").root
+        ('home/drive', 'blitzmask/drive')
+        """
+        return f"{self.base or 'blitzmask'}/{choose_id(self.camera)}"
+
+    @property
+    def device(self) -> str:
+        """The device's identifier; cameras of one name under two topics are two devices."""
+        steps = self.base.split("/") if self.base else []
+        return "_".join(("blitzmask", *map(choose_id, (*steps, self.camera))))
+
+    @property
+    def discovery(self) -> str:
+        """Holds the description for Home Assistant, retained."""
+        return f"{PREFIX}/device/{self.device}/config"
 
     @property
     def availability(self) -> str:
-        """ "online" or "offline", retained; the broker itself tells when the client is gone."""
-        return f"{self.base}/availability"
+        """Holds "online" while answers come and "offline" otherwise, retained.
+
+        The broker itself publishes "offline" when the client is gone.
+        """
+        return f"{self.root}/availability"
 
     @property
     def state(self) -> str:
-        """What is seen now, retained: at once when it changes, else once a second."""
-        return f"{self.base}/state"
+        """Holds what is seen now, retained. It is published at every change, and else once a second."""
+        return f"{self.root}/state"
 
     @property
     def results(self) -> str:
-        """Every answer, as in JSON lines."""
-        return f"{self.base}/results"
+        """Receives every answer, as JSON lines has it."""
+        return f"{self.root}/results"
 
 
 def choose_id(name: str) -> str:
-    """A name as it may stand in topics and identifiers; one in other letters is told apart by its sum.
+    """The name as topics and identifiers may hold it.
 
-    >>> choose_id("192.168.1.7/Front Door"), choose_id("Tür")
-    ('192_168_1_7_front_door', 't_r_00b99e54')
+    Letters, digits, spaces, hyphens and underscores make a readable id. A name with other characters gets a
+    checksum, so that names which differ only in these characters get different ids.
+
+    >>> choose_id("Front Door"), choose_id("nvr/cam?1"), choose_id("nvr/cam?2")
+    ('front_door', 'nvr_cam_1_819d4fe0', 'nvr_cam_2_18941e5a')
     """
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
-    if not name.isascii():
-        plain += f"_{crc32(name.encode()):08x}"
-    return plain.strip("_") or "camera"
+    plain = re.sub(r"[^a-z0-9-]+", "_", name.lower()).strip("_")
+    if not re.fullmatch(r"[A-Za-z0-9 _-]+", name) or not plain:
+        plain = f"{plain}_{crc32(name.encode()):08x}".lstrip("_")
+    return plain
 
 
-def discovery_topic(device: str) -> str:
-    """Where the description goes, retained."""
-    return f"{PREFIX}/device/blitzmask_{device}/config"
-
-
-def describe_device(name: str, topics: Topics, *, labels: Sequence[str]) -> Json:
-    """A camera with a sensor for all objects, one for each of `labels`, and three about itself."""
-    device = choose_id(name)
+def describe_device(topics: Topics, *, labels: Sequence[str]) -> Json:
+    """A device with a sensor for all objects, one for each of `labels`, and three about the stream."""
     sensors = {
         "objects": _sensor("Objects", "{{ value_json.objects }}"),
         **{
@@ -69,12 +90,12 @@ def describe_device(name: str, topics: Topics, *, labels: Sequence[str]) -> Json
         "dropped": _diagnostic("Dropped frames", "{{ value_json.dropped }}", unit=None),
     }
     return {
-        "device": {"identifiers": [f"blitzmask_{device}"], "name": f"BlitzMask {name}"},
+        "device": {"identifiers": [topics.device], "name": f"BlitzMask {topics.camera}"},
         "origin": {"name": "BlitzMask Server"},
         "availability_topic": topics.availability,
         "state_topic": topics.state,
         "components": {
-            key: sensor | {"unique_id": f"blitzmask_{device}_{key}"} for key, sensor in sensors.items()
+            key: sensor | {"unique_id": f"{topics.device}_{key}"} for key, sensor in sensors.items()
         },
     }
 

@@ -1,5 +1,6 @@
-"""Answers to an MQTT broker, with paho-mqtt, which the extra `mqtt` installs."""
+"""The output to an MQTT broker by paho-mqtt, which the extra `mqtt` installs."""
 
+import ssl
 import threading
 import time
 from collections import Counter
@@ -8,33 +9,34 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from service.camera.answered import Answered
-from service.camera.discovery import Topics, choose_id, describe_device, discovery_topic
-from service.camera.jsonlines import Title, answered_to_json
+from service.camera.address import split_address
+from service.camera.discovery import Topics, describe_device
+from service.camera.output import AnsweredFrame, Title, answered_to_json
 from service.client.credentials import Credentials
-from service.errors import InvalidOption
+from service.errors import InvalidOption, Unavailable
 from service.inference.documents import Json
 from service.types import Segmentation
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client
+    from paho.mqtt.client import Client, MQTTMessageInfo
 
 PATIENCE_S = 10.0
 STATE_S = 1.0
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 SCHEMES = tuple(PORTS)
+NOTHING: Json = {"objects": 0, "counts": {}, "fps": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where a broker is, and who we are to it.
+    """A broker's address, and the user that it knows.
 
     ca: PEM file of the authorities to trust with TLS; None: the system's.
-    base: the topic under which everything goes.
+    base: the topic above those of all cameras; None: "blitzmask".
     """
 
     host: str
@@ -49,24 +51,23 @@ class Broker:
 def parse_broker(url: str) -> Broker:
     """A broker by "mqtt[s]://[user:password@]host[:port][/topic][?ca=FILE]"; raises InvalidOption.
 
-    >>> parse_broker("mqtt://me:p%40ss@hub/home/door").base
-    'home/door'
+    >>> parse_broker("mqtt://me:p%40ss@hub/home").base
+    'home'
     """
-    parts = urlsplit(url)
     try:
-        port = parts.port
-    except ValueError as error:
-        raise InvalidOption(f"--out {parts.scheme}://...: {error}") from error
+        parts = split_address(url)
+    except InvalidOption as error:
+        raise InvalidOption(f"--out {error}") from error
     asked, secure = dict(parse_qsl(parts.query)), parts.scheme == "mqtts"
     ca = asked.pop("ca", None)
     if not parts.hostname or any(sign in parts.path for sign in "+#") or asked or (ca and not secure):
         raise InvalidOption(
-            f"--out {parts.scheme}://: expected {parts.scheme}://[user:password@]host[:port][/topic]"
+            f"--out {parts.scheme}://...: expected {parts.scheme}://[user:password@]host[:port][/topic]"
             + "[?ca=FILE]" * secure
         )
     return Broker(
         host=parts.hostname,
-        port=port or PORTS[parts.scheme],
+        port=parts.port or PORTS[parts.scheme],
         tls=secure,
         ca=Path(ca) if ca else None,
         user=unquote(parts.username) if parts.username else None,
@@ -76,45 +77,55 @@ def parse_broker(url: str) -> Broker:
 
 
 class MqttOutput:
-    """Publishes every answer, and what is seen now; a broker that is lost is connected again by itself.
+    """Publishes every answer, and what is seen now. It connects again by itself after a broker was lost.
 
-    labels: of the classes that get a sensor of their own.
+    The camera is "online" from its first answer until `pause` or `close`.
+    labels: the classes that get a sensor of their own.
     """
 
     def __init__(self, broker: Broker, camera: str, *, labels: Sequence[str], title: Title) -> None:
-        """Raises InvalidOption where the broker does not answer or refuses us, or paho-mqtt is missing."""
-        self._topics = Topics(broker.base or f"blitzmask/{choose_id(camera)}")
-        self._camera = camera
+        """Raises Unavailable where no broker answers, and InvalidOption where it refuses the client."""
+        self._topics = Topics(camera, broker.base)
         self._labels = labels
         self._title = title
-        self._state: Json = {}
+        self._state: Json = {**NOTHING, "age_ms": 0, "dropped": 0}
+        self._online = False
         self._published = 0.0
         self._answer = threading.Event()
         self._refusal: str | None = None
         self._client = self._connect(broker)
 
-    def write(self, answered: Answered, *, fps: float) -> None:
+    def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         self._client.publish(self._topics.results, orjson.dumps(answered_to_json(answered, self._title)))
-        found = answered.result.outcome
-        if not isinstance(found, Segmentation):
-            return
-        counts = Counter(one.label for one in found.instances)
-        seen: Json = {"objects": len(found.instances), "counts": dict(counts)}
-        changed = any(self._state.get(key) != value for key, value in seen.items())
-        if changed or time.monotonic() - self._published >= STATE_S:
-            result = answered.result
-            figures = {"fps": round(fps, 1), "age_ms": round(result.age_ms), "dropped": result.dropped}
-            self._state = seen | figures
-            self._publish_state()
+        result = answered.result
+        if isinstance(result.outcome, Segmentation):
+            counts = Counter(one.label for one in result.outcome.instances)
+            self._update(
+                {"objects": len(result.outcome.instances), "counts": dict(counts)},
+                {"fps": round(fps, 1), "age_ms": round(result.age_ms), "dropped": result.dropped},
+            )
+        if not self._online:
+            self._publish_availability(online=True)
+
+    def pause(self) -> None:
+        """Say that the camera is offline and sees nothing."""
+        self._leave()
 
     def close(self) -> None:
-        """Say that the camera is gone, and leave."""
-        farewell = self._client.publish(self._topics.availability, b"offline", qos=1, retain=True)
-        with suppress(RuntimeError):  # the broker is away: nobody is there to be told
+        """Say that the camera is offline and sees nothing, and disconnect."""
+        farewell = self._leave()
+        with suppress(RuntimeError, ValueError):  # the broker is away, so nobody can be told
             farewell.wait_for_publish(PATIENCE_S)
         self._client.disconnect()
         self._client.loop_stop()
-        self._client.on_connect = None  # or the two would hold each other, and paho's sockets open
+        self._client.on_connect = None  # otherwise the two hold each other, and paho's sockets stay open
+
+    def _update(self, seen: Json, figures: Json) -> None:
+        """Publish the state where something else is seen, and else once a second."""
+        changed = any(self._state.get(key) != value for key, value in seen.items())
+        if changed or time.monotonic() - self._published >= STATE_S:
+            self._state = seen | figures
+            self._publish_state()
 
     def _connect(self, broker: Broker) -> "Client":
         client = _create_client(broker)
@@ -123,25 +134,43 @@ class MqttOutput:
         where = f"--out {'mqtts' if broker.tls else 'mqtt'}://{broker.host}:{broker.port}"
         try:
             client.connect(broker.host, broker.port)
+        except ssl.SSLError as error:
+            raise InvalidOption(f"{where}: TLS fails: {error.strerror or error}") from error
         except OSError as error:
-            raise InvalidOption(f"{where}: no broker answers: {error.strerror or error}") from error
+            raise Unavailable(f"{where}: no broker answers: {error.strerror or error}") from error
         client.loop_start()
-        if not self._answer.wait(PATIENCE_S) or self._refusal is not None:
+        answered = self._answer.wait(PATIENCE_S)
+        if self._refusal is not None or not answered:
+            client.disconnect()
             client.loop_stop()
-            raise InvalidOption(f"{where}: {self._refusal or 'the broker does not answer'}")
+        if self._refusal is not None:
+            raise InvalidOption(f"{where}: {self._refusal}")
+        if not answered:
+            raise Unavailable(f"{where}: the broker does not answer")
         return client
 
     def _greet(self, client: "Client", userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        """Each time when connected: the broker may have forgotten everything."""
+        """Publish everything at each connection, because the broker may have forgotten it."""
         if reason.is_failure:
             self._refusal = f"the broker refuses: {str(reason).lower()}"
         else:
-            device = describe_device(self._camera, self._topics, labels=self._labels)
-            client.publish(discovery_topic(choose_id(self._camera)), orjson.dumps(device), qos=1, retain=True)
-            client.publish(self._topics.availability, b"online", qos=1, retain=True)
-            if self._state:
-                client.publish(self._topics.state, orjson.dumps(self._state), retain=True)
+            device = describe_device(self._topics, labels=self._labels)
+            client.publish(self._topics.discovery, orjson.dumps(device), qos=1, retain=True)
+            availability = b"online" if self._online else b"offline"
+            client.publish(self._topics.availability, availability, qos=1, retain=True)
+            client.publish(self._topics.state, orjson.dumps(self._state), retain=True)
         self._answer.set()
+
+    def _leave(self) -> "MQTTMessageInfo":
+        self._state |= NOTHING
+        self._publish_state()
+        return self._publish_availability(online=False)
+
+    def _publish_availability(self, *, online: bool) -> "MQTTMessageInfo":
+        self._online = online
+        return self._client.publish(
+            self._topics.availability, b"online" if online else b"offline", qos=1, retain=True
+        )
 
     def _publish_state(self) -> None:
         self._client.publish(self._topics.state, orjson.dumps(self._state), retain=True)

@@ -1,43 +1,56 @@
-"""What the command line asks for, read and checked."""
+"""The words of the command line, read and checked: the source, and the outputs."""
 
-from collections.abc import Sequence
+import errno
+import os
+import re
+import sys
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import BinaryIO
 
-from service.camera.folder import Folder, list_images
-from service.camera.link import Asked
-from service.camera.source import Source, SourceLost
+from service.camera.address import hide_password, split_address
+from service.camera.mqtt import SCHEMES, MqttOutput, parse_broker
+from service.camera.output import JsonLines, Output
+from service.camera.recording import Recording
+from service.camera.source import Folder, Source, SourceLost, list_images
+from service.camera.stream_client import StreamRequest
 from service.camera.video import NetworkCamera, VideoFile, Webcam
 from service.client.credentials import NOTHING, Credentials
 from service.errors import InvalidOption
 
 NETWORK = ("rtsp", "rtsps", "http", "https")
+DEVICES = "/dev/"
+STDOUT, VIDEO = "jsonl", "video"
+FPS = 25.0  # of the video of a source that names no rate
 
 
 @dataclass(frozen=True, slots=True)
 class CameraPlan:
-    """From where, through which server, to where.
+    """A source, the server that answers, and the outputs.
 
-    server: "host:port" of its gRPC port, or "grpcs://host:port"; credentials: what it asks for.
-    name: of the camera, for people and topics; None: what the source is called.
+    server: "host:port" of its gRPC port, or "grpcs://host:port"; credentials: for that server.
+    name: of the camera, for people and topics; None: the source's name.
+    paced: a recording plays at its own speed. wait: what is not there at the start is waited for.
     """
 
     source: Source
     server: str
     outputs: Sequence[str]
-    asked: Asked
+    request: StreamRequest
     credentials: Credentials = NOTHING
     name: str | None = None
+    paced: bool = False
+    wait: bool = False
 
     @property
     def camera(self) -> str:
-        """What the camera is called."""
+        """The camera's name."""
         return self.name or self.source.name
 
 
 def parse_source(text: str) -> Source:
-    """A webcam by its number, a network camera by its URL, a video file or a folder by its path.
+    """A webcam by its number or device, a network camera by its URL, a video file or a folder by its path.
 
     Raises InvalidOption.
 
@@ -46,17 +59,124 @@ def parse_source(text: str) -> Source:
     """
     if text.isascii() and text.isdigit():
         return Webcam(int(text))
-    scheme, separator, _ = text.partition("://")
-    if separator:
-        if scheme.lower() not in NETWORK or not urlsplit(text).hostname:
-            raise InvalidOption(f"{scheme}://: a source's address is one of {', '.join(NETWORK)}://host/...")
-        return NetworkCamera(text)
+    if "://" in text:
+        return _parse_camera(text)
     path = Path(text)
+    if text.startswith(DEVICES) or path.is_char_device():
+        return Webcam(text)
     if text and path.is_dir():
         try:
             return Folder(path, list_images(path))
         except SourceLost as lost:
             raise InvalidOption(str(lost)) from lost
     if not path.is_file():
-        raise InvalidOption(f"{text}: there is no such file; a webcam is a number, as 0")
+        raise InvalidOption(
+            f"{hide_password(text)}: there is no such file; a webcam is a number, as 0, "
+            "and a network camera's address begins with rtsp:// or http://"
+        )
     return VideoFile(path)
+
+
+def _parse_camera(text: str) -> NetworkCamera:
+    scheme = text.partition("://")[0]
+    if scheme.lower() not in NETWORK or not split_address(text).hostname:
+        raise InvalidOption(
+            f"{hide_password(scheme)}://...: a source's address is one of {', '.join(NETWORK)}://host/..."
+        )
+    return NetworkCamera(text)
+
+
+def default_outputs() -> list[str]:
+    """JSON lines; none for a person at a terminal, where the status line says what is found."""
+    return [] if sys.stdout.isatty() and sys.stderr.isatty() else [STDOUT]
+
+
+def check_outputs(plan: CameraPlan) -> None:
+    """Raises InvalidOption for an impossible output, the same output twice, and one that is the source.
+
+    It opens nothing, so that a refused command loses no file.
+    """
+    read = {_identify(path) for path in plan.source.files}
+    written: set[Hashable] = set()
+    for text in plan.outputs:
+        place = _locate(text, plan)
+        if place in read:
+            raise InvalidOption(f"--out {text}: that is the source, which would be overwritten")
+        if place in written:
+            raise InvalidOption(f"--out {hide_password(text)}: the same output is named twice")
+        written.add(place)
+
+
+def open_output(text: str, plan: CameraPlan, *, fps: float | None) -> Output:
+    """An output that was checked; a file is opened at its first answer.
+
+    Raises InvalidOption, and Unavailable where it may be there later.
+    """
+    source = plan.source
+    if _is_broker(text):
+        labels = plan.request.options.segment.classes or ()
+        return MqttOutput(parse_broker(text), plan.camera, labels=labels, title=source.title)
+    if text == STDOUT:
+        return JsonLines(_open_stdout, source.title)
+    path = _choose_path(text, plan)
+    if path.suffix.lower() == ".jsonl":
+        return JsonLines(lambda: path.open("wb"), source.title)
+    return Recording(path, fps or FPS, "live" if source.live else "recorded" if source.timed else "none")
+
+
+def _open_stdout() -> BinaryIO:
+    return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+
+
+def _is_broker(text: str) -> bool:
+    return text.partition("://")[0].lower() in SCHEMES and "://" in text
+
+
+def _locate(text: str, plan: CameraPlan) -> Hashable:
+    """The place that an output writes to, the same for all of its names; raises InvalidOption."""
+    if text == STDOUT:
+        return STDOUT
+    if _is_broker(text):
+        if plan.name is None and not plan.source.distinct:
+            raise InvalidOption(
+                "--out mqtt://...: the camera's address holds a password in its path, so no topic can be "
+                "named after it: name the camera by --name"
+            )
+        broker = parse_broker(text)
+        return broker.host, broker.port, broker.base
+    path = _choose_path(text, plan)
+    if "://" in text or path.suffix.lower() not in (".jsonl", ".mp4"):
+        raise InvalidOption(
+            f"--out {hide_password(text)}: expected jsonl, video, a file.jsonl, a file.mp4 or "
+            f"{'://..., '.join(SCHEMES)}://..."
+        )
+    _check_writable(path)
+    return _identify(path)
+
+
+def _choose_path(text: str, plan: CameraPlan) -> Path:
+    if text != VIDEO:
+        return Path(text)
+    stem = re.sub(r"[^\w.-]+", "-", plan.camera.rpartition("/")[2])
+    return Path(f"{stem}-annotated.mp4")
+
+
+def _identify(path: Path) -> Hashable:
+    """The same value for all names of one file."""
+    try:
+        found = path.stat()
+    except OSError:  # not there yet
+        return path.resolve()
+    return found.st_dev, found.st_ino
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        reason = errno.EISDIR
+    elif not path.parent.is_dir():
+        reason = errno.ENOENT
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        reason = errno.EACCES
+    else:
+        return
+    raise InvalidOption(f"--out {hide_password(str(path))}: {os.strerror(reason).lower()}")

@@ -1,48 +1,56 @@
-"""Answers as a video: the frames with what was found drawn on them."""
+"""The output as a video: the frames with the found objects drawn on them."""
 
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import cv2
 
-from service.camera.answered import Answered
+from service.camera.output import AnsweredFrame
 from service.errors import BlitzError
 from service.inference.images import Limits, decode_image, letterbox
 from service.inference.masks.overlay import draw_overlay
 from service.serving.streaming import Frame, RawImage, raw_to_pixels
 from service.types import Pixels, Segmentation, Size
 
-CODEC = "mp4v"  # the one that every build of OpenCV can write
-HOLD_S = 2.0  # for which a picture stands still when the next one is missing, at most
-AHEAD = 1  # pictures that may come too early: a camera is not quite regular
+CODEC = "mp4v"  # the only one that every build of OpenCV can write
+LIVE_GAP_S, FILE_GAP_S = 2.0, 600.0  # the longest gap that a video shows as a picture that stands still
+AHEAD = 1  # pictures that a camera may be early without losing one: no camera is quite regular
 LIMITS = Limits()
+
+Timing: TypeAlias = Literal["live", "recorded", "none"]
 
 
 class Recording:
-    """An MP4 of the first picture's size at a steady rate; without a picture there is none.
+    """An MP4 of the first picture's size at a steady rate. Without an answer there is no file.
 
-    every: each answered frame is one picture of the video; else they are placed by their capture times: one
-        stays until the next comes, and those are left out that come faster than the video shows them.
+    timing: "live" places the pictures by their capture times, leaves out those that come faster than the
+        video shows them, and cuts gaps short. "recorded" places them by their times in a file and keeps all
+        of them. "none": each picture follows the one before.
     """
 
-    def __init__(self, path: Path, fps: float, *, every: bool) -> None:
+    def __init__(self, path: Path, fps: float, timing: Timing) -> None:
         self._path = path
         self._fps = fps
-        self._every = every
+        self._timing = timing
+        self._longest_gap = round((LIVE_GAP_S if timing == "live" else FILE_GAP_S) * fps)
         self._size: Size | None = None
         self._writer: cv2.VideoWriter | None = None
         self._first_us = 0
         self._written = 0
         self._last: Pixels | None = None
 
-    def write(self, answered: Answered, *, fps: float) -> None:
-        """Raises OSError when the file cannot be written."""
+    def write(self, answered: AnsweredFrame, *, fps: float) -> None:
+        """Raises OSError where the file cannot be written."""
         try:
             pixels = frame_to_pixels(answered.frame)
-        except BlitzError:  # the answer is that there is no picture
+        except BlitzError:  # the answer says that this is no picture
             return
         if isinstance(answered.result.outcome, Segmentation):
             pixels = draw_overlay(pixels, answered.result.outcome)
         self._place(pixels, answered.frame.captured_us or 0)
+
+    def pause(self) -> None:
+        pass
 
     def close(self) -> None:
         if self._writer is not None:
@@ -54,8 +62,8 @@ class Recording:
         picture = cv2.cvtColor(letterbox(pixels, self._size)[0], cv2.COLOR_RGB2BGR).astype(
             "uint8", copy=False
         )
-        missing = 0 if self._every else self._count_missing(captured_us)
-        if missing < -AHEAD:
+        missing = 0 if self._timing == "none" else self._count_missing(captured_us)
+        if missing < -AHEAD and self._timing == "live":
             return
         for _ in range(missing):
             writer.write(self._last if self._last is not None else picture)
@@ -64,13 +72,12 @@ class Recording:
         self._last = picture
 
     def _count_missing(self, captured_us: int) -> int:
-        """Pictures that the video lacks before this one is due; below 0, it has too many."""
+        """The number of pictures that the video lacks before this one; below 0, it has too many."""
         due = round((captured_us - self._first_us) / 1e6 * self._fps)
-        missing, most = due - self._written, round(HOLD_S * self._fps)
-        excess = 0
-        if missing > most:  # the source was away: leave the gap out, for good
-            excess = missing - most
-        elif missing < -most:  # its clock was set back
+        missing, excess = due - self._written, 0
+        if missing > self._longest_gap:  # the source was away: cut the gap out of all later times
+            excess = missing - self._longest_gap
+        elif missing < -self._longest_gap:  # the clock was set back
             excess = missing
         self._first_us += round(excess / self._fps * 1e6)
         return missing - excess

@@ -1,55 +1,84 @@
-"""A camera from beginning to end."""
+"""One camera from its start to its end."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
+from functools import partial
+from typing import TypeVar
 
 from rich.console import Console
 
-from service.camera.answered import Answered
-from service.camera.figures import Figures
-from service.camera.link import Link
-from service.camera.output import Output
-from service.camera.plan import CameraPlan
-from service.camera.reel import Reel
+from service.camera.output import AnsweredFrame, Output
+from service.camera.plan import STDOUT, CameraPlan, check_outputs, open_output
+from service.camera.reader import Reader
+from service.camera.retry import Retry
 from service.camera.source import Capture, SourceLost
-from service.camera.status import StatusLine
-from service.camera.targets import STDOUT, check_outputs, open_output
+from service.camera.status import Statistics, StatusLine
+from service.camera.stream_client import StreamClient
 from service.client import AsyncRpcClient, Credentials
 from service.client.credentials import NOTHING
 from service.errors import BlitzError, InvalidOption, RequestError, Unavailable
-from service.serving.streaming.pace import Clock, LoopClock
+from service.process.signals import stopping_signals
+from service.serving.streaming.frame_slot import Clock, LoopClock
 
 CLOCK = LoopClock()
 PATIENCE_S = 5.0
 REFRESH_S = 0.25
+STALE_S = 10.0  # without an answer, after which the outputs are told
+
+T = TypeVar("T")
 
 
 async def run_camera(plan: CameraPlan, console: Console, *, clock: Clock = CLOCK) -> None:
-    """Until the source ends, or SIGTERM or Ctrl-C; what was answered by then is written.
+    """Returns when the source ends, or at SIGTERM, SIGHUP or Ctrl-C; all answers until then are written.
 
-    Raises InvalidOption where the source, the server or an output cannot be used to begin with, and
-    BlitzError when an output fails later on.
+    Raises InvalidOption where the source, the server or an output cannot be used at the start, and BlitzError
+    when an output fails later.
     """
     check_outputs(plan)
-    await check_server(plan.server, plan.credentials)
-    try:
-        capture = await asyncio.to_thread(plan.source.open)
-    except SourceLost as lost:
-        raise InvalidOption(str(lost)) from lost
+    camera = Camera(plan, console, clock=clock)
     with ExitStack() as stack:
-        stack.callback(capture.close)
-        outputs: list[Output] = []
-        for text in plan.outputs:
-            outputs.append(await asyncio.to_thread(open_output, text, plan, fps=capture.fps))
-            stack.callback(outputs[-1].close)
-        await Camera(plan, outputs, console, clock=clock).run(capture)
+        opening = asyncio.create_task(_open(plan, stack, Retry(clock, camera.status.report)))
+        with _signals_cancel(opening):
+            await asyncio.wait([opening])
+        if not opening.cancelled():
+            await camera.run(*opening.result())
+
+
+async def _open(plan: CameraPlan, stack: ExitStack, retry: Retry) -> tuple[Capture, list[Output]]:
+    """The open source and outputs, which `stack` closes; raises InvalidOption."""
+
+    async def insist(attempt: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                opened = await attempt()
+            except (SourceLost, Unavailable) as error:
+                if not plan.wait:
+                    raise InvalidOption(str(error)) from error
+                await retry.wait(str(error))
+            else:
+                retry.reset()
+                return opened
+
+    await insist(lambda: check_server(plan.server, plan.credentials))
+    capture = await insist(lambda: asyncio.to_thread(plan.source.open))
+    stack.callback(capture.close)
+    outputs: list[Output] = []
+    for text in plan.outputs:
+        output = await insist(partial(asyncio.to_thread, open_output, text, plan, fps=capture.fps))
+        stack.callback(output.close)
+        outputs.append(output)
+    return capture, outputs
 
 
 async def check_server(address: str, credentials: Credentials = NOTHING) -> None:
-    """Raises InvalidOption where no server of ours answers, or the credentials cannot be used."""
+    """Raises Unavailable where no server answers, InvalidOption where address or credentials are unusable."""
+    if "@" in address:
+        raise InvalidOption(
+            "--server: its address has no user and no password; give the key by --key, "
+            "and the address as HOST:PORT or grpcs://HOST:PORT"
+        )
     try:
         async with (
             asyncio.timeout(PATIENCE_S),
@@ -57,66 +86,95 @@ async def check_server(address: str, credentials: Credentials = NOTHING) -> None
         ):
             await client.connect()
     except (Unavailable, TimeoutError) as error:
-        raise InvalidOption(
+        raise Unavailable(
             f"--server {address}: no server answers there; give its host and gRPC port, as localhost:8001, "
             "or grpcs://HOST:PORT where it speaks TLS"
         ) from error
 
 
 class Camera:
-    """Reads one source, and writes what the server answers."""
+    """Reads one source, and writes the answers of the server."""
 
-    def __init__(
-        self, plan: CameraPlan, outputs: Sequence[Output], console: Console, *, clock: Clock
-    ) -> None:
-        self._outputs = outputs
+    def __init__(self, plan: CameraPlan, console: Console, *, clock: Clock) -> None:
         self._clock = clock
-        self._figures = Figures()
+        self._statistics = Statistics()
         shown = STDOUT not in plan.outputs or not sys.stdout.isatty()
-        self._status = StatusLine(plan.camera, self._figures, clock=clock, console=console, shown=shown)
-        self._reel = Reel(plan.source, plan.asked.options.policy, clock=clock, status=self._status)
-        self._link = Link(
-            lambda: AsyncRpcClient(plan.server, credentials=plan.credentials),
-            plan.asked,
-            inbox=self._reel.inbox,
+        self.status = StatusLine(plan.camera, self._statistics, clock=clock, console=console, shown=shown)
+        self._retries = (Retry(clock, self.status.report), Retry(clock, self.status.report))
+        options = plan.request.options
+        self._reader = Reader(
+            plan.source,
+            options.policy,
             clock=clock,
-            status=self._status,
+            retry=self._retries[0],
+            paced=plan.paced,
+            patient=plan.wait,
         )
+        self._client = StreamClient(
+            lambda: AsyncRpcClient(plan.server, credentials=plan.credentials),
+            plan.request,
+            slot=self._reader.slot,
+            clock=clock,
+            retry=self._retries[1],
+        )
+        self._stale_s = max(STALE_S, 3 / options.max_fps if options.max_fps else 0.0)
+        self._outputs: Sequence[Output] = ()
+        self._writing = asyncio.Lock()
+        self._answered = float("inf")  # the time of the last answer that the outputs show
 
-    async def run(self, capture: Capture) -> None:
-        """Until the source has ended and all is answered, or a signal asks to stop."""
+    async def run(self, capture: Capture, outputs: Sequence[Output]) -> None:
+        """Returns when the source has ended and all is answered, or when a signal asks to stop."""
+        self._outputs = outputs
         begun = self._clock.now()
         work = asyncio.create_task(self._work(capture))
-        with self._status, _signals_cancel(work):
+        with self.status, _signals_cancel(work):
             await asyncio.wait([work])
         fault = None if work.cancelled() else work.exception()
-        if fault is None or self._figures.begun:  # who was refused has nothing to sum up
-            self._status.summarise(self._clock.now() - begun)
+        statistics = self._statistics
+        if fault is None or statistics.begun:  # a refused command has nothing to sum up
+            self.status.summarise(self._clock.now() - begun)
         _raise_fault(fault)
+        if statistics.failed and not statistics.answered and not work.cancelled():
+            raise BlitzError(f"no picture could be answered; the last reason: {statistics.last_error}")
 
     async def _work(self, capture: Capture) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._reel.run(capture))
-            showing = group.create_task(self._show())
-            async with aclosing(self._link.results()) as results:
+            group.create_task(self._reader.run(capture))
+            watching = group.create_task(self._watch())
+            async with aclosing(self._client.results()) as results:
                 async for answered in results:
                     now = self._clock.now()
-                    self._figures.count(answered, now)
-                    await _finish(asyncio.to_thread(self._write, answered, self._figures.fps(now)))
-            showing.cancel()
+                    self._statistics.count(answered, now)
+                    fps = self._statistics.fps(now)
+                    self._answered = now
+                    await self._tell_outputs(partial(_write, answered=answered, fps=fps))
+            watching.cancel()
 
-    async def _show(self) -> None:
+    async def _watch(self) -> None:
+        """Redraw the status line, and tell the outputs when answers stay away."""
         while True:
-            self._status.refresh()
+            self.status.refresh()
+            stale = self._clock.now() - self._answered > self._stale_s
+            if self._answered != float("inf") and (stale or any(each.failing for each in self._retries)):
+                self._answered = float("inf")
+                await self._tell_outputs(lambda output: output.pause())
             await asyncio.sleep(REFRESH_S)
 
-    def _write(self, answered: Answered, fps: float) -> None:
-        for output in self._outputs:
-            output.write(answered, fps=fps)
+    async def _tell_outputs(self, call: Callable[[Output], None]) -> None:
+        def tell() -> None:
+            for output in self._outputs:
+                call(output)
+
+        async with self._writing:
+            await _finish(asyncio.to_thread(tell))
+
+
+def _write(output: Output, *, answered: AnsweredFrame, fps: float) -> None:
+    output.write(answered, fps=fps)
 
 
 async def _finish(writing: Coroutine[object, object, None]) -> None:
-    """Whatever happens, return only when the thread is done: outputs are closed after that."""
+    """Returns only when the thread is done, even when cancelled: outputs are closed after that."""
     task = asyncio.ensure_future(writing)
     try:
         await asyncio.shield(task)
@@ -126,10 +184,10 @@ async def _finish(writing: Coroutine[object, object, None]) -> None:
 
 
 def _raise_fault(fault: BaseException | None) -> None:
-    """What ended the work, as the command line knows it."""
+    """Raise what ended the work, in the words of the command line."""
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
-    if isinstance(fault, BrokenPipeError):  # whoever read our answers has seen enough
+    if isinstance(fault, BrokenPipeError):  # the reader of the answers has seen enough
         return
     if isinstance(fault, RequestError):
         raise InvalidOption(str(fault)) from fault
@@ -140,13 +198,12 @@ def _raise_fault(fault: BaseException | None) -> None:
 
 
 @contextmanager
-def _signals_cancel(task: asyncio.Task[None]) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
+def _signals_cancel(task: asyncio.Task[object]) -> Iterator[None]:
+    loop, numbers = asyncio.get_running_loop(), stopping_signals()
+    for number in numbers:
         loop.add_signal_handler(number, task.cancel)
     try:
         yield
     finally:
-        for number in signals:
+        for number in numbers:
             loop.remove_signal_handler(number)

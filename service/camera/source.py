@@ -1,30 +1,34 @@
-"""Where pictures come from: the seam that every source fills."""
+"""Sources of pictures: the interface of all of them, and folders of image files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from service.serving.streaming import RawImage
 
+SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"))
+FOLDER_FPS = 1.0  # of a video that is made of a folder's pictures
+
 
 class SourceLost(Exception):
-    """The source cannot be opened, or gives no more pictures though it should; its text is one line."""
+    """The source cannot be opened, or it stops before its end; the text is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture; `time` is seconds into a recording, None where the picture is of now."""
+    """One picture; `time` is its position in a recording in seconds, None for a picture of now."""
 
     picture: bytes | RawImage
     time: float | None = None
 
 
 class Capture(Protocol):
-    """An open source; its methods block, and may be called from any thread."""
+    """An open source. Its methods block, and any thread may call them."""
 
     @property
     def fps(self) -> float | None:
-        """Pictures in a second, where the source says so."""
+        """Pictures per second; None where the source does not say."""
         ...
 
     def read(self) -> Shot | None:
@@ -32,21 +36,24 @@ class Capture(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Release the source."""
         ...
 
 
 class Source(Protocol):
-    """What can be opened, and opened again after it was lost.
+    """Something that can be opened, and opened again after it was lost.
 
     name: for people and topics, without secrets.
-    files: what is read, which no output may overwrite.
-    live: has no end: a source that breaks off is opened again.
-    timed: its pictures come at times of their own, and the newest matters; else every one of them does.
+    distinct: the name differs from that of every other source.
+    files: the files that are read. No output may overwrite them.
+    live: it has no end, so it is opened again when it breaks off, and its newest picture matters most.
+    timed: its pictures have times of their own; those of a folder have none.
     """
 
     @property
     def name(self) -> str: ...
+    @property
+    def distinct(self) -> bool: ...
     @property
     def files(self) -> tuple[Path, ...]: ...
     @property
@@ -54,9 +61,62 @@ class Source(Protocol):
     @property
     def timed(self) -> bool: ...
     def title(self, frame_id: int) -> str | None:
-        """What a picture is called, where each has a name of its own."""
+        """The name of one picture, None where pictures have no names."""
         ...
 
     def open(self) -> Capture:
         """Raises SourceLost."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The image files of one folder, in the order of their names."""
+
+    path: Path
+    files: tuple[Path, ...]
+    live: bool = False
+    timed: bool = False
+    distinct: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    def title(self, frame_id: int) -> str:
+        return str(self.files[frame_id])
+
+    def open(self) -> "FolderCapture":
+        return FolderCapture(self.files)
+
+
+class FolderCapture:
+    """Gives every file undecoded: the server says which of them is no image."""
+
+    fps = FOLDER_FPS
+
+    def __init__(self, paths: tuple[Path, ...]) -> None:
+        self._paths: Iterator[Path] = iter(paths)
+
+    def read(self) -> Shot | None:
+        path = next(self._paths, None)
+        if path is None:
+            return None
+        try:
+            return Shot(path.read_bytes())
+        except OSError:  # deleted or unreadable: the server answers that the image is empty
+            return Shot(b"")
+
+    def close(self) -> None:
+        pass
+
+
+def list_images(folder: Path) -> tuple[Path, ...]:
+    """The image files of a folder by name; raises SourceLost where there are none or it cannot be read."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise SourceLost(f"{folder} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if not paths:
+        raise SourceLost(f"{folder} has no images: {', '.join(sorted(SUFFIXES))}")
+    return tuple(paths)

@@ -1,47 +1,50 @@
-"""Webcams, network cameras and video files, through OpenCV."""
+"""Webcams, network cameras and video files, read by OpenCV."""
 
 import os
-import re
 import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import cv2
 
+from service.camera.address import is_name_complete, name_address, split_address
 from service.camera.source import Shot, SourceLost
 from service.serving.streaming import RawImage
 from service.types import Size
 
-# What is wrong with a source is told in one line of ours; FFmpeg would print pages. OpenCV reads this once.
+# The client reports a fault of a source in one line; FFmpeg would print pages. OpenCV reads this once.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 PATIENCE_MS = 5000
-# Some cameras take a user and a password in the query, or even in the path.
-SECRET = re.compile(r"(user|usr|login|pass|pwd|psw|token|auth|key|secret|session)[^/?&]*=", re.IGNORECASE)
-CORRUPT = 300  # pictures in a row that a file may lose and go on
+CORRUPT = 300  # pictures in a row that a file may lose before it is given up
+SAMPLE = 250  # pictures whose times tell the rate of a file that names none
+USUAL = 25.0  # pictures per second; the pictures of a slower file with a varying rate may come in bursts
+SLOWEST, FASTEST = 1.0, 240.0  # pictures per second that a file may name and be believed
 
 
 @dataclass(frozen=True, slots=True)
 class Webcam:
-    """A camera of this machine, by its number."""
+    """A camera of this machine: a number, or the path of its device, as /dev/v4l/by-id/usb-..."""
 
-    index: int
+    device: int | str
     live: bool = True
     timed: bool = True
+    distinct: bool = True
     files: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
-        """With the host's name: every machine has a webcam 0."""
-        return f"{socket.gethostname()}/webcam-{self.index}"
+        """The host's name comes first, because every machine has a webcam 0."""
+        called = f"webcam-{self.device}" if isinstance(self.device, int) else Path(self.device).name
+        return f"{socket.gethostname()}/{called}"
 
     def title(self, frame_id: int) -> None:
         return None
 
     def open(self) -> "VideoCapture":
-        return VideoCapture(cv2.VideoCapture(self.index), f"webcam {self.index}", live=True)
+        opened = cv2.VideoCapture(self.device, cv2.CAP_ANY if isinstance(self.device, int) else cv2.CAP_V4L2)
+        return VideoCapture(opened, f"webcam {self.device}", live=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,12 @@ class NetworkCamera:
 
     @property
     def name(self) -> str:
-        """Host, port, path and query, which one camera may differ in from its neighbour, without secrets.
+        """Host, port, path and query, without secrets."""
+        return name_address(split_address(self.url))
 
-        >>> NetworkCamera("rtsp://me:secret@nvr:554/cam?channel=1&password=secret").name
-        'nvr:554/cam?channel=1'
-        """
-        parts = urlsplit(self.url)
-        host = parts.netloc.rpartition("@")[2]
-        path = "/".join(step for step in parts.path.split("/") if not SECRET.search(step))
-        query = urlencode(
-            [(key, value) for key, value in parse_qsl(parts.query) if not SECRET.search(f"{key}=")]
-        )
-        return f"{host}{path}".rstrip("/") + f"?{query}" * bool(query)
+    @property
+    def distinct(self) -> bool:
+        return is_name_complete(split_address(self.url))
 
     def title(self, frame_id: int) -> None:
         return None
@@ -83,6 +80,7 @@ class VideoFile:
     path: Path
     live: bool = False
     timed: bool = True
+    distinct: bool = True
 
     @property
     def name(self) -> str:
@@ -96,14 +94,17 @@ class VideoFile:
         return None
 
     def open(self) -> "VideoCapture":
-        return VideoCapture(cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG), str(self.path), live=False)
+        capture = VideoCapture(cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG), str(self.path), live=False)
+        if capture.fps is None:
+            capture.fps = measure_fps(self.path)
+        return capture
 
 
 class VideoCapture:
-    """Pictures as OpenCV gives them: raw BGR."""
+    """Pictures of OpenCV as raw BGR. `fps` is None where the source names no rate that can be believed."""
 
     def __init__(self, capture: cv2.VideoCapture, name: str, *, live: bool) -> None:
-        """Raises SourceLost when it is not open."""
+        """Raises SourceLost where the source is not open."""
         self._capture = capture
         self._name = name
         self._live = live
@@ -111,11 +112,8 @@ class VideoCapture:
         self._time = -1.0
         if not capture.isOpened():
             raise SourceLost(f"{name} cannot be opened as a video")
-
-    @property
-    def fps(self) -> float | None:
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        return fps if 1 <= fps <= 240 else None
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if SLOWEST <= fps <= FASTEST else None
 
     def read(self) -> Shot | None:
         with self._lock:
@@ -132,13 +130,18 @@ class VideoCapture:
         return Shot(image)
 
     def _read_file(self) -> Shot | None:
-        """The next picture that can be decoded: what cannot is passed over."""
+        """The next picture that can be decoded; those that cannot are skipped."""
         for _ in range(CORRUPT):
             image = self._retrieve()
             if image is not None:
                 return Shot(image, self._choose_time())
             if self._capture.get(cv2.CAP_PROP_POS_FRAMES) >= self._capture.get(cv2.CAP_PROP_FRAME_COUNT):
                 break
+        if self._time < 0:
+            raise SourceLost(
+                f"{self._name}: no picture of it can be decoded; this OpenCV has no decoder for its codec, "
+                "or the file is damaged"
+            )
         return None
 
     def _retrieve(self) -> RawImage | None:
@@ -148,7 +151,19 @@ class VideoCapture:
         return RawImage("bgr", Size(pixels.shape[0], pixels.shape[1]), pixels.tobytes())
 
     def _choose_time(self) -> float:
-        """When the picture is due; some files have no times, or such that go back."""
+        """The picture's position in seconds. Some files have no times, or times that go back."""
         time = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         self._time = time if time > self._time else self._time + 1 / (self.fps or 25)
         return self._time
+
+
+def measure_fps(path: Path) -> float | None:
+    """The mean rate of a file's first pictures, at least USUAL; None where their times say nothing."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    times: list[float] = []
+    while len(times) < SAMPLE and capture.grab():
+        times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    capture.release()
+    if len(times) < 2 or times[-1] <= times[0]:
+        return None
+    return min(max((len(times) - 1) / (times[-1] - times[0]), USUAL), FASTEST)

@@ -1,52 +1,84 @@
-"""The service from Python: the same objects as inside it, over REST or gRPC, waiting or with asyncio.
-
-    from pathlib import Path
+"""The Python client over REST and gRPC, waiting or with asyncio. Installed alone, it is `blitzmask_client`.
 
     from service.client import Options, RpcClient, decode_masks
 
     with RpcClient("localhost:8001") as client:
-        found = client.segment(Path("photo.jpg").read_bytes(), Options(score_threshold=0.5))
+        found = client.segment("photo.jpg", Options(score_threshold=0.5))
     masks = decode_masks(found)  # bool [N, H, W]
 
-Where the server asks for a key or speaks TLS:
+An image is encoded bytes, a path, or pixels as uint8 [H, W, 3] RGB. For a server that uses TLS and keys:
 
     RpcClient("grpcs://host:8001", credentials=Credentials(key="bm_...", ca=Path("ca.pem")))
 
-`RpcClient` and `AsyncRpcClient` also stream; `RestClient` and `AsyncRestClient` need the extra `client`.
-Every method raises the leaves of `service.errors`: RequestError where the caller can mend it, Unavailable
-where trying again later may help.
+`RpcClient` and `AsyncRpcClient` also stream. `RestClient` and `AsyncRestClient` need httpx. All of them raise
+the same errors for the same mistakes: RequestError where the caller can mend it, Unavailable where another
+try later may help. Importing the package changes nothing in the process.
+
+It imports only the service's types, masks and messages. Change it without looking at the rest of the service.
 """
 
+from service.client.asking import Frame, Image, pixels_to_png
 from service.client.credentials import Credentials
+from service.client.masks import decode_masks, draw_overlay
 from service.client.models import ModelInfo, ModelList
-from service.client.pictures import decode_masks, pixels_to_png
-from service.client.rest import AsyncRestClient, RestClient
-from service.client.rpc import AsyncRpcClient, RpcClient
-from service.errors import BlitzError, RequestError, Unavailable
-from service.inference.masks.overlay import draw_overlay
+from service.client.rest_client import AsyncRestClient, RestClient
+from service.client.rpc_client import AsyncRpcClient, RpcClient
+from service.errors import (
+    BlitzError,
+    DeadlineExceeded,
+    Forbidden,
+    ImageTooLarge,
+    InvalidImage,
+    InvalidOption,
+    ModelNotFound,
+    NotReady,
+    OutOfMemory,
+    Overloaded,
+    RateLimited,
+    RequestError,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMedia,
+)
+from service.frames import FrameResult, RawImage, StreamOptions
 from service.inference.masks.rle import decode_rle
-from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
-from service.types import Instance, Options, Segmentation, Size
+from service.types import Instance, Options, Polygon, Rle, RleCrop, Segmentation, Size
 
 __all__ = [
     "AsyncRestClient",
     "AsyncRpcClient",
     "BlitzError",
     "Credentials",
+    "DeadlineExceeded",
+    "Forbidden",
     "Frame",
     "FrameResult",
+    "Image",
+    "ImageTooLarge",
     "Instance",
+    "InvalidImage",
+    "InvalidOption",
     "ModelInfo",
     "ModelList",
+    "ModelNotFound",
+    "NotReady",
     "Options",
+    "OutOfMemory",
+    "Overloaded",
+    "Polygon",
+    "RateLimited",
     "RawImage",
     "RequestError",
     "RestClient",
+    "Rle",
+    "RleCrop",
     "RpcClient",
     "Segmentation",
     "Size",
     "StreamOptions",
+    "Unauthorized",
     "Unavailable",
+    "UnsupportedMedia",
     "decode_masks",
     "decode_rle",
     "draw_overlay",

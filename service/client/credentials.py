@@ -1,22 +1,30 @@
-"""What a client shows to a server, and whom it trusts."""
+"""The address of a server, and the credentials that a client shows it."""
 
+import os
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 
 import grpc
 
 from service.errors import InvalidOption
-from service.security.keys import HEADER
 
+HEADER = "x-api-key"
 SCHEMES = {"grpc": False, "grpcs": True}
+PROXIES: Mapping[str, tuple[str, ...]] = {  # the environment variables that httpx and gRPC follow
+    "http": ("http_proxy", "all_proxy"),
+    "https": ("https_proxy", "all_proxy"),
+    "grpc": ("grpc_proxy", "https_proxy", "http_proxy"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """For servers that ask for a key, or speak TLS with certificates that the system does not know.
+    """For servers that ask for a key, or use TLS with certificates that the system does not know.
 
-    key: shown with every call; `@FILE` in its place reads it there.
+    key: sent with every call; `@FILE` reads it from a file.
     ca: PEM file of the authorities to trust, instead of the system's.
     cert, cert_key: PEM files of the client's own certificate, for servers that ask for one.
     """
@@ -27,7 +35,7 @@ class Credentials:
     cert_key: Path | None = None
 
     def headers(self) -> dict[str, str]:
-        """Of every call, for REST and as gRPC's metadata; raises InvalidOption."""
+        """Headers of every call, for REST and as gRPC's metadata; raises InvalidOption."""
         key = self.key
         if key is not None and key.startswith("@"):
             key = _read("key", Path(key[1:])).decode(errors="replace").strip()
@@ -38,7 +46,7 @@ class Credentials:
         return {HEADER: key}
 
     def open_context(self) -> ssl.SSLContext:
-        """For TLS by Python; raises InvalidOption where a file cannot be used."""
+        """TLS for Python; raises InvalidOption when a file cannot be used."""
         if self.ca is not None:
             _read("ca", self.ca)
         try:
@@ -55,7 +63,7 @@ class Credentials:
         return context
 
     def open_channel(self) -> grpc.ChannelCredentials:
-        """For TLS by gRPC, which says nothing of files that it cannot use; raises InvalidOption."""
+        """TLS for gRPC; raises InvalidOption when a file cannot be used, which gRPC itself ignores."""
         self.open_context()
         authorities = None if self.ca is None else self.ca.read_bytes()
         if self.cert is None:
@@ -65,7 +73,7 @@ class Credentials:
 
     @property
     def for_tls(self) -> bool:
-        """Whether there is something in them that only TLS has a use for."""
+        """Whether they hold certificates, which only TLS uses."""
         return self.ca is not None or self.cert is not None
 
 
@@ -73,7 +81,7 @@ NOTHING = Credentials()
 
 
 def parse_address(address: str, credentials: Credentials = NOTHING) -> tuple[str, bool]:
-    """The "host:port" of a gRPC address, and whether it speaks TLS; raises InvalidOption.
+    """The "host:port" of a gRPC address, and whether to use TLS; raises InvalidOption.
 
     >>> parse_address("localhost:8001"), parse_address("grpcs://cam.example:8001")
     (('localhost:8001', False), ('cam.example:8001', True))
@@ -89,6 +97,31 @@ def parse_address(address: str, credentials: Credentials = NOTHING) -> tuple[str
     if credentials.for_tls and not secure:
         raise InvalidOption(f"{address}: certificates are for TLS; write grpcs://{place}")
     return place, secure
+
+
+def is_local(place: str) -> bool:
+    """Whether a "host:port" is this machine itself, which is never asked through a proxy.
+
+    >>> is_local("localhost:8001"), is_local("[::1]:8001"), is_local("cam.example:8001")
+    (True, True, False)
+    """
+    host = place.rpartition(":")[0].strip("[]") or place
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost" or place.startswith("unix:")
+    return address.is_loopback or address.is_unspecified
+
+
+def name_proxy(address: str) -> str:
+    """The end of a sentence: which environment variable sends calls for an address through a proxy."""
+    scheme, _, place = address.rpartition("://")
+    host = place.rpartition(":")[0] or place
+    names = [name for name in PROXIES[scheme.lower().removeprefix("grpcs") or "grpc"] if os.environ.get(name)]
+    exempt = os.environ.get("no_proxy", "").split(",")
+    if not names or is_local(place) or host in (one.strip() for one in exempt):
+        return ""
+    return f" (the environment variable {names[0]} sends this call through a proxy)"
 
 
 def _read(name: str, file: Path) -> bytes:

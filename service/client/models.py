@@ -1,4 +1,4 @@
-"""What a server says of its models."""
+"""The models of a server, as it describes them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from service.types import BackendInfo, Size
 class ModelInfo:
     """A model that answers.
 
-    input: the network's canvas; images of any size are accepted.
-    categories: the id that answers carry for each label, in the model's order.
-    score_threshold, max_instances: what holds where a caller asks for nothing else.
+    input: size of the network's input; images of any size are accepted.
+    categories: the category id of each label, in the model's order.
+    score_threshold, max_instances: the defaults of calls that do not set these options.
     """
 
     name: str
@@ -30,7 +30,11 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """What answers, the default first; `refused`: folder to why its model does not; `unloaded`: folders."""
+    """The models that answer, the default first.
+
+    refused: the folder of each model that does not answer, and the reason.
+    unloaded: the folders of models that were unloaded.
+    """
 
     models: tuple[ModelInfo, ...]
     refused: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Every file of every model, run on this machine."""
+"""The speed of every file of every model on this machine."""
 
 import math
 import statistics
@@ -14,17 +14,17 @@ from service.inference.golden import draw_picture
 from service.inference.segmenter import Segmenter, open_model
 from service.serving.repository import Source
 
-ENOUGH_S = 0.3  # of runs after a warm one
+ENOUGH_S = 0.3  # of runs after the first, which warms up
 MOST_RUNS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What became of one file of a model: the milliseconds of an inference, or why there is none (NaN).
+class Benchmark:
+    """The milliseconds of one inference with one file of a model (NaN: not measured), or the fault.
 
-    serves: it is the file that answers with the settings as they are, or that would have to.
-    alone_ms: on the threads of an inference that has the machine for itself; crowded_ms: on those of one of
-        many; asked, in_effect: the providers or delegates that were to compute, and those that did.
+    serves: this file answers with the present settings, or would answer if it had no fault.
+    alone_ms: on the threads of an inference that has the machine to itself; crowded_ms: on the threads of
+        one slot; asked, in_effect: the providers or delegates that were asked for, and those that compute.
     """
 
     place: str
@@ -38,38 +38,40 @@ class Trial:
     fault: str | None = None
 
 
-def try_models(source: Source) -> Iterator[Trial]:
-    """A trial for every file of every folder, or for the folder, where it cannot be read."""
+def measure_models(source: Source) -> Iterator[Benchmark]:
+    """A benchmark for every file of every model folder; one for the folder where its card cannot be read."""
     for place, folder in source.find_folders().items():
         try:
             card = read_card(folder)
         except BlitzError as error:
-            yield Trial(place, "", "", fault=str(error))
+            yield Benchmark(place, "", "", fault=str(error))
             continue
         chosen = _find_chosen(source, place, card)
         for file in card.files:
-            yield _try_file(source, place, file, serves=file == chosen)
+            yield _measure_file(source, place, file, serves=file == chosen)
 
 
-def _try_file(source: Source, place: str, file: ArtifactFile, *, serves: bool) -> Trial:
-    trial = Trial(place, file.runtime, file.precision, serves)
+def _measure_file(source: Source, place: str, file: ArtifactFile, *, serves: bool) -> Benchmark:
+    benchmark = Benchmark(place, file.runtime, file.precision, serves)
     try:
         segmenter = open_model(source.models_dir / place, _narrow(source.choice, file, serves=serves))
-    except Exception as error:  # a runtime's own: that too is what becomes of the file
-        return replace(trial, fault=str(error) or type(error).__name__)
+    except Exception as error:  # runtimes raise errors of their own
+        return replace(benchmark, fault=str(error) or type(error).__name__)
     try:
         alone, crowded = (_measure(segmenter, crowded=each) for each in (False, True))
         info = segmenter.backend.describe()
-        return replace(trial, alone_ms=alone, crowded_ms=crowded, asked=info.asked, in_effect=info.in_effect)
+        return replace(
+            benchmark, alone_ms=alone, crowded_ms=crowded, asked=info.asked, in_effect=info.in_effect
+        )
     finally:
         segmenter.close()
 
 
 def _find_chosen(source: Source, place: str, card: Card) -> ArtifactFile | None:
-    """The file that answers, as opening the model tells; where it cannot be opened, the one to blame."""
+    """The file that answers. Where the model cannot be opened, the file that the settings choose."""
     try:
         segmenter = open_model(source.models_dir / place, replace(source.choice, slots=1))
-    except Exception:  # it comes again, and is told, when that file is tried
+    except Exception:  # it comes again, and is reported, when that file is measured
         with suppress(BlitzError):
             return choose_file(card, source.choice)
         return None
@@ -80,7 +82,7 @@ def _find_chosen(source: Source, place: str, card: Card) -> ArtifactFile | None:
 
 
 def _narrow(choice: BackendChoice, file: ArtifactFile, *, serves: bool) -> BackendChoice:
-    """The settings' choice, with its providers or delegates only for the file that they are meant for."""
+    """The settings' choice for one file; providers and delegates are only for the file that serves."""
     return replace(
         choice,
         runtime=file.runtime,
@@ -92,7 +94,7 @@ def _narrow(choice: BackendChoice, file: ArtifactFile, *, serves: bool) -> Backe
 
 
 def _measure(segmenter: Segmenter, *, crowded: bool) -> float:
-    """The median milliseconds of an inference."""
+    """The median milliseconds of one inference."""
     pixels = draw_picture(segmenter.card.canvas, seed=1)[None]
     segmenter.backend.run(pixels, crowded=crowded)
     times: list[float] = []

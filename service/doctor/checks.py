@@ -1,11 +1,11 @@
-"""Is this board fit to serve? What it has, what is in the way, and what to install or set."""
+"""Findings about this machine: its parts, its faults, and the advice what to install or set."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from service.doctor.benchmark import Trial
-from service.doctor.hardware import Board, RuntimeFound
+from service.doctor.benchmark import Benchmark
+from service.doctor.hardware import Hardware, RuntimeFound
 from service.inference.backends.base import BackendChoice
 from service.settings import Settings
 
@@ -25,7 +25,7 @@ REMEDIES = {
     OLD: f'where {LITERT} has no wheel: pip install {OLD} "numpy<2"',
 }
 SLOW = "its INT8 is some twenty times slower than its fp32 on x86"
-SLOWER = 1.2  # times that threads may cost before it is no noise
+SLOWER = 1.2  # more threads that cost at least this factor are no measurement noise
 DRIVERS = {
     "NVIDIA GPU": ("CUDAExecutionProvider", "onnxruntime-gpu and BLITZ_PROVIDERS=cuda"),
     "NVIDIA Jetson GPU": (
@@ -39,7 +39,7 @@ DRIVERS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `advice` is what to do. A fault: what was asked for does not work."""
+    """One thing that was examined, with advice; a fault: it does not work though the settings ask for it."""
 
     area: str
     subject: str
@@ -48,43 +48,45 @@ class Finding:
     advice: str = ""
 
 
-def examine(board: Board, settings: Settings, trials: Sequence[Trial]) -> tuple[Finding, ...]:
+def examine(hardware: Hardware, settings: Settings, benchmarks: Sequence[Benchmark]) -> tuple[Finding, ...]:
     """All findings, area by area."""
     return (
-        *_examine_machine(board),
-        *_examine_runtimes(board, settings.choice),
-        *_examine_settings(board, settings),
-        *_examine_models(board, settings.choice, trials),
+        *_examine_machine(hardware),
+        *_examine_runtimes(hardware, settings.choice),
+        *_examine_settings(hardware, settings),
+        *_examine_models(hardware, settings.choice, benchmarks),
     )
 
 
 def is_fit(findings: Sequence[Finding]) -> bool:
-    """Whether all that was asked for works."""
+    """Whether everything that the settings ask for works."""
     return all(finding.state != "fault" for finding in findings)
 
 
-def _examine_machine(board: Board) -> Iterator[Finding]:
-    yield Finding("machine", "system", "ok", board.system)
-    yield Finding("machine", "processor", "ok", f"{board.processor} ({board.architecture})")
-    yield _examine_features(board)
-    cores = f"{board.usable} of {board.cores}"
-    limited = "an affinity or a container's quota keeps the others away" if board.usable < board.cores else ""
+def _examine_machine(hardware: Hardware) -> Iterator[Finding]:
+    yield Finding("machine", "system", "ok", hardware.system)
+    yield Finding("machine", "processor", "ok", f"{hardware.processor} ({hardware.architecture})")
+    yield _examine_features(hardware)
+    cores = f"{hardware.usable} of {hardware.cores}"
+    limited = (
+        "an affinity or a container's quota forbids the others" if hardware.usable < hardware.cores else ""
+    )
     yield Finding("machine", "cores", "note" if limited else "ok", cores, limited)
-    if board.memory_mb:
-        short = "" if board.memory_mb >= 1024 else "one slot and one model at a time: BLITZ_SLOTS=1"
-        yield Finding("machine", "memory", "warning" if short else "ok", f"{board.memory_mb} MB", short)
-    for device in board.devices:
+    if hardware.memory_mb:
+        short = "" if hardware.memory_mb >= 1024 else "one slot and one model at a time: BLITZ_SLOTS=1"
+        yield Finding("machine", "memory", "warning" if short else "ok", f"{hardware.memory_mb} MB", short)
+    for device in hardware.devices:
         provider, means = DRIVERS.get(device, ("", ""))
-        used = provider in board.find_runtime("onnxruntime").providers
+        used = provider in hardware.find_runtime("onnxruntime").providers
         advice = f"to use it: {means}" if means and not used else ""
         yield Finding("machine", "device", "note" if advice else "ok", device, advice)
 
 
-def _examine_features(board: Board) -> Finding:
-    features, names = ", ".join(board.features) or "none known", set(board.features)
-    if not board.features:
+def _examine_features(hardware: Hardware) -> Finding:
+    features, names = ", ".join(hardware.features) or "none known", set(hardware.features)
+    if not hardware.features:
         advice = "its features cannot be read on this system"
-    elif board.architecture in X86 and "AVX2" not in names:
+    elif hardware.architecture in X86 and "AVX2" not in names:
         return Finding(
             "machine", "features", "warning", features, "without AVX2 every model is several times slower"
         )
@@ -95,68 +97,70 @@ def _examine_features(board: Board) -> Finding:
     return Finding("machine", "features", "note", features, advice)
 
 
-def _examine_runtimes(board: Board, choice: BackendChoice) -> Iterator[Finding]:
-    usable = {each.package for each in board.runtimes if each.usable}
-    for runtime in board.runtimes:
+def _examine_runtimes(hardware: Hardware, choice: BackendChoice) -> Iterator[Finding]:
+    usable = {each.package for each in hardware.runtimes if each.usable}
+    for runtime in hardware.runtimes:
         if runtime.usable:
-            yield _describe_runtime(board, runtime)
-        elif runtime.package != OLD or LITERT not in usable:  # nobody needs both
+            yield _describe_runtime(hardware, runtime)
+        elif runtime.package != OLD or LITERT not in usable:  # one of the two is enough
             yield Finding("runtimes", runtime.package, "note", str(runtime.fault), REMEDIES[runtime.package])
     if not usable & MEANT[choice.runtime]:
         advice = f"install {' or '.join(sorted(MEANT[choice.runtime]))}"
         yield Finding("runtimes", f"runtime {choice.runtime}", "fault", "none can be imported", advice)
 
 
-def _describe_runtime(board: Board, runtime: RuntimeFound) -> Finding:
+def _describe_runtime(hardware: Hardware, runtime: RuntimeFound) -> Finding:
     offers = ", ".join(each.removesuffix("ExecutionProvider") for each in runtime.providers)
     found = f"{runtime.version} {offers}".strip()
-    if runtime.package == OLD and board.architecture in X86:
+    if runtime.package == OLD and hardware.architecture in X86:
         return Finding("runtimes", OLD, "warning", found, f"{SLOW}: install {LITERT}")
     return Finding("runtimes", runtime.package, "ok", found)
 
 
-def _examine_settings(board: Board, settings: Settings) -> Iterator[Finding]:
+def _examine_settings(hardware: Hardware, settings: Settings) -> Iterator[Finding]:
     threads = settings.workers * settings.slots * settings.threads
     subject, found = (
         "workers x slots x threads",
         f"{settings.workers} x {settings.slots} x {settings.threads}",
     )
-    if threads > board.usable:
-        advice = f"more threads than the {board.usable} cores: unset BLITZ_SLOTS and BLITZ_THREADS"
+    if threads > hardware.usable:
+        advice = f"more threads than the {hardware.usable} cores: unset BLITZ_SLOTS and BLITZ_THREADS"
         yield Finding("settings", subject, "warning", found, advice)
-    elif threads < board.usable:
-        advice = f"cores stay idle under load: {board.usable - threads} of {board.usable}"
+    elif threads < hardware.usable:
+        advice = f"cores stay idle under load: {hardware.usable - threads} of {hardware.usable}"
         yield Finding("settings", subject, "note", found, advice)
     else:
         yield Finding("settings", subject, "ok", found)
 
 
-def _examine_models(board: Board, choice: BackendChoice, trials: Sequence[Trial]) -> Iterator[Finding]:
-    if not trials:
+def _examine_models(
+    hardware: Hardware, choice: BackendChoice, benchmarks: Sequence[Benchmark]
+) -> Iterator[Finding]:
+    if not benchmarks:
         yield Finding(
             "models", "models folder", "fault", "no model", "set BLITZ_MODELS_DIR to a folder of models"
         )
-    for trial in trials:
-        subject = f"{trial.place} {trial.runtime} {trial.precision}".strip()
-        if trial.fault is not None:
-            state: State = "fault" if trial.serves or not trial.runtime else "warning"
-            yield Finding("models", subject, state, "does not run", trial.fault)
+    for benchmark in benchmarks:
+        subject = f"{benchmark.place} {benchmark.runtime} {benchmark.precision}".strip()
+        if benchmark.fault is not None:
+            state: State = "fault" if benchmark.serves or not benchmark.runtime else "warning"
+            yield Finding("models", subject, state, "does not run", benchmark.fault)
             continue
-        found = f"{trial.crowded_ms:.1f} ms on a slot's threads, {trial.alone_ms:.1f} ms alone"
-        found += f" ({', '.join(trial.in_effect)}){', serves' if trial.serves else ''}"
-        state, advice = _judge_trial(board, choice, trial)
+        found = f"{benchmark.crowded_ms:.1f} ms on a slot's threads, {benchmark.alone_ms:.1f} ms alone"
+        found += f" ({', '.join(benchmark.in_effect)}){', serves' if benchmark.serves else ''}"
+        state, advice = _judge_benchmark(hardware, choice, benchmark)
         yield Finding("models", subject, state, found, advice)
 
 
-def _judge_trial(board: Board, choice: BackendChoice, trial: Trial) -> tuple[State, str]:
-    slow_int8 = board.architecture in X86 and not board.find_runtime(LITERT).usable
-    if trial.asked and trial.asked[0] not in trial.in_effect:
-        return "warning", f"without {trial.asked[0]}: BLITZ_FALLBACK=strict tells what is in the way"
-    if trial.runtime == "tflite" and trial.precision == "int8" and slow_int8:
+def _judge_benchmark(hardware: Hardware, choice: BackendChoice, benchmark: Benchmark) -> tuple[State, str]:
+    slow_int8 = hardware.architecture in X86 and not hardware.find_runtime(LITERT).usable
+    if benchmark.asked and benchmark.asked[0] not in benchmark.in_effect:
+        return "warning", f"without {benchmark.asked[0]}: BLITZ_FALLBACK=strict shows the reason"
+    if benchmark.runtime == "tflite" and benchmark.precision == "int8" and slow_int8:
         return "warning", f"tflite-runtime: {SLOW}; install {LITERT}"
-    if trial.serves and trial.alone_ms > SLOWER * trial.crowded_ms:
+    if benchmark.serves and benchmark.alone_ms > SLOWER * benchmark.crowded_ms:
         return "note", (
-            f"slower on {choice.widest} threads than on {choice.threads}: look again when nothing else runs "
-            f"here, and if that remains set BLITZ_THREADS_ALONE={choice.threads}"
+            f"slower on {choice.widest} threads than on {choice.threads}: measure again while nothing else "
+            f"runs; if it stays so, set BLITZ_THREADS_ALONE={choice.threads}"
         )
     return "ok", ""

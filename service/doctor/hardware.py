@@ -1,4 +1,4 @@
-"""What this machine is and has, as far as inference cares; read, never changed."""
+"""The parts of this machine that matter for inference. They are read, never changed."""
 
 import importlib
 import os
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.settings import usable_cores
+from service.process.limits import usable_cores
 
-# What the kernels of ONNX Runtime and XNNPACK look for, as Linux names it: x86, then ARM.
+# The features that the kernels of ONNX Runtime and XNNPACK use, by their names in Linux: x86, then ARM.
 FEATURES = {
     "avx2": "AVX2",
     "fma": "FMA",
@@ -58,8 +58,8 @@ class RuntimeFound:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """`usable` cores are those of the process's affinity and its container's quota, `cores` all."""
+class Hardware:
+    """One machine. `cores` counts all cores, `usable` those that affinity and container quota allow."""
 
     system: str
     architecture: str
@@ -72,17 +72,17 @@ class Board:
     runtimes: tuple[RuntimeFound, ...]
 
     def find_runtime(self, package: str) -> RuntimeFound:
-        """One of PACKAGES."""
+        """The runtime of one of PACKAGES."""
         return next(each for each in self.runtimes if each.package == package)
 
 
-def read_board(root: Path = Path("/")) -> Board:
+def read_hardware(root: Path = Path("/")) -> Hardware:
     """The machine of the file system below `root`, and this process's runtimes."""
     described = _read_pairs(root / "proc/cpuinfo")
     words = (described.get("flags") or described.get("Features") or "").split()
     features = dict.fromkeys(name for word, name in FEATURES.items() if word in words)
     memory = _read_pairs(root / "proc/meminfo").get("MemTotal", "0 kB").split()
-    return Board(
+    return Hardware(
         system=f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         architecture=platform.machine(),
         processor=described.get("model name") or platform.processor() or platform.machine(),
@@ -96,7 +96,7 @@ def read_board(root: Path = Path("/")) -> Board:
 
 
 def find_runtime(package: str) -> RuntimeFound:
-    """A runtime of PACKAGES, imported."""
+    """The runtime of one of PACKAGES, which is imported for that."""
     try:
         module: Any = importlib.import_module(PACKAGES[package])
     except ImportError as error:

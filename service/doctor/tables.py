@@ -1,4 +1,4 @@
-"""Tables for people at a terminal, where nothing is cut: what has no room goes on in the next line."""
+"""Tables for people at a terminal. A long cell is folded into several lines and never cut."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ STYLES: dict[State, str] = {"ok": "green", "note": "cyan", "warning": "yellow", 
 
 
 def print_table(table: Table) -> None:
-    """As wide as the terminal; a pipe gets lines long enough for every table."""
+    """Print a table as wide as the terminal; in a pipe, rows are long enough not to be folded."""
     console = Console()
     (console if console.is_terminal else Console(width=PIPE)).print(table)
 
 
 def instances_table(image: Path, found: Segmentation) -> Table:
-    """What was found in one image, best score first."""
+    """The instances of one image, best score first."""
     timings = found.timings
     size = f"{found.image.width} x {found.image.height}"
     table = Table(
@@ -73,7 +73,7 @@ def settings_table(rows: Iterable[tuple[str, str, str]]) -> Table:
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
-    """What the doctor found, area by area."""
+    """The findings, area by area."""
     table = Table(*_foldable("", "", "what", "found"), box=None, pad_edge=False)
     area = None
     for finding in findings:
@@ -90,7 +90,7 @@ def findings_table(findings: Iterable[Finding]) -> Table:
 
 
 def findings_to_json(findings: Iterable[Finding]) -> str:
-    """The same for programs: a list of objects."""
+    """The findings as JSON, a list of objects."""
     return orjson.dumps(list(findings), option=orjson.OPT_INDENT_2).decode()
 
 

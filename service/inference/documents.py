@@ -1,4 +1,4 @@
-"""The vocabulary as JSON: the same names and numbers as in proto/blitzmask/v1."""
+"""Answers, models and backends as JSON, with the names and numbers of proto/blitzmask/v1."""
 
 import json
 from dataclasses import fields
@@ -18,7 +18,7 @@ from service.types import (
 )
 
 if TYPE_CHECKING:
-    from service.serving.engine import Model  # cameras and `predict` write JSON, too, and serve nothing
+    from service.serving.engine import Model  # cameras and `predict` use this module without an engine
 
 Json = dict[str, object]
 BACKEND = tuple(part.name for part in fields(BackendInfo))
@@ -38,18 +38,18 @@ def answer_to_json(answer: Answer) -> Json:
 
 
 def answer_to_coco(answer: Answer, image_id: int) -> list[Json]:
-    """A list that `COCO.loadRes` takes as it is."""
+    """COCO results: a list that `COCO.loadRes` takes as it is."""
     return [_instance_to_coco(instance, image_id) for instance in answer.segmentation.instances]
 
 
 def stages_ms(timings: Timings, queue_ms: float) -> dict[str, float]:
-    """Milliseconds by stage, in the order in which they are spent, and their total but for the queue."""
+    """Milliseconds by stage, in the order of the stages, and their total without the queue."""
     stages = {stage: getattr(timings, stage) for stage in STAGES}
     return {"queue": queue_ms, **stages, "total": timings.total}
 
 
 def server_timing(timings: Timings, *, queue_ms: float, render_ms: float) -> str:
-    """The Server-Timing header: the stages, and what rendering took, which the answer itself cannot know."""
+    """The Server-Timing header: the stages and the rendering, whose time the answer itself cannot hold."""
     stages = stages_ms(timings, queue_ms)
     total = stages.pop("total") + render_ms
     stages |= {"render": render_ms, "total": total}
@@ -57,7 +57,7 @@ def server_timing(timings: Timings, *, queue_ms: float, render_ms: float) -> str
 
 
 def name_answerer(found: Segmentation) -> dict[str, str]:
-    """What the native answer says of what computed it, as headers for those that cannot say it."""
+    """Headers with the model and backend, for answers in formats that have no place for them."""
     return {
         "x-model": found.model,
         "x-model-version": found.version,
@@ -66,12 +66,12 @@ def name_answerer(found: Segmentation) -> dict[str, str]:
 
 
 def backend_to_json(backend: BackendInfo) -> Json:
-    """What computes."""
+    """A backend as JSON."""
     return {part: getattr(backend, part) for part in BACKEND}
 
 
 def model_to_json(model: "Model") -> Json:
-    """What a client needs to know of a model."""
+    """A model's name, input, labels, defaults and backend."""
     card = model.card
     return {
         "name": card.name,
@@ -90,7 +90,7 @@ def model_to_json(model: "Model") -> Json:
 
 
 def instance_to_json(instance: Instance) -> Json:
-    """One object; what it does not have is left out."""
+    """One object; fields that it does not have are left out."""
     content: Json = {
         "label": instance.label,
         "category_id": instance.category_id,

@@ -1,37 +1,38 @@
-"""The self-test of an artifact: a generated picture in, known head values out.
+"""The self-test of a model file: a generated picture goes in, and known head values come out.
 
 The picture is integer arithmetic on the coordinates, so it is the same on every machine and numpy version.
 """
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from service.errors import InvalidCard, SelfTestFailed
+from service.inference.card import describe_faults, read_json
 from service.types import Heads, Pixels, Precision, Size
 
 
 class Sample(BaseModel):
     """The value of one head at one place: `at` is (row, column, channel)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     head: str
-    at: tuple[int, int, int]
+    at: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
     value: float
 
 
 class Golden(BaseModel):
-    """What golden.json holds; a tolerance is the largest allowed |difference| / (1 + |value|)."""
+    """The content of golden.json; a tolerance is the largest allowed |difference| / (1 + |value|)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     schema_version: Literal[1]
-    seed: int = Field(ge=1)
-    tolerance: dict[Precision, float]
+    seed: int = Field(ge=1, lt=2**31)
+    tolerance: dict[Precision, Annotated[float, Field(gt=0, le=10)]]
     samples: tuple[Sample, ...] = Field(min_length=1)
 
 
@@ -68,13 +69,9 @@ def read_golden(folder: Path) -> Golden:
     """The golden values of a model folder; raises InvalidCard when they are missing or malformed."""
     path = folder / "golden.json"
     try:
-        return Golden.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InvalidCard(f"cannot read {path}: {error.strerror}") from error
+        return Golden.model_validate_json(read_json(path))
     except ValidationError as error:
-        raise InvalidCard(
-            f"{path}: {error.error_count()} faults, the first: {error.errors()[0]['msg']}"
-        ) from error
+        raise InvalidCard(f"{path}: {describe_faults(error, 'golden')}") from error
 
 
 def check_heads(heads: Heads, golden: Golden, precision: Precision) -> float:

@@ -1,34 +1,47 @@
-"""Bytes to pixels, and pixels onto the canvas."""
+"""Encoded images to pixels, and pixels onto the network's canvas."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from service.errors import ImageTooLarge, InvalidImage
-from service.inference.image_headers import is_jpeg, is_png, read_size, strip_png
+from service.errors import ImageTooLarge, InvalidImage, OutOfMemory
+from service.inference import jpeg
+from service.inference.image_headers import ImageHeader, keep_picture, read_header
 from service.types import Pixels, Placement, Size
 
-PADDING = 127  # mid grey, what the networks see around an image in training
+PADDING = 127  # mid grey: the networks see it around an image in training, too
 
-# Of OpenCV's flags for a reduction, those named after grey say nothing of colours, so that RGB can be added.
+# Of OpenCV's reduction flags those of grey leave the colours open, so that RGB can be added to them.
 _FLAGS = {
     1: cv2.IMREAD_COLOR_RGB,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
 }
+_MEMORY_PER_PIXEL = 12  # bytes, the most that a decoder here needs at a time
+_NOISE = bytes(254 - value * 151 % 255 for value in range(4096))  # without a marker; begins with seven ones
 
-# Images are worked on side by side, each on its own core.
-cv2.setNumThreads(1)
-# Whatever OpenCV has to say reaches the caller as InvalidImage. What libjpeg and libpng have to say of an
-# image that is damaged they print on stderr, a line or two, and cannot be kept from it.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+def _configure_opencv() -> None:
+    """One thread for each image, and no messages: what OpenCV says reaches the caller as InvalidImage.
+
+    libjpeg and libpng print a line or two about a damaged image on stderr, and nothing can keep them from it.
+    """
+    cv2.setNumThreads(1)
+    levels = getattr(cv2.utils, "logging", None)  # OpenCV 4.11 has none, OpenCV 5 has no `setLogLevel`
+    if levels is None:
+        cv2.setLogLevel(0)  # type: ignore[attr-defined]  # the stubs are those of OpenCV 5
+    else:
+        levels.setLogLevel(levels.LOG_LEVEL_SILENT)
+
+
+_configure_opencv()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large an image may be; its pixels are counted from its header, before decoding."""
+    """The largest image that is accepted; pixels are counted from its header, before decoding."""
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
@@ -46,59 +59,81 @@ class Limits:
             )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded image, possibly reduced.
+
+    pixels: uint8 [h, w, 3] RGB, EXIF orientation applied.
+    image: the size of the full image, EXIF orientation applied.
+    reduction: image pixels per pixel, each way; the last row and column may reach over the image's edge.
+    """
+
+    pixels: Pixels
+    image: Size
+    reduction: int = 1
+
+
 def decode_image(data: bytes, limits: Limits) -> Pixels:
-    """The picture as it is meant to be seen: uint8 [H, W, 3] RGB, EXIF orientation applied.
+    """The full image with its EXIF orientation applied: uint8 [H, W, 3] RGB.
 
-    Grey, palette, CMYK and 16-bit images become 8-bit RGB; alpha is dropped, the colours stay as they are
-    stored; of an animation the first frame is taken, of a PNG the picture for those who show no animations.
+    Grey, palette, CMYK and 16-bit images become 8-bit RGB. Alpha is dropped, and the stored colours stay. Of
+    an animation the first frame is taken, of an animated PNG the picture for programs that show no animation.
+    A JPEG may lack its end marker, as some cameras' do, where all of its rows are there.
 
-    Raises InvalidImage, ImageTooLarge.
+    Raises InvalidImage, ImageTooLarge, OutOfMemory.
     """
-    _read_size(data, limits)
-    return _decode(data, reduction=1)
+    return _decode(data, _read_header(data, limits), reduction=1)
 
 
-def decode_for_canvas(data: bytes, limits: Limits, canvas: Size) -> tuple[Pixels, Size]:
-    """The picture in a size that `letterbox` will only shrink, uint8 [h, w, 3], and its full size.
+def decode_for_canvas(data: bytes, limits: Limits, canvas: Size) -> Picture:
+    """The image in a size that `letterbox` will only shrink; raises as `decode_image`.
 
-    A JPEG is decoded straight to a half, a quarter or an eighth, whichever still covers the canvas, in a part
-    of the time (1280 x 720 to a quarter: 60 %); only where that divides its sides, so that no pixel is
-    misplaced. Anything else is decoded as by `decode_image`, which also names what is raised.
+    A JPEG is decoded straight to a half, a quarter or an eighth of its size where that still covers the
+    canvas, which is faster (1280 x 720 to a quarter: 60 % of the time). Other formats are decoded in full.
     """
-    stored = _read_size(data, limits)
-    reduction = choose_reduction(stored, canvas) if is_jpeg(data) else 1
-    pixels = _decode(data, reduction=reduction)
-    return pixels, Size(pixels.shape[0] * reduction, pixels.shape[1] * reduction)
+    header = _read_header(data, limits)
+    is_jpeg = header.format == "JPEG"
+    reduction = choose_reduction(header.size, canvas, upright=header.upright) if is_jpeg else 1
+    pixels = _decode(data, header, reduction=reduction)
+    if reduction > 1 and header.upright:
+        return Picture(pixels, header.size, reduction)
+    return Picture(pixels, Size(pixels.shape[0] * reduction, pixels.shape[1] * reduction), reduction)
 
 
-def choose_reduction(stored: Size, canvas: Size) -> int:
-    """By how much a JPEG may be reduced for a canvas: 1, 2, 4 or 8, however it is turned by EXIF.
+def choose_reduction(stored: Size, canvas: Size, *, upright: bool) -> int:
+    """The largest reduction of a JPEG that still covers the canvas: 1, 2, 4 or 8.
 
-    >>> choose_reduction(Size(1080, 1920), Size(320, 320)), choose_reduction(Size(479, 641), Size(320, 320))
-    (4, 1)
+    A JPEG that EXIF turns is only reduced where that divides its sides. Otherwise the partial pixel at its
+    right or lower edge would end up at the left or upper one, and shift the picture.
+
+    >>> canvas = Size(320, 320)
+    >>> [choose_reduction(Size(3001, 4001), canvas, upright=upright) for upright in (True, False)]
+    [8, 1]
     """
     turned = Size(stored.width, stored.height)
     scale = max(_fit(stored, canvas), _fit(turned, canvas))
     for reduction in (8, 4, 2):
         divides = stored.height % reduction == stored.width % reduction == 0
-        if divides and reduction * scale <= 1:
+        if (upright or divides) and reduction * scale <= 1:
             return reduction
     return 1
 
 
-def letterbox(pixels: Pixels, canvas: Size, image: Size | None = None) -> tuple[Pixels, Placement]:
-    """The image shrunk or grown to fit the canvas: uint8 [H, W, 3], and where it lies there.
+def letterbox(
+    pixels: Pixels, canvas: Size, image: Size | None = None, *, reduction: int = 1
+) -> tuple[Pixels, Placement]:
+    """The image shrunk or grown to fit the canvas, uint8 [H, W, 3], and its placement there.
 
-    Its aspect is kept to the rounding of a pixel; right of it and below is padding. `image` is its full size,
-    where the pixels are those of a reduced one.
+    The aspect is kept to the rounding of a pixel; the padding is on the right and below. `image` and
+    `reduction` are those of a `Picture` that is not full size.
 
     >>> canvas, placement = letterbox(np.zeros((480, 640, 3), np.uint8), Size(320, 320))
     >>> canvas.shape, placement.placed
     ((320, 320, 3), Size(height=240, width=320))
     """
-    image = image or Size(*pixels.shape[:2])
-    scale = _fit(image, canvas)
-    placed = Size(max(1, round(image.height * scale)), max(1, round(image.width * scale)))
+    covered = Size(pixels.shape[0] * reduction, pixels.shape[1] * reduction)
+    scale = _fit(covered, canvas)
+    placed = Size(max(1, round(covered.height * scale)), max(1, round(covered.width * scale)))
     resized = cv2.resize(
         pixels,
         (placed.width, placed.height),
@@ -113,27 +148,57 @@ def letterbox(pixels: Pixels, canvas: Size, image: Size | None = None) -> tuple[
         borderType=cv2.BORDER_CONSTANT,
         value=(PADDING, PADDING, PADDING),
     )
-    return padded, Placement(image, canvas, placed)  # type: ignore[return-value]  # uint8, as it came
+    placement = Placement(image or covered, canvas, placed, covered)
+    return padded, placement  # type: ignore[return-value]  # uint8, as it came
 
 
-def _read_size(data: bytes, limits: Limits) -> Size:
-    """The stored size; raises InvalidImage, ImageTooLarge."""
+def _read_header(data: bytes, limits: Limits) -> ImageHeader:
+    """Raises InvalidImage, ImageTooLarge."""
     limits.check_bytes(len(data))
-    size = read_size(data)
-    limits.check_pixels(size)
-    return size
+    header = read_header(data)
+    limits.check_pixels(header.size)
+    return header
 
 
-def _decode(data: bytes, *, reduction: int) -> Pixels:
-    if is_png(data):
-        data = strip_png(data)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction])
-    except cv2.error as error:
-        raise InvalidImage("the image cannot be decoded: it is corrupt") from error
+def _decode(data: bytes, header: ImageHeader, *, reduction: int) -> Pixels:
+    data = keep_picture(data, header) if header.ended else _end_jpeg(data, header.size)
+    pixels = _decode_bytes(data, _FLAGS[reduction], header.size)
     if pixels is None:
         raise InvalidImage("the image cannot be decoded: it is corrupt or of a rare kind")
+    return pixels
+
+
+def _end_jpeg(data: bytes, size: Size) -> bytes:
+    """A JPEG with the end marker that it lacks; raises InvalidImage where pixels are missing, too.
+
+    libjpeg takes zeros for data that are missing. Noise behind the data changes the pixels that need them.
+    """
+    data = data.rstrip(b"\xff")  # with what follows it would make a marker
+    decoded = [_decode_bytes(data + more + jpeg.END, _FLAGS[1], size) for more in (b"", _NOISE)]
+    if decoded[0] is None or decoded[1] is None or not np.array_equal(decoded[0], decoded[1]):
+        raise jpeg.truncated()
+    return data + jpeg.END
+
+
+def _decode_bytes(data: bytes, flags: int, size: Size) -> Pixels | None:
+    """The pixels, or None where OpenCV cannot decode them; raises OutOfMemory."""
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except (cv2.error, MemoryError):
+        pixels = None
+    if pixels is None:
+        _check_memory(size)
     return pixels  # type: ignore[return-value]  # OpenCV's stubs leave the dtype open; IMREAD_COLOR is uint8
+
+
+def _check_memory(size: Size) -> None:
+    """Raises OutOfMemory where there is less than a decoder may need: it does not tell why it fails."""
+    try:
+        np.empty(size.pixels * _MEMORY_PER_PIXEL, np.uint8)
+    except MemoryError as error:
+        raise OutOfMemory(
+            f"the service has too little memory left for an image of {size.width} x {size.height} pixels"
+        ) from error
 
 
 def _fit(image: Size, canvas: Size) -> float:

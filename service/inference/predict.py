@@ -1,4 +1,4 @@
-"""Image files to answers without a server: what `predict` on the command line does."""
+"""Image files to answers without a server, for the command `predict`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from service.errors import InvalidImage, InvalidOption
 from service.inference.documents import answer_to_json
 from service.inference.images import decode_image
 from service.inference.masks.overlay import draw_overlay
-from service.inference.segmenter import Segmenter
+from service.inference.model import Model
 from service.types import Answer, Options, Segmentation
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -19,14 +19,14 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One image file, and where its overlay goes, if anywhere."""
+    """One image file, and the file for its overlay, if one is wanted."""
 
     image: Path
     overlay: Path | None = None
 
 
 def plan_jobs(images: Sequence[Path], output: Path | None) -> list[Job]:
-    """A job per image; `output` is a file for one image, else a folder, in which names never collide.
+    """A job per image; `output` is a file for one image, else a folder, where each overlay has its own name.
 
     Raises InvalidOption where the output cannot hold the overlays.
 
@@ -51,8 +51,8 @@ def plan_jobs(images: Sequence[Path], output: Path | None) -> list[Job]:
     return list(jobs.values())
 
 
-def predict_file(job: Job, model: Segmenter, options: Options) -> Segmentation:
-    """The segmentation of an image file; its overlay, if asked for, is written.
+def predict_file(job: Job, model: Model, options: Options) -> Segmentation:
+    """The segmentation of an image file; writes its overlay where the job wants one.
 
     Raises InvalidImage, ImageTooLarge, InvalidOption, and OSError where the overlay cannot be written.
     """
@@ -70,13 +70,14 @@ def predict_file(job: Job, model: Segmenter, options: Options) -> Segmentation:
 
 
 def write_json(path: Path, answers: Sequence[tuple[Path, Segmentation]], *, several: bool) -> None:
-    """The answers, at least one, as REST gives them: one object, or a list of them with their paths.
+    """Writes the answers, at least one, as REST gives them: one object, or a list of them with their paths.
 
     Raises InvalidOption where the file cannot be written.
     """
     contents = [answer_to_json(Answer(found, queue_ms=0.0)) for _, found in answers]
     listed = [{"path": str(image), **content} for (image, _), content in zip(answers, contents, strict=True)]
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(orjson.dumps(listed if several else contents[0]))
     except OSError as error:
         raise InvalidOption(f"--json {path}: {(error.strerror or str(error)).lower()}") from error

@@ -1,19 +1,21 @@
-"""Bytes to Segmentation: the only orchestration, and where the stages are timed."""
+"""An image's bytes or pixels to its Segmentation: the stages in their order, and the time of each."""
 
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import structlog
 
-from service.errors import BlitzError, InvalidImage, SelfTestFailed
+from service.errors import BlitzError, InvalidImage, OutOfMemory, SelfTestFailed
 from service.inference.backends import Backend, BackendChoice, choose_file, open_backend
 from service.inference.card import Card, read_card
 from service.inference.decoding import DECODERS
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
-from service.inference.images import Limits, decode_for_canvas, decode_image, letterbox
+from service.inference.images import Limits, Picture, decode_for_canvas, decode_image, letterbox
 from service.inference.masks.forms import Masked, describe_masks
 from service.inference.resolved_options import ResolvedOptions, resolve_options
 from service.types import (
@@ -31,12 +33,13 @@ from service.types import (
 )
 
 _DEFAULT_LIMITS = Limits()
+_MEMORY = re.compile(r"insufficient memory|bad.?alloc|(allocate|out of) memory", re.IGNORECASE)
 
 log = structlog.get_logger("service.inference.segmenter")
 
 
 class Segmenter:
-    """One model, ready to answer; thread-safe."""
+    """One opened model; thread-safe."""
 
     def __init__(self, card: Card, backend: Backend, limits: Limits) -> None:
         self.card = card
@@ -44,28 +47,35 @@ class Segmenter:
         self.limits = limits
 
     def segment(self, data: bytes, options: Options, *, crowded: bool = False) -> Segmentation:
-        """The instances in an encoded image, computed on few threads where it is crowded.
+        """The instances in an encoded image; `crowded` computes them on few threads.
 
-        Raises InvalidImage, ImageTooLarge, InvalidOption.
+        Raises InvalidImage, ImageTooLarge, InvalidOption, OutOfMemory.
         """
-        criteria = resolve_options(self.card, options)
+        with _raise_out_of_memory():
+            return self._segment_bytes(data, options, crowded=crowded)
+
+    def _segment_bytes(self, data: bytes, options: Options, *, crowded: bool) -> Segmentation:
+        resolved = resolve_options(self.card, options)
         watch = _Stopwatch()
         if options.exact:
             pixels = decode_image(data, self.limits)
-            image = Size(*pixels.shape[:2])
+            picture = Picture(pixels, Size(*pixels.shape[:2]))
         else:
-            pixels, image = decode_for_canvas(data, self.limits, self.card.canvas)
+            picture = decode_for_canvas(data, self.limits, self.card.canvas)
         watch.lap("decode")
-        canvas, placement = letterbox(pixels, self.card.canvas, image)
-        return self._segment(canvas, placement, criteria, watch, crowded=crowded)
+        canvas, placement = letterbox(
+            picture.pixels, self.card.canvas, picture.image, reduction=picture.reduction
+        )
+        return self._segment(canvas, placement, resolved, watch, crowded=crowded)
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
         """The instances in uint8 [H, W, 3] RGB, image frame; raises InvalidImage, InvalidOption."""
-        criteria = resolve_options(self.card, options)
+        resolved = resolve_options(self.card, options)
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise InvalidImage(f"expected uint8 [H, W, 3] RGB pixels, got {pixels.dtype} {pixels.shape}")
         watch = _Stopwatch()
-        return self._segment(*letterbox(pixels, self.card.canvas), criteria, watch, crowded=crowded)
+        with _raise_out_of_memory():
+            return self._segment(*letterbox(pixels, self.card.canvas), resolved, watch, crowded=crowded)
 
     def self_test(self, golden: Golden, *, crowded: bool = False) -> float:
         """The largest relative difference from the golden values; raises SelfTestFailed."""
@@ -80,7 +90,7 @@ class Segmenter:
         self,
         canvas: Pixels,
         placement: Placement,
-        criteria: ResolvedOptions,
+        resolved: ResolvedOptions,
         watch: "_Stopwatch",
         *,
         crowded: bool,
@@ -88,9 +98,9 @@ class Segmenter:
         watch.lap("prepare")
         heads = self.backend.run(canvas[None], crowded=crowded)
         watch.lap("infer")
-        instances, boxes_xyxy_image = self._decode(heads, placement, criteria)
+        instances, boxes_xyxy_image = self._decode(heads, placement, resolved)
         watch.lap("postprocess")
-        masks = describe_masks(instances, placement, criteria.masks)
+        masks = describe_masks(instances, placement, resolved.masks)
         described = self._describe(instances, boxes_xyxy_image, masks)
         watch.lap("masks")
         return Segmentation(
@@ -103,22 +113,22 @@ class Segmenter:
         )
 
     def _decode(
-        self, heads: Heads, placement: Placement, criteria: ResolvedOptions
+        self, heads: Heads, placement: Placement, resolved: ResolvedOptions
     ) -> tuple[Instances, Floats]:
-        """The best instances of which something is in the image, and their boxes, clipped to it."""
+        """The best instances that are at least partly in the image, and their boxes, clipped to it."""
         decoder = self.card.decoder
         instances = DECODERS[decoder.family](
             heads,
             decoder=decoder,
-            threshold=criteria.threshold,
-            classes=criteria.classes,
-            nms=criteria.nms,
+            threshold=resolved.threshold,
+            classes=resolved.classes,
+            nms=resolved.nms,
         )
         boxes_xyxy_image = _boxes_in_image(instances, placement)
         visible = np.logical_and.reduce(boxes_xyxy_image[:, :2] < boxes_xyxy_image[:, 2:], axis=1)
-        if visible.all() and len(visible) <= criteria.limit:
+        if visible.all() and len(visible) <= resolved.limit:
             return instances, boxes_xyxy_image
-        best = visible.nonzero()[0][: criteria.limit]
+        best = visible.nonzero()[0][: resolved.limit]
         return instances.keep(best), boxes_xyxy_image[best]
 
     def _describe(
@@ -142,10 +152,10 @@ class Segmenter:
 
 
 def open_model(folder: Path, choice: BackendChoice, limits: Limits = _DEFAULT_LIMITS) -> Segmenter:
-    """A model folder, opened, then warmed up and self-tested in every slot; raises ArtifactError's leaves.
+    """The model of a folder, opened, warmed up and self-tested in every slot; raises ArtifactError's leaves.
 
-    Where the precision is free and the one chosen for its speed fails the test, as INT8 may on processors
-    that cut its sums short, fp32 is taken.
+    Where the precision is "auto" and the fastest one fails the self-test, fp32 is opened instead. INT8 fails
+    on processors whose instructions saturate its sums.
     """
     card = read_card(folder)
     try:
@@ -153,7 +163,7 @@ def open_model(folder: Path, choice: BackendChoice, limits: Limits = _DEFAULT_LI
     except SelfTestFailed as error:
         if choice.precision != "auto" or choose_file(card, choice).precision == "fp32":
             raise
-        log.warning("the fastest precision fails its self-test: fp32 is tried", reason=str(error))
+        log.warning("the fastest precision fails its self-test; opening fp32", reason=str(error))
         return _open_tested(folder, card, replace(choice, precision="fp32"), limits)
 
 
@@ -170,8 +180,19 @@ def _open_tested(folder: Path, card: Card, choice: BackendChoice, limits: Limits
     return segmenter
 
 
+@contextmanager
+def _raise_out_of_memory() -> Iterator[None]:
+    """Raises OutOfMemory in place of what numpy, OpenCV and the runtimes raise where memory is short."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not _MEMORY.search(str(error)):
+            raise
+        raise OutOfMemory("the service has too little memory left for this request") from error
+
+
 class _Stopwatch:
-    """The milliseconds between laps, by stage."""
+    """Measures the milliseconds of each stage."""
 
     def __init__(self) -> None:
         self._laps: dict[str, float] = {}

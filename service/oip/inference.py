@@ -1,16 +1,18 @@
-"""A request of the protocol, answered by the engine: with the slots, queue, deadlines and limits of all."""
+"""Answers a request of the protocol by the engine: with the slots, queue, deadlines and limits of all."""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
+from service.compute.task import Turn
 from service.errors import BlitzError, InvalidOption
 from service.oip.parameters import read_parameters
-from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, read_tensor
+from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, detach, read_tensor
 from service.oip.views import MASK_OUTPUTS, View
 from service.serving.engine import Call, Engine
 from service.telemetry.request_log import Access
@@ -21,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked; `outputs` are names, none of them meaning all; `version` is None for the newest."""
+    """One inference; empty `outputs` stand for all of them, and the version None for the newest."""
 
     view: View
     version: str | None
@@ -33,9 +35,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The outputs in the order in which they were asked for, and what they took.
+    """The outputs in the order in which they were asked for, and the time they took.
 
-    parameters: what computed them. instances: how many were found, None where the caller decodes himself.
+    parameters: the backend. instances: the number found, None where the caller decodes the heads himself.
     """
 
     name: str
@@ -60,12 +62,22 @@ class _Plan:
     deadline: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The parts of a plan that a reply repeats; unlike the plan, they fit into a message."""
+
+    name: str
+    id: str
+    outputs: tuple[str, ...]
+
+
 async def infer(
     engine: Engine, request: Request, *, deadline: float, access: Access, render: Callable[[Reply], T]
 ) -> tuple[Reply, T]:
-    """The reply and what `render` makes of it, both computed in a worker slot; raises BlitzError's leaves.
+    """The reply and its rendering, both computed in a worker slot; raises BlitzError's leaves.
 
-    `access` is told the model, what was found and where the time went.
+    render: a module-level function or a partial of one, which another process could call. access: records
+    the model, the number of instances and the time of each stage.
     """
     begun = time.perf_counter()
     view = request.view
@@ -79,7 +91,7 @@ async def infer(
         raise
     if reply.instances is None:
         engine.metrics.stages(reply.name, reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
-    else:  # the engine has told the metrics
+    else:  # the engine has counted them
         access.about["instances"] = reply.instances
     access.spent(reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
     engine.statistics.succeeded(
@@ -92,33 +104,39 @@ async def _segment(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) ->
     request = plan.request
     image: bytes = read_tensor(request.inputs[0]).item()
     call = Call(image, plan.options, request.view.model.card.name, request.version, plan.deadline)
-
-    def finish(answer: Answer) -> tuple[Reply, T]:
-        reply = _answer_to_reply(answer, plan)
-        return reply, render(reply)
-
-    answer, (reply, rendered) = await engine.segment(call, finish)
+    head = _Head(request.view.name, request.id, plan.outputs)
+    answer, (reply, rendered) = await engine.segment(call, partial(_render_answer, head=head, render=render))
     return replace(reply, render_ms=answer.render_ms), rendered
 
 
-async def _compute(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) -> tuple[Reply, T]:
-    def work(waited: float) -> tuple[Reply, T]:
-        reply = _compute_heads(plan, crowded=engine.admission.crowded, queue_ms=seconds_to_ms(waited))
-        begun = time.perf_counter()
-        rendered = render(reply)
-        return replace(reply, render_ms=seconds_to_ms(time.perf_counter() - begun)), rendered
+def _render_answer(answer: Answer, head: _Head, render: Callable[[Reply], T]) -> tuple[Reply, T]:
+    """The reply without its tensors, which only `render` needs, and the rendering."""
+    reply = _answer_to_reply(answer, head)
+    return replace(reply, outputs=()), render(reply)
 
+
+async def _compute(engine: Engine, plan: _Plan, render: Callable[[Reply], T]) -> tuple[Reply, T]:
+    inputs = tuple(detach(offered) for offered in plan.request.inputs)
+    work = partial(_compute_and_render, replace(plan, request=replace(plan.request, inputs=inputs)), render)
     return await engine.admission.run(work, deadline=plan.deadline)
 
 
-def _answer_to_reply(answer: Answer, plan: _Plan) -> Reply:
-    found, view = answer.segmentation, plan.request.view
+def _compute_and_render(plan: _Plan, render: Callable[[Reply], T], turn: Turn) -> tuple[Reply, T]:
+    reply = _compute_heads(plan, crowded=turn.crowded, queue_ms=seconds_to_ms(turn.waited_s))
+    begun = time.perf_counter()
+    rendered = render(reply)
+    reply = replace(reply, outputs=(), render_ms=seconds_to_ms(time.perf_counter() - begun))
+    return reply, rendered
+
+
+def _answer_to_reply(answer: Answer, head: _Head) -> Reply:
+    found = answer.segmentation
     tensors = {tensor.name: tensor for tensor in answer_to_tensors(answer)}
     return Reply(
-        view.name,
+        head.name,
         found.version,
-        plan.request.id,
-        outputs=tuple(tensors[name] for name in plan.outputs),
+        head.id,
+        outputs=tuple(tensors[name] for name in head.outputs),
         parameters=backend_to_parameters(found.backend),
         timings=found.timings,
         queue_ms=answer.queue_ms,
@@ -146,7 +164,7 @@ def _compute_heads(plan: _Plan, *, crowded: bool, queue_ms: float) -> Reply:
 
 
 def backend_to_parameters(backend: BackendInfo) -> dict[str, str | int]:
-    """What computed a reply, as the protocol's parameters have it: lists are joined by commas."""
+    """The backend of a reply as parameters of the protocol: lists are joined by commas."""
     values = {part.name: getattr(backend, part.name) for part in fields(backend)}
     return {name: ",".join(value) if isinstance(value, tuple) else value for name, value in values.items()}
 

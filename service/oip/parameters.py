@@ -1,4 +1,4 @@
-"""The parameters of a request, checked."""
+"""The parameters of a request, checked; unknown ones are ignored, as the protocol's other servers do."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -20,15 +20,15 @@ Number = BeforeValidator(_refuse_bool)
 
 
 class TensorParameters(BaseModel):
-    """What may be asked of any inference; `timeout` is in microseconds, 0 for none."""
+    """The parameters of any inference; `timeout` is in microseconds, 0 for none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     timeout: Annotated[int, Number, Field(ge=0, lt=2**63)] = 0
 
     @property
     def patience_s(self) -> float | None:
-        """Seconds that the caller waits for the work to begin."""
+        """The caller's longest wait in seconds until the work begins, None where he sets none."""
         return self.timeout / 1e6 or None
 
     @property
@@ -37,7 +37,7 @@ class TensorParameters(BaseModel):
 
 
 class ImageParameters(TensorParameters):
-    """What may be asked of one image, beside it; `classes` is a list separated by commas."""
+    """The parameters of one image; `classes` holds labels separated by commas."""
 
     score_threshold: Annotated[float, Number, Field(ge=0, le=1)] | None = None
     max_instances: Annotated[int, Number, Field(ge=1)] | None = None
@@ -61,16 +61,14 @@ PARAMETERS: dict[Kind, type[TensorParameters]] = {"image": ImageParameters, "ten
 
 
 def read_parameters(kind: Kind, values: Mapping[str, object]) -> TensorParameters:
-    """The parameters of a request; raises InvalidOption where one is unknown or cannot be used."""
+    """The parameters of a request; raises InvalidOption where the value of a known one is out of range."""
     known = PARAMETERS[kind]
     try:
-        return known.model_validate(dict(values))
+        return known.model_validate({name: values[name] for name in known.model_fields if name in values})
     except ValidationError as error:
-        faults = [_describe_fault(item["type"], str(item["loc"][0]), item["msg"]) for item in error.errors()]
-        raise InvalidOption(f"{'; '.join(faults[:4])} (known are {', '.join(known.model_fields)})") from error
+        faults = [f"parameter {item['loc'][0]}: {_lower(item['msg'])}" for item in error.errors()]
+        raise InvalidOption(f"{'; '.join(faults)} (known are {', '.join(known.model_fields)})") from error
 
 
-def _describe_fault(kind: str, name: str, message: str) -> str:
-    if kind == "extra_forbidden":
-        return f"{name:.40} is no parameter of this model"
-    return f"parameter {name}: {message[0].lower()}{message[1:]}"
+def _lower(message: str) -> str:
+    return message[0].lower() + message[1:]

@@ -1,10 +1,9 @@
 """Tensors as the protocol writes them: a datatype's name, a shape, elements row by row."""
 
-import binascii
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +14,7 @@ from service.errors import InvalidOption
 Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 
-FREE = -1
+FREE = -1  # an extent of 1 or more
 BYTES = "BYTES"
 DTYPES: dict[str, np.dtype[Any]] = {
     "UINT8": np.dtype("u1"),
@@ -28,7 +27,7 @@ LENGTH = struct.Struct("<I")  # in front of each element of BYTES
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What a model says of an input or output; an extent may be FREE."""
+    """A model's input or output by name, datatype and shape; an extent may be FREE."""
 
     name: str
     datatype: str
@@ -46,13 +45,22 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offered:
-    """An input as it arrived: `raw` as it lies in memory, or `values` one by one, nested or not."""
+    """An input as it arrived: `raw` as it lies in memory, or `values` one by one, nested or not.
+
+    Values of BYTES are `bytes`.
+    """
 
     name: str
     datatype: str
     shape: Shape
     raw: bytes | memoryview | None = None
     values: Sequence[object] | None = None
+
+
+def detach(offered: Offered) -> Offered:
+    """The same input without a view into the message that it came in, so that it can travel."""
+    raw = None if offered.raw is None else bytes(offered.raw)
+    return replace(offered, raw=raw, values=None if offered.values is None else list(offered.values))
 
 
 def check_tensor(spec: TensorSpec, offered: Offered) -> None:
@@ -104,7 +112,7 @@ def _view(offered: Offered) -> Array:
 
 
 def _split_bytes(offered: Offered) -> Array:
-    """Elements of BYTES, each of which says its length."""
+    """Elements of BYTES, each after its length."""
     assert offered.raw is not None
     elements: list[bytes] = []
     rest = memoryview(offered.raw)
@@ -122,21 +130,12 @@ def _split_bytes(offered: Offered) -> Array:
 
 
 def _collect_bytes(offered: Offered) -> Array:
-    """Elements of BYTES one by one: `bytes`, or text in base64."""
+    """Elements of BYTES one by one."""
     assert offered.values is not None
     _check_count(len(offered.values), offered)
-    return _pack([_read_element(value, offered.name) for value in offered.values], offered)
-
-
-def _read_element(value: object, name: str) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if not isinstance(value, str):
-        raise InvalidOption(f"input {name} has an element that is neither binary nor text in base64")
-    try:
-        return binascii.a2b_base64(value, strict_mode=True)
-    except ValueError as error:
-        raise InvalidOption(f"input {name} is not base64, which JSON needs: {str(error).lower()}") from error
+    if not all(isinstance(value, bytes) for value in offered.values):
+        raise InvalidOption(f"input {offered.name} has an element that is not binary")
+    return _pack(list(offered.values), offered)
 
 
 def _convert(offered: Offered) -> Array:
@@ -145,18 +144,19 @@ def _convert(offered: Offered) -> Array:
     limits = np.iinfo(dtype)
     try:
         values = np.array(offered.values, object).ravel()  # as they are: numpy would round, and read texts
-    except ValueError:  # nested unevenly
-        values = np.array([None], object)
-    if set(map(type, values)) != {int} or values.min() < limits.min or values.max() > limits.max:
+        whole = values.astype(np.int64) if set(map(type, values)) == {int} else np.array([], np.int64)
+    except (ValueError, OverflowError):  # nested unevenly, or beyond 64 bits
+        whole = np.array([], np.int64)
+    if not whole.size or whole.min() < limits.min or whole.max() > limits.max:
         raise InvalidOption(
             f"input {offered.name} has elements that are no {offered.datatype}, "
             f"a whole number from {limits.min} to {limits.max}, or it is nested unevenly"
         )
-    _check_count(values.size, offered)
-    return np.array(values, dtype).reshape(offered.shape)
+    _check_count(whole.size, offered)
+    return whole.astype(dtype).reshape(offered.shape)
 
 
-def _pack(elements: list[bytes], offered: Offered) -> Array:
+def _pack(elements: list[Any], offered: Offered) -> Array:
     _check_count(len(elements), offered)
     array = np.empty(len(elements), object)
     array[:] = elements

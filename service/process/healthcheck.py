@@ -1,6 +1,6 @@
-"""`python -m service.process.healthcheck [PORT]`: exit status 0 when the service of this machine is ready.
+"""`python -m service.process.healthcheck [PORT [HOST]]`: exit status 0 when the service is ready.
 
-For containers, every few seconds: it imports nothing of the service, so that it costs next to nothing.
+A container runs it every few seconds, so it imports no other module of the service and starts fast.
 """
 
 import contextlib
@@ -10,18 +10,21 @@ from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext, SSLError
 
 PORT = 8000
 PATIENCE_S = 2.0
+ANY = {"": "localhost", "0.0.0.0": "127.0.0.1", "::": "::1"}  # addresses to listen on, not to connect to
 
 
-def is_ready(port: int) -> bool:
-    """Whether the service says so, with or without TLS.
+def is_ready(port: int, host: str = "") -> bool:
+    """Whether the service is ready, with or without TLS; `host` is the address that it listens on.
 
-    Where it wants a certificate of its clients this one has none, and that it hangs up has to do.
+    Where the service asks its clients for a certificate, this client has none: then it is enough that the
+    service refuses it.
     """
+    host = ANY.get(host, host)
     with contextlib.suppress(OSError, HTTPException):
-        return _ask(HTTPConnection("localhost", port, timeout=PATIENCE_S))
-    trusting = SSLContext(PROTOCOL_TLS_CLIENT)  # it is this machine, and nothing is told
+        return _ask(HTTPConnection(host, port, timeout=PATIENCE_S))
+    trusting = SSLContext(PROTOCOL_TLS_CLIENT)  # it asks its own machine, and sends no secret
     trusting.check_hostname, trusting.verify_mode = False, CERT_NONE
-    secure = HTTPSConnection("localhost", port, timeout=PATIENCE_S, context=trusting)
+    secure = HTTPSConnection(host, port, timeout=PATIENCE_S, context=trusting)
     try:
         secure.connect()
     except OSError:
@@ -39,4 +42,5 @@ def _ask(connection: HTTPConnection) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not is_ready(int(sys.argv[1]) if len(sys.argv) > 1 else PORT))
+    port, host, *_ = (*sys.argv[1:], "", "")
+    sys.exit(not is_ready(int(port or PORT), host))

@@ -11,29 +11,39 @@ from pathlib import Path
 
 import structlog
 
+from service.compute.processes import Bounds, ProcessExecutor
+from service.compute.template import TemplatePlan
 from service.errors import ArtifactError, InvalidSetting
-from service.process.descriptors import raise_limit, spare_descriptors
-from service.process.ports import check_host
+from service.process.greeting import greet
+from service.process.limits import check_host, count_spare_files, raise_file_limit
 from service.process.signals import stop_signals
 from service.rest.app import create_app
 from service.rest.connections import ConnectionLimits
 from service.rest.server import RestServer
 from service.rpc.server import RpcServer
-from service.security.callers import Callers
-from service.security.rules import Rules
+from service.security.callers import Callers, Rules
 from service.serving.admission import Admission
 from service.serving.changes import watch_models
 from service.serving.engine import Engine, Models
+from service.serving.repository import OpenModel
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import open_tracer
+from service.telemetry.tracing import PROPAGATING, Tracer
 
 Load = Callable[[Settings], Models]
 
 DONE, FORCED, NEVER_READY = 0, 1, 2
 METERS = "meters"  # a file, where the rates of keys are counted for all workers
 LINGER_S = 0.5  # for requests that are on their way over open connections
+PRELOAD = (  # what compute processes import: runtimes, works, and what renders answers
+    "onnxruntime",
+    "service.compute.models",
+    "service.serving.work",
+    "service.oip.inference",
+    "service.rest.formats",
+    "service.rpc.convert",
+)
 MARGIN_S = 5.0  # for the servers' own clean-up, after the drain
 REFRESH_S = 1.0  # how old a gauge of another worker may be
 
@@ -62,23 +72,31 @@ def run_server(settings: Settings, post: Post | None = None) -> int:
     cannot be had.
     """
     configure_logs(settings.log_level, settings.log_format)
-    raise_limit()
+    raise_file_limit()
     with asyncio.Runner(loop_factory=_choose_loop()) as runner:
-        status = runner.run(serve(settings, load_catalog, post))
+        status = runner.run(serve(settings, post=post))
     if status == FORCED:  # a thread may hang in a runtime: nobody waits for it
         logging.shutdown()
         os._exit(status)
     return status
 
 
-def load_catalog(settings: Settings) -> Models:
-    """The models of the settings' folder; raises ArtifactError's leaves when the default cannot serve."""
+def load_catalog(settings: Settings, open_model: OpenModel | None = None) -> Models:
+    """The models of the settings' folder, opened in this process unless told otherwise.
+
+    Raises ArtifactError's leaves when the default cannot serve.
+    """
     from service.serving.catalog import (
         Catalog,  # the runtimes take their time to import; the ports are open by then
     )
 
+    opener = {} if open_model is None else {"open_model": open_model}
     return Catalog.load(
-        settings.models_dir, default=settings.default_model, choice=settings.choice, limits=settings.limits
+        settings.models_dir,
+        default=settings.default_model,
+        choice=settings.choice,
+        limits=settings.limits,
+        **opener,
     )
 
 
@@ -93,10 +111,14 @@ def _take_census(settings: Settings) -> object:
     return None
 
 
-async def serve(settings: Settings, load: Load, post: Post | None = None) -> int:
-    """Serve what `load` gives until a signal; raises InvalidSetting where a port cannot be had."""
+async def serve(settings: Settings, load: Load | None = None, post: Post | None = None) -> int:
+    """Serve what `load` gives until a signal, by default the models of the settings' folder.
+
+    Raises InvalidSetting where a port cannot be had.
+    """
     with stop_signals(None if post is None else post.lifeline) as (stop, force):
         server = Server(settings, post)
+        load = load or server.load_models
         if post is not None and post.bell is None and not await server.load(load):
             return NEVER_READY
         await server.start()
@@ -123,8 +145,15 @@ class Server:
         self._shared = post is not None
         self._bell = None if post is None else post.bell
         self._chores: list[asyncio.Task[None]] = []
+        self._ports: tuple[int, int] | None = None  # until they are open
         metrics = Metrics(None if post is None else post.metrics)
-        self.admission = Admission(settings.slots, settings.queue_limit, longest_wait=settings.queue_s)
+        self._processes = make_processes(settings) if settings.in_processes else None
+        self.admission = Admission(
+            settings.slots,
+            settings.queue_limit,
+            longest_wait=settings.queue_s,
+            executor=self._processes,
+        )
         self.engine = Engine(
             self.admission,
             metrics,
@@ -134,8 +163,9 @@ class Server:
             tracer=open_tracer(recording=settings.otel),
         )
         rules, tls, max_body = make_rules(settings, post), settings.tls, settings.max_body_bytes
-        app = create_app(self.engine, max_body=max_body, rules=rules)
-        most = int(min(settings.connections, spare_descriptors()))
+        max_bodies = int(settings.bodies_mb * 1_000_000)
+        app = create_app(self.engine, max_body=max_body, max_bodies=max_bodies, rules=rules)
+        most = int(min(settings.connections, count_spare_files()))
         limits = ConnectionLimits(settings.head_s, settings.keep_alive_s, most)
         self._rest = RestServer(app, drain_s=settings.drain_s, limits=limits, tls=tls)
         self._rpc = RpcServer(self.engine, max_body=max_body, shared=self._shared, rules=rules, tls=tls)
@@ -150,6 +180,8 @@ class Server:
         except InvalidSetting:
             await self._rpc.stop(0)
             raise
+        self._ports = (http_port, grpc_port)
+        self._start_processes()
         log.info("listening", host=host, http_port=http_port, grpc_port=grpc_port, pid=os.getpid())
         if self._shared:
             self._chores.append(asyncio.create_task(self._refresh()))
@@ -167,6 +199,7 @@ class Server:
 
     async def load(self, load: Load) -> bool:
         """Load the models in a thread and become ready, or say why not; whether it is ready."""
+        self._start_processes()
         try:
             catalog = await asyncio.to_thread(load, self._settings)
         except ArtifactError as error:
@@ -176,8 +209,18 @@ class Server:
             log.exception("not ready")
             self.engine.fail(f"loading the models failed with {type(error).__name__}; the log says where")
         else:
+            if self._processes is not None:
+                await self._processes.begin()
             await self._begin(catalog)
         return self.engine.ready
+
+    def _start_processes(self) -> None:
+        if self._processes is not None:
+            self._processes.start()
+
+    def load_models(self, settings: Settings) -> Models:
+        """The models of the settings' folder, opened where they will compute; called in a thread."""
+        return load_catalog(settings, None if self._processes is None else self._processes.open_model)
 
     async def stop(self) -> None:
         """Be not ready, let balancers notice, close the ports, finish what is in flight."""
@@ -203,7 +246,10 @@ class Server:
         await self._rpc.health.set_serving(now=True)
         if self._bell is not None:
             os.close(self._bell)
-        log.info("ready", models=[f"{model.card.name} {model.card.version}" for model in catalog.models()])
+        names = [f"{model.card.name} {model.card.version}" for model in catalog.models()]
+        log.info("ready", models=names)
+        if self._ports is not None:
+            greet(self._settings, self._ports, names, sys.stdout)
         if self._settings.watch_s:
             self._chores.append(asyncio.create_task(watch_models(self.engine, self._settings.watch_s)))
 
@@ -212,6 +258,22 @@ class Server:
         while True:
             self.engine.metrics.refresh()
             await asyncio.sleep(REFRESH_S)
+
+
+def open_tracer(*, recording: bool) -> Tracer:
+    """The tracer that BLITZ_OTEL asks for; raises InvalidSetting where OpenTelemetry is not installed."""
+    if not recording:
+        return PROPAGATING
+    from service.telemetry.spans import open_recording_tracer  # takes half a second
+
+    return open_recording_tracer()
+
+
+def make_processes(settings: Settings) -> ProcessExecutor:
+    """The slots as processes, none of which is there yet."""
+    plan = TemplatePlan(PRELOAD, settings.memory_mb, settings.log_level, settings.log_format)
+    bounds = Bounds(settings.work_s, settings.load_s, settings.memory_mb)
+    return ProcessExecutor(settings.slots, plan, bounds)
 
 
 def make_rules(settings: Settings, post: Post | None) -> Rules:

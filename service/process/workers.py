@@ -23,13 +23,14 @@ from pathlib import Path
 import structlog
 
 from service.errors import BlitzError, InvalidSetting
-from service.process.ports import check_host, choose_family
+from service.process.limits import check_host, choose_family
+from service.process.signals import stopping_signals
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 
 DONE, FAILED = 0, 1
 PAUSE_S = 1.0  # before a worker that has ended is replaced, if it had lived no longer than that
-HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+HEEDED = (*stopping_signals(), signal.SIGCHLD)
 FOLDER_OF_NUMBERS = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client, in the workers
 
 log = structlog.get_logger("service.process.workers")
@@ -43,7 +44,7 @@ def run_workers(settings: Settings) -> int:
     """
     if not hasattr(os, "fork"):
         raise InvalidSetting("BLITZ_WORKERS: this system cannot fork; start several services instead")
-    configure_logs(settings.log_level, settings.log_format)
+    configure_logs(settings.log_level, settings.log_format, threads=False)
     host = settings.host
     check_host(host)
     with (

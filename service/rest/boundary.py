@@ -1,17 +1,25 @@
-"""The outermost layer of REST: a request id, a log line, metrics, and a last resort for errors."""
+"""The outermost layer of REST: a request id, a log line, metrics, and the answer to unknown errors."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TypeVar
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.rest.problem import KEY, answer_unknown_error
+from service.errors import BlitzError, InvalidOption, OutOfMemory
+from service.rest.problem import KEY, NO_MEMORY, answer_blitz_error, answer_unknown_error, shorten
 from service.serving.engine import Engine
 from service.telemetry.request_log import Access, choose_request_id
 from service.telemetry.tracing import TRACEPARENT, TRACESTATE
 
+T = TypeVar("T")
+
 QUIET = {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
-PAGE = "/page/"  # the files of the page, of which each visit takes dozens
+PAGE = "/page/"  # the files of the web page: a visit asks for dozens
+MOST_PARAMETERS = 1000  # of a query: each label may be one
 
 log = structlog.get_logger("service.rest")
 
@@ -21,8 +29,8 @@ class ClientGone(Exception):
 
 
 class Boundary:
-    """Wraps the application; adds X-Request-Id, the caller's trace if there is one, and `Connection: close`
-    once the service is leaving.
+    """Wraps the application: adds X-Request-Id, the caller's trace if there is one, and `Connection: close`
+    once the service is leaving; answers HEAD as GET without the body.
     """
 
     def __init__(self, app: ASGIApp, engine: Engine) -> None:
@@ -32,24 +40,35 @@ class Boundary:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        headers, path = Headers(scope=scope), scope["path"]
+        headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
         quiet = path in QUIET or path.startswith(PAGE)
         access = Access("rest", choose_request_id(headers.get("x-request-id")))
-        access.about = {"method": scope["method"], "path": path, "status": None}
+        access.about = {"method": method, "path": shorten(path), "status": None}
         if not quiet:
             access.span = self.engine.tracer.begin(headers.get(TRACEPARENT), headers.get(TRACESTATE))
+        if method == "HEAD":
+            scope = {**scope, "method": "GET"}  # a copy: the server still sees HEAD, and sends no body
         scope[KEY] = access
         try:
             await self._answer(scope, receive, self._mark(send, access))
         finally:
-            access.write(self.engine.metrics, _name_method(scope), quiet=quiet, probe=quiet)
+            access.write(self.engine.metrics, _name_method(method, scope), quiet=quiet, probe=quiet)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         access: Access = scope[KEY]
         try:
-            await self.app(scope, receive, send)
+            if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
+                await _refuse(
+                    scope, send, InvalidOption(f"the query has more than {MOST_PARAMETERS} options")
+                )
+            else:
+                await self.app(scope, receive, send)
         except (ClientDisconnect, ClientGone):
             access.outcome = "gone"
+        except MemoryError:
+            log.error("out of memory", **access.ids)
+            if access.about["status"] is None:
+                await _refuse(scope, send, OutOfMemory(NO_MEMORY))
         except Exception:
             log.exception("request failed", **access.ids)
             if access.about["status"] is None:
@@ -73,7 +92,52 @@ class Boundary:
         return send_marked
 
 
-def _name_method(scope: Scope) -> str:
-    """What the request is counted as: as few names as there are routes, whatever callers think of."""
-    method, route = scope["method"], scope.get("route")
-    return f"{method} {route.path}" if route and method in route.methods else "other"
+async def unless_gone(request: Request, work: Coroutine[None, None, T]) -> T:
+    """The result of `work`, which is cancelled when the client hangs up; raises ClientGone then.
+
+    The request's body must have been read. The work runs in the caller's task: a task of its own would
+    wake the caller two rounds of the event loop later.
+    """
+    watch = _HangUpWatch(request)
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        if watch.has_cancelled():
+            raise ClientGone from error
+        raise
+    finally:
+        watch.end()
+
+
+class _HangUpWatch:
+    """Cancels the task that creates it when the client hangs up, until it is ended."""
+
+    def __init__(self, request: Request) -> None:
+        self._task = asyncio.current_task()
+        self._cancelled = False
+        self._watching = asyncio.ensure_future(self._wait(request))
+
+    def has_cancelled(self) -> bool:
+        """Whether this watch cancelled the task, and nobody else did."""
+        return self._cancelled and self._task is not None and self._task.uncancel() == 0
+
+    def end(self) -> None:
+        self._watching.cancel()
+
+    async def _wait(self, request: Request) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        if self._task is not None:
+            self._cancelled = self._task.cancel()
+
+
+async def _refuse(scope: Scope, send: Send, error: BlitzError) -> None:
+    request = Request(scope)
+    response = await answer_blitz_error(request, error)
+    await response(scope, request.receive, send)
+
+
+def _name_method(method: str, scope: Scope) -> str:
+    """The name that metrics count the request by: there are as many as routes, whatever callers ask for."""
+    route = scope.get("route")
+    return f"{method} {route.path}" if route and scope["method"] in route.methods else "other"

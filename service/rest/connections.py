@@ -1,6 +1,7 @@
-"""HTTP connections that wait for nobody longer than they should: uvicorn's, with limits.
+"""HTTP connections with limits: uvicorn's protocol, and a sweeper that closes those that make no progress.
 
-uvicorn waits without end for a request's headers, of whatever length, and for a client to take its answer.
+uvicorn alone waits without end for a request's headers, of whatever length, and for a client that does not
+read its answer. It also answers requests with no or several Host headers, and HTTP/0.9.
 """
 
 import asyncio
@@ -14,20 +15,23 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.errors import BlitzError, Overloaded
+from service.rest.bodies import TOO_SLOW
 from service.rest.problem import answer_early
 
 MAX_HEAD = 65_536  # bytes of a request's line and headers; what comes in one piece may be more
+MAX_PIPELINE = 100  # requests that a connection may send ahead of their answers
 CONTINUE = b"HTTP/1.1 100 "
-TOO_MANY, TOO_LONG, TOO_SLOW = "TooManyConnections", "HeadersTooLong", "TooSlow"  # in blitzmask_rejected
+VERSIONS = ("1.0", "1.1")
+TOO_MANY, TOO_LONG, NOT_HTTP = "TooManyConnections", "HeadersTooLong", "NotHttp"  # in blitzmask_rejected
 
 Count: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """head_s: seconds for a request's headers, and without progress for a client that takes its answer.
+    """head_s: seconds for a request's headers, and without progress for a client that reads its answer.
 
-    keep_alive_s: seconds between two requests. connections: how many may be open.
+    keep_alive_s: seconds between two requests. connections: open ones at one time.
     """
 
     head_s: float = 10.0
@@ -36,7 +40,7 @@ class ConnectionLimits:
 
 
 class Together:
-    """What a response is written to: its head leaves with the first of its body.
+    """Sends the head of a response with the first of its body.
 
     uvicorn sends the two one after the other and wakes the client twice: a quarter of what answering costs.
     """
@@ -45,7 +49,7 @@ class Together:
         self._transport = cycle.transport
         self._finish = cycle.on_response
         self._begun = False
-        self._held = b""  # the head, until it leaves
+        self._held = b""  # the head, until it is sent
         cycle.transport = self  # type: ignore[assignment]  # all of a transport that it uses
         cycle.on_response = self.end
 
@@ -74,9 +78,10 @@ class Together:
 
 
 class Connection(HttpToolsProtocol):
-    """Refuses headers that have no end, and one connection too many.
+    """Refuses bytes that are no HTTP, headers that have no end, and one connection too many.
 
-    Such clients are counted and not logged: they would fill the log at no cost of their own.
+    A refusal follows the answers to the requests before it. Refusals are counted and not logged: such
+    clients would fill the log at no cost of their own.
     """
 
     def __init__(
@@ -88,62 +93,121 @@ class Connection(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """`most`: connections at a time; `count` is told why one is refused. The others are uvicorn's."""
+        """`most`: connections at a time; `count` gets the reason of a refusal. The others are uvicorn's."""
         super().__init__(config, server_state, app_state, _loop)
         self._most = most
         self._count = count
         self._in_head = True
         self._head = 0
+        self._fault = ""
         self._refused = False
+        self._owed: BlitzError | HTTPException | None = None  # the refusal, until it may be sent
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as theirs
         super().connection_made(transport)
         if len(self.connections) > self._most:
             self._count(TOO_MANY)
-            self._refuse(Overloaded(f"all {self._most} connections are taken; come back when one is closed"))
+            self._send(Overloaded(f"all {self._most} connections are taken; come back when one is closed"))
             transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._refused or self.transport.is_closing():
             return
+        earlier = self.headers
         super().data_received(data)
-        if not self._in_head:
+        if not self._in_head or self._refused:
             return
-        self._head += len(data)
+        # Of the piece in which a head begins, the rest may belong to an earlier request.
+        self._head = self._measure_head() if self.headers is not earlier else self._head + len(data)
         if self._head > MAX_HEAD and not self.transport.is_closing():
             self._count(TOO_LONG)
             self._refuse(HTTPException(431, f"the headers are longer than {MAX_HEAD} bytes"))
-            self._end()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._head = True, 0
 
     def on_headers_complete(self) -> None:
+        self._fault = self._find_fault()
+        if self._fault:
+            raise ValueError(self._fault)  # ends the parsing; uvicorn then calls send_400_response
         before = self.cycle
         super().on_headers_complete()
         self._in_head = False
         if self.cycle is not before:
             Together(self.cycle)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser cannot read; uvicorn's own text would be no problem+json."""
+        self._count(NOT_HTTP)
+        self._refuse(HTTPException(400, self._fault or "this is not a valid HTTP request"))
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._owed is not None and not self._is_answering() and not self.transport.is_closing():
+            self._send(self._owed)
+            self._end()
+
     def debt(self) -> tuple[object, ...] | None:
-        """What its client owes, the same for as long as nothing comes; None where it owes nothing."""
+        """The client's overdue part, equal for as long as nothing comes; None where nothing is due."""
         if unsent := self.transport.get_write_buffer_size():
             return "reading", unsent
         cycle = self.cycle
         waiting = self.timeout_keep_alive_task is None and (cycle is None or cycle.response_complete)
-        return ("headers", cycle) if waiting else None
+        left = self._refused and self._owed is None
+        return ("headers", cycle) if waiting or left else None
+
+    def _measure_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _find_fault(self) -> str:
+        """The rule of RFC 9112 that a request's head breaks and the parser does not know; empty if none."""
+        version = self.parser.get_http_version()
+        if version not in VERSIONS:
+            return f"HTTP/{version} is not spoken here, use HTTP/1.1"
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
+            return f"the request has {hosts} Host headers, expected one"
+        if len(self.pipeline) >= MAX_PIPELINE:
+            return f"more than {MAX_PIPELINE} requests are sent ahead of their answers"
+        return ""
 
     def _refuse(self, error: BlitzError | HTTPException) -> None:
+        """Read nothing more; send the refusal after the answers to complete requests, and close."""
+        self._refused = True
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()  # the newest, of which the rest cannot be read
+        if self._is_answering():
+            self._owed = error
+            return
+        self._send(error)
+        self._end()
+
+    def _is_answering(self) -> bool:
+        """Whether a complete request has no answer yet."""
+        running = self._running
+        unanswered = running is not None and not running.response_complete and not running.more_body
+        return bool(self.pipeline) or unanswered
+
+    def _send(self, error: BlitzError | HTTPException) -> None:
         answer = answer_early(error)
         headers = (*self.server_state.default_headers, *answer.raw_headers, (b"connection", b"close"))
         lines = (b"%s: %s\r\n" % header for header in headers)
         status = STATUS_LINE[answer.status_code]
         self.transport.write(b"".join((status, *lines, b"\r\n", answer.body)))
         self._refused = True
+        self._owed = None
 
     def _end(self) -> None:
-        """Close, but read on until the client does too or is swept: else it would lose what it was told."""
+        """Close for writing only, until the client closes or is swept: a reset could destroy the refusal."""
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True  # the application waits for the rest of a body
+            self._running.message_event.set()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         else:
@@ -151,7 +215,7 @@ class Connection(HttpToolsProtocol):
 
 
 class Sweeper:
-    """Closes the connections whose clients owe something for too long; costs a request nothing."""
+    """Closes connections that make no progress for too long; it costs a request nothing."""
 
     def __init__(self, state: ServerState, head_s: float, count: Count) -> None:
         self._state = state
@@ -160,7 +224,7 @@ class Sweeper:
         self._debts: dict[Connection, tuple[tuple[object, ...], float]] = {}
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Sweep until the task is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(1.0, self._head_s / 4))

@@ -1,11 +1,12 @@
-"""`WS /v1/live`: frames in, answers out, for as long as a browser likes.
+"""`WS /v1/live`: a stream of frames in, a stream of answers out.
 
-The first message is the stream's options as JSON text, or already a frame, for the defaults. From then on
+The first message is the stream's options as JSON text, or already a frame, for the defaults. After that
 every binary message is a frame; a text message before it may give its id, its capture time, its raw format.
-Every answer is one text message: that of `POST /v1/segment` or a problem, and the frame's id and age in it.
+Every answer is one text message: that of `POST /v1/segment` or a problem, with the frame's id and age.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import orjson
@@ -13,43 +14,43 @@ from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
-from service.errors import BlitzError, ImageTooLarge, InvalidOption, Unavailable
+from service.errors import BlitzError, ImageTooLarge, InvalidOption, OutOfMemory, Unavailable
 from service.inference.documents import Json, answer_to_json
-from service.rest.asked import FrameHeader, LiveOptions
 from service.rest.guard import admit_live, refuse_live
-from service.rest.problem import error_to_problem
-from service.rest.segment import query_to_options
-from service.security.callers import Caller
-from service.security.rules import Rules
+from service.rest.live_connection import HUNG_UP
+from service.rest.parameters import FrameHeader, LiveOptions, query_to_options
+from service.rest.problem import NO_MEMORY, error_to_problem, join_faults, shorten
+from service.security.callers import Caller, Rules
 from service.serving.engine import Engine
 from service.serving.streaming import (
     Frame,
     FrameResult,
     Picture,
     RawImage,
+    StreamEnds,
     StreamOptions,
-    read_frames,
     unless_stopped,
 )
-from service.telemetry.frame_log import FrameLog
-from service.telemetry.request_log import Access, choose_request_id
+from service.telemetry.request_log import Access, FrameLog, choose_request_id
 from service.telemetry.tracing import TRACEPARENT, TRACESTATE
 from service.types import Answer, Segmentation, Size
 
 router = APIRouter()
 
 PATH = "/v1/live"
-SUBPROTOCOL = "blitzmask.v1"  # for a page to ask for beside its key's, because one has to be chosen
-# RFC 6455, section 7.4, and IANA's registry: what the client can do about the end of its stream.
+SUBPROTOCOL = "blitzmask.v1"  # a page offers it beside its key's, because the server has to choose one
+# Closing codes of RFC 6455, section 7.4, and of IANA's registry: each tells the client what to do next.
 ENDED, MEND, FAILED, RESTART, LATER = 1000, 1008, 1011, 1012, 1013
+GONE = 1006
 REASON_BYTES = 123
+MOST_TEXT = 65_536  # characters of a text message
 
 S = TypeVar("S", bound=BaseModel)
 
 
 @router.websocket(PATH)
 async def live(websocket: WebSocket) -> None:
-    """One stream, with a record of how it ended."""
+    """One stream; the request log records its end."""
     engine: Engine = websocket.app.state.engine
     access = Access("rest", choose_request_id(websocket.headers.get("x-request-id")))
     access.about = {"method": "WS", "path": PATH}
@@ -87,14 +88,14 @@ class LiveStream:
         self._engine = engine
         self._access = access
         self._log = FrameLog(engine.metrics, access, f"WS {PATH} frame")
-        self._max_body: int = websocket.app.state.max_body
-        self._early: bytes | None = None  # a frame that came in place of the options
+        self._max_body: int = websocket.app.state.bodies.most
+        self._early: bytes | None = None  # a frame that came instead of the options
         self._count = 0
 
     async def answer(self) -> None:
         """Answer until the client says that no frame follows, or the service stops; then close.
 
-        Raises WebSocketDisconnect when the client is gone, and BlitzError's leaves where its options are
+        Raises WebSocketDisconnect when the client has gone, and BlitzError's leaves where its options are
         wrong, the service is not ready, or too many streams are open.
         """
         stopping = self._engine.stopping
@@ -102,21 +103,30 @@ class LiveStream:
         if asked is not None:
             options, model, version = _read_stream_options(asked), asked.model or None, asked.version or None
             with self._engine.open_stream(options, model, version) as session:
-                frames = read_frames(self._read, stopping, within_s=self._rules.idle_s)
-                await session.run(frames, self._send)
+                ends = StreamEnds(stopping, self._rules.idle_s, self._watch)
+                await session.run(self._read, self._send, ends)
         if stopping.is_set():
             await self._websocket.close(RESTART, "the service is stopping")
         else:
             await self._websocket.close(ENDED)
 
+    async def _watch(self) -> None:
+        """Raises WebSocketDisconnect when the client hangs up while nothing is read from it."""
+        hung_up: Callable[[], Awaitable[None]] | None = self._websocket.scope.get("state", {}).get(HUNG_UP)
+        if hung_up is not None:
+            await hung_up()
+            raise WebSocketDisconnect(GONE)
+
     async def refuse(self, error: Exception) -> None:
-        """Tell why the stream cannot go on, and close it."""
+        """Send the problem that ends the stream, and close it."""
+        if isinstance(error, MemoryError):
+            error = OutOfMemory(NO_MEMORY)
         self._access.failed(error)
         problem = error_to_problem(error, self._access.request_id)
         try:
             await self._send_json(problem)
             await self._websocket.close(_choose_code(error), _shorten(str(problem["detail"])))
-        except (WebSocketDisconnect, RuntimeError):  # nobody is there to be told
+        except (WebSocketDisconnect, RuntimeError):  # the client has gone
             pass
 
     async def _read_options(self) -> LiveOptions:
@@ -127,7 +137,7 @@ class LiveStream:
         return _parse(LiveOptions, message)
 
     async def _read(self) -> Frame | None:
-        """The next frame with what was said about it; None where the client says that there is none."""
+        """The next frame with the client's header for it; None where the client says that there is none."""
         header = FrameHeader()
         fault: BlitzError | None = None
         while isinstance(message := await self._receive(), str):
@@ -187,12 +197,14 @@ def _describe_access(access: Access) -> list[tuple[bytes, bytes]]:
 
 
 def _parse(schema: type[S], text: str) -> S:
-    """A message as its schema has it; raises InvalidOption."""
+    """A text message as its schema has it; raises InvalidOption."""
+    if len(text) > MOST_TEXT:
+        raise InvalidOption(f"a text message has {len(text)} characters, at most {MOST_TEXT} are read")
     try:
         return schema.model_validate_json(text)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, item['loc'])) or 'message'}: {item['msg']}" for item in error.errors())
-        raise InvalidOption("; ".join(faults)) from error
+        places = ((".".join(map(str, item["loc"])) or "message", item["msg"]) for item in error.errors())
+        raise InvalidOption(join_faults([f"{shorten(at, 40)}: {text}" for at, text in places])) from error
 
 
 def _read_stream_options(asked: LiveOptions) -> StreamOptions:

@@ -1,90 +1,72 @@
-"""`/v2`: the Open Inference Protocol, with binary tensors."""
+"""`/v2`: the Open Inference Protocol, apart from inference itself: health, models, the repository."""
 
-from typing import Annotated
+from typing import TypeVar
 
-import orjson
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
-from service.inference.documents import server_timing
-from service.oip.inference import infer
-from service.oip.metadata import Json, configure_view, describe_server, describe_view
-from service.oip.views import View, find_view, list_views
-from service.rest.body import Body
-from service.rest.description import problems
-from service.rest.hangup import unless_gone
-from service.rest.held import CallerKnown, EngineHeld
-from service.rest.oip_body import HEADER_LENGTH, parse_request, write_reply
-from service.rest.oip_description import INFER, INFER_BODY, INFER_HEADERS, INFER_RESPONSES
-from service.rest.oip_schemas import Live, ModelDescription, Ready, ServerDescription
+from service.oip import repository
+from service.oip.metadata import configure_view, describe_server, describe_view, index_models
+from service.oip.views import list_views
+from service.rest.bodies import Body
+from service.rest.dependencies import AdminOnly, CallerKnown, EngineHeld, ViewHeld, ViewName
+from service.rest.models import NEEDS_KEY
+from service.rest.oip_schemas import (
+    IndexEntry,
+    IndexRequest,
+    Live,
+    ModelDescription,
+    Ready,
+    RepositoryRequest,
+    ServerDescription,
+    parse_json,
+)
+from service.rest.openapi import CHANGES, UPLOAD, describe_body, problems
 from service.rest.probes import check_ready
-from service.rest.problem import access_of
-from service.rest.query import read_timeout
+
+B = TypeVar("B", bound=BaseModel)
 
 MODEL = "/v2/models/{name}"
-VERSION = "/v2/models/{name}/versions/{version}"  # each path of MODEL is there for one version, too
-AN_OBJECT = {"content": {"application/json": {"schema": {"type": "object"}}}}  # as Triton gives it
+VERSION = "/v2/models/{name}/versions/{version}"  # every path of MODEL exists for one version, too
+REPOSITORY_BODY = describe_body(RepositoryRequest, {}, required=False)
 
 router = APIRouter(tags=["open inference protocol"])
 
-ViewName = Annotated[str, Path(description="A model's name, or that and `.tensors`.")]
+
+@router.get("/v2", summary="Describe the server", operation_id="oip_server", responses=problems())
+async def describe() -> ServerDescription:
+    """Its name, version, and the extensions of the protocol that it knows."""
+    return ServerDescription.model_validate(describe_server())
 
 
-async def _view(request: Request, engine: EngineHeld, name: ViewName) -> View:
-    return find_view(engine.catalog, name, request.path_params.get("version"))
-
-
-ViewHeld = Annotated[View, Depends(_view)]
-
-
-@router.get(
-    "/v2",
-    summary="Describe the server",
-    operation_id="oip_server",
-    response_class=Response,
-    responses={200: {"model": ServerDescription}, **problems()},
-)
-async def describe() -> Response:
-    """Its name, version, and the protocol's extensions that it knows."""
-    return _answer(describe_server())
-
-
-@router.head("/v2/health/live", include_in_schema=False)
-@router.get(
-    "/v2/health/live",
-    summary="Is the process alive?",
-    operation_id="oip_live",
-    response_class=Response,
-    responses={200: {"model": Live}},
-)
-async def tell_live() -> Response:
+@router.get("/v2/health/live", summary="Is the process alive?", operation_id="oip_live")
+async def tell_live() -> Live:
     """As `/healthz`."""
-    return _answer({"live": True})
+    return Live(live=True)
 
 
-@router.head("/v2/health/ready", include_in_schema=False)
 @router.get(
     "/v2/health/ready",
     summary="Is the service ready?",
     operation_id="oip_ready",
-    response_class=Response,
-    responses={200: {"model": Ready}, **problems(503)},
+    response_model_exclude_unset=True,
+    responses=problems(503),
 )
-async def tell_ready(engine: EngineHeld, known: CallerKnown) -> Response:
-    """As `/readyz`, in fewer words."""
+async def tell_ready(engine: EngineHeld, known: CallerKnown) -> Ready:
+    """As `/readyz`, without the models."""
     check_ready(engine, known=known)
-    return _answer({"ready": True})
+    return Ready(ready=True)
 
 
 @router.get(
     "/v2/models/stats",
     summary="Count the inferences of all models",
     operation_id="oip_all_statistics",
-    response_class=Response,
-    responses={200: AN_OBJECT, **problems(503)},
+    responses=problems(503),
 )
-async def count_all(engine: EngineHeld) -> Response:
-    """How many each model has made by this protocol since the start, and the nanoseconds in each stage."""
-    return _answer(engine.statistics.describe(view.key for view in list_views(engine.catalog)))
+async def count_all(engine: EngineHeld) -> dict[str, object]:
+    """Each model's inferences over this protocol since the start, and the nanoseconds in each stage."""
+    return engine.statistics.describe(view.key for view in list_views(engine.catalog))
 
 
 @router.get(f"{VERSION}/stats", include_in_schema=False)
@@ -92,25 +74,20 @@ async def count_all(engine: EngineHeld) -> Response:
     f"{MODEL}/stats",
     summary="Count a model's inferences",
     operation_id="oip_statistics",
-    response_class=Response,
-    responses={200: AN_OBJECT, **problems(404, 503)},
+    responses=problems(404, 503),
 )
-async def count(engine: EngineHeld, view: ViewHeld) -> Response:
+async def count(engine: EngineHeld, view: ViewHeld) -> dict[str, object]:
     """As `/v2/models/stats`, of one model."""
-    return _answer(engine.statistics.describe([view.key]))
+    return engine.statistics.describe([view.key])
 
 
 @router.get(VERSION, include_in_schema=False)
 @router.get(
-    MODEL,
-    summary="Describe a model's tensors",
-    operation_id="oip_model",
-    response_class=Response,
-    responses={200: {"model": ModelDescription}, **problems(404, 503)},
+    MODEL, summary="Describe a model's tensors", operation_id="oip_model", responses=problems(404, 503)
 )
-async def describe_model(engine: EngineHeld, view: ViewHeld) -> Response:
+async def describe_model(engine: EngineHeld, view: ViewHeld) -> ModelDescription:
     """Its versions, inputs and outputs."""
-    return _answer(describe_view(view, engine.catalog))
+    return ModelDescription.model_validate(describe_view(view, engine.catalog))
 
 
 @router.get(f"{VERSION}/ready", include_in_schema=False)
@@ -118,13 +95,13 @@ async def describe_model(engine: EngineHeld, view: ViewHeld) -> Response:
     f"{MODEL}/ready",
     summary="Is a model ready?",
     operation_id="oip_model_ready",
-    response_class=Response,
-    responses={200: {"model": Ready}, **problems(404, 503)},
+    response_model_exclude_unset=True,
+    responses=problems(404, 503),
 )
-async def tell_model_ready(engine: EngineHeld, view: ViewHeld) -> Response:
-    """Models become ready together."""
+async def tell_model_ready(engine: EngineHeld, view: ViewHeld) -> Ready:
+    """All models become ready at the same time."""
     check_ready(engine, known=True)
-    return _answer({"name": view.name, "ready": True})
+    return Ready(ready=True, name=view.name)
 
 
 @router.get(f"{VERSION}/config", include_in_schema=False)
@@ -132,43 +109,59 @@ async def tell_model_ready(engine: EngineHeld, view: ViewHeld) -> Response:
     f"{MODEL}/config",
     summary="Describe a model as Triton does",
     operation_id="oip_config",
-    response_class=Response,
-    responses={200: AN_OBJECT, **problems(404, 503)},
+    responses=problems(404, 503),
 )
-async def configure_model(view: ViewHeld) -> Response:
+async def configure_model(view: ViewHeld) -> dict[str, object]:
     """The parts of Triton's `ModelConfig` that apply; `labels` are among its parameters."""
-    return _answer(configure_view(view))
+    return configure_view(view)
 
 
-@router.post(f"{VERSION}/infer", include_in_schema=False)
 @router.post(
-    f"{MODEL}/infer",
-    summary="Infer",
-    operation_id="oip_infer",
-    description=INFER,
-    response_class=Response,
-    responses=INFER_RESPONSES,
-    openapi_extra={"requestBody": INFER_BODY, "parameters": INFER_HEADERS},
+    "/v2/repository/index",
+    summary="List the repository",
+    operation_id="oip_index",
+    responses=problems(*UPLOAD),
+    openapi_extra={"requestBody": describe_body(IndexRequest, {"ready": True}, required=False)},
 )
-async def infer_model(request: Request, engine: EngineHeld, view: ViewHeld) -> Response:
-    """One inference; what cannot succeed is refused before the body is read."""
-    deadline = engine.deadline(read_timeout(request.headers))
-    body = Body(request, max_bytes=request.app.state.max_body)
-    engine.admission.check()
-    content = await body.read(deadline)
-    version = request.path_params.get("version")
-    asked, formats = parse_request(content, request.headers.get(HEADER_LENGTH), view=view, version=version)
-    work = infer(
-        engine,
-        asked,
-        deadline=deadline,
-        access=access_of(request),
-        render=lambda reply: write_reply(reply, formats),
-    )
-    reply, (payload, headers) = await unless_gone(request, work)
-    timing = server_timing(reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
-    return Response(payload, headers=headers | {"server-timing": timing})
+async def index(request: Request, engine: EngineHeld) -> list[IndexEntry]:
+    """Every model under both its names, and the folders whose models do not answer, with the reasons."""
+    asked = await _read(IndexRequest, request, engine)
+    entries = index_models(engine.catalog, ready_only=asked.ready)
+    return [IndexEntry.model_validate(entry) for entry in entries]
 
 
-def _answer(content: Json) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
+@router.post(
+    "/v2/repository/models/{name}/load",
+    summary="Load a model, or load it again",
+    operation_id="oip_load",
+    description="As `/v1/models/{name}/load`, for clients of the protocol; the answer is empty." + NEEDS_KEY,
+    response_class=Response,
+    responses={200: {"description": "The model answers."}, **problems(*CHANGES, *UPLOAD)},
+    openapi_extra={"requestBody": REPOSITORY_BODY},
+    dependencies=[AdminOnly],
+)
+async def load_model(request: Request, engine: EngineHeld, name: ViewName) -> Response:
+    asked = await _read(RepositoryRequest, request, engine)
+    await repository.load(engine, name, asked.parameters)
+    return Response()
+
+
+@router.post(
+    "/v2/repository/models/{name}/unload",
+    summary="Unload a model",
+    operation_id="oip_unload",
+    description="As `/v1/models/{name}/unload`, all versions; the answer is empty." + NEEDS_KEY,
+    response_class=Response,
+    responses={200: {"description": "The model answers no more."}, **problems(*CHANGES, *UPLOAD)},
+    openapi_extra={"requestBody": REPOSITORY_BODY},
+    dependencies=[AdminOnly],
+)
+async def unload_model(request: Request, engine: EngineHeld, name: ViewName) -> Response:
+    asked = await _read(RepositoryRequest, request, engine)
+    await repository.unload(engine, name, asked.parameters)
+    return Response()
+
+
+async def _read(schema: type[B], request: Request, engine: EngineHeld) -> B:
+    with Body(request) as body:
+        return parse_json(schema, await body.read(engine.deadline(None)) or b"{}")

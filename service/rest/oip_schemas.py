@@ -1,29 +1,41 @@
-"""What is asked and answered in JSON below `/v2`: requests are read by it, answers only described."""
+"""The JSON below `/v2`: schemas that read requests, and schemas that write or describe answers."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from service.errors import InvalidOption
 from service.oip.parameters import ImageParameters, TensorParameters
+from service.rest.parameters import CallHeaders
+from service.rest.problem import shorten
 from service.rest.schemas import Schema
+from service.rest.upload import check_json
 
-Parameter = bool | int | float | str
+B = TypeVar("B", bound=BaseModel)
+
+HEADER_LENGTH = "inference-header-content-length"
+MOST_ELEMENTS = 1_500_000  # of all tensors in JSON, which is parsed in one step; binary tensors have no limit
 Shape = Annotated[list[int], Field(description="-1 stands for 1 or more.", examples=[[-1, 4]])]
 KNOWN = (
     f"{', '.join(ImageParameters.model_fields)} of an image, {', '.join(TensorParameters.model_fields)} of "
-    "pixels; and `binary_data_output`: make all outputs binary, where they do not say otherwise."
+    "pixels; and `binary_data_output`: all outputs are binary unless they say otherwise. Others are ignored."
 )
 
 
 class Asked(BaseModel):
+    """A part of a request; unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class InferInputParameters(Asked):
-    """Of an input that is binary."""
+class InputParameters(BaseModel):
+    """The parameters of an input; others, such as MLServer's `content_type`, are ignored."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
 
     binary_data_size: int | None = Field(
-        default=None, ge=0, description="So many of the bytes after the JSON are its elements."
+        default=None, ge=0, description="The input's elements are this many of the bytes after the JSON."
     )
 
 
@@ -33,50 +45,78 @@ class InferInput(Asked):
     name: str = Field(examples=["image"])
     datatype: str = Field(examples=["BYTES"])
     shape: list[int] = Field(examples=[[1]])
-    parameters: InferInputParameters = InferInputParameters()
+    parameters: InputParameters | None = None
     data: list[object] | None = Field(
         default=None, description="The elements, nested or not; those of BYTES in base64."
     )
 
 
-class InferOutputParameters(Asked):
-    """How an output is wanted."""
+class OutputParameters(BaseModel):
+    """The parameters of an output; others are ignored."""
 
-    binary_data: bool | None = Field(default=None, description="After the JSON, and not in it.")
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    binary_data: bool | None = Field(default=None, description="Writes it after the JSON, and not in it.")
 
 
 class InferOutput(Asked):
-    """A tensor that is to come out."""
+    """A tensor that is asked for."""
 
     name: str = Field(examples=["boxes"])
-    parameters: InferOutputParameters = InferOutputParameters()
+    parameters: OutputParameters | None = None
 
 
 class InferRequest(Asked):
     """One inference."""
 
-    id: str = Field(default="", description="Comes back with the answer.")
-    parameters: dict[str, Parameter] = Field(default={}, description=KNOWN)
+    id: str = Field(default="", max_length=1000, description="The answer repeats it.")
+    parameters: dict[str, object] = Field(default={}, description=KNOWN)
     inputs: list[InferInput]
     outputs: list[InferOutput] = Field(default=[], description="Default: all of them.")
+    model_name: str | None = Field(
+        default=None, description="Ignored, because the path names the model; KServe's client sends it."
+    )
+    model_version: str | None = Field(default=None, description="Ignored as well.")
 
 
 class IndexRequest(Asked):
-    """Which models are to be listed."""
+    """The models to list."""
 
     ready: bool = Field(default=False, description="Only those that answer.")
 
 
 class RepositoryRequest(Asked):
-    """How a model is to be loaded or unloaded."""
+    """The way to load or unload a model."""
 
     parameters: dict[str, object] = Field(
-        default={}, description="`unload_dependents`, which changes nothing, when one is unloaded; no others."
+        default={}, description="Only `unload_dependents`, at unloading; it changes nothing."
     )
 
 
+class InferHeaders(CallHeaders):
+    """The headers of an inference."""
+
+    inference_header_content_length: Annotated[
+        int | None,
+        Field(ge=0, description="Bytes of the JSON, where binary tensors follow it.", examples=[162]),
+    ] = None
+
+
+def parse_json(schema: type[B], content: bytes) -> B:
+    """A body of JSON as its schema has it; raises InvalidOption."""
+    check_json(content, MOST_ELEMENTS)
+    try:
+        return schema.model_validate(orjson.loads(content))
+    except orjson.JSONDecodeError as error:
+        raise InvalidOption(f"the body's JSON cannot be read: {error}") from error
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_context=False)[0]
+        place = shorten(".".join(map(str, fault["loc"])) or "the body", 80)
+        raise InvalidOption(f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from error
+
+
 class InferAnswerOutput(Schema):
-    """A tensor that has come out: its elements in `data`, or so many of the bytes after the JSON."""
+    """A tensor of an answer: its elements in `data`, or in as many bytes after the JSON."""
 
     name: str
     datatype: str
@@ -86,7 +126,7 @@ class InferAnswerOutput(Schema):
 
 
 class InferAnswerParameters(Schema):
-    """What computed an answer; lists are joined by commas."""
+    """The backend of an answer; lists are joined by commas."""
 
     runtime: str
     runtime_version: str
@@ -107,7 +147,7 @@ class InferAnswer(Schema):
 
 
 class ServerDescription(Schema):
-    """The server, and what of the protocol it knows beyond its core."""
+    """The server, and the extensions of the protocol that it knows."""
 
     name: str
     version: str
@@ -142,7 +182,7 @@ class Ready(Schema):
     """Models are loaded, warmed up and have passed their self-tests."""
 
     ready: Literal[True]
-    name: str | None = Field(default=None, description="Of the model, where one was asked for.")
+    name: str | None = Field(default=None, description="The model's name, where the path names one.")
 
 
 class IndexEntry(Schema):

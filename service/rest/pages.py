@@ -1,11 +1,20 @@
-"""The web page at `/`: static files, read once, that only this service's own scripts and styles may join."""
+"""The pages for browsers: `/`, its files below `/page/`, `/docs`, and the description that `/docs` shows.
+
+All files are read once. Their policy allows no scripts and styles but the service's own.
+"""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from fastapi import APIRouter, HTTPException, Request, Response
+import orjson
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+
+from service.rest.dependencies import CallerKnown, EngineHeld
+from service.rest.openapi import Names, describe_app
+from service.serving.engine import Engine
 
 FOLDER = Path(__file__).parent / "page"
 
@@ -32,8 +41,8 @@ POLICY = "; ".join(
     )
 )
 
-# Beside those of every answer.
-# no-cache: kept by the browser, but asked for by its ETag each time, so that an upgrade is seen at once.
+# In addition to those of every answer.
+# no-cache: the browser keeps a file but asks for its ETag each time, so that it sees an upgrade at once.
 HEADERS: Mapping[str, str] = {
     "cache-control": "no-cache",
     "content-security-policy": POLICY,
@@ -52,7 +61,7 @@ class Asset:
 
 
 def read_assets(folder: Path) -> Mapping[str, Asset]:
-    """The files below a folder that a page is made of, by their path in it.
+    """The files of a page, by their path in its folder.
 
     >>> read_assets(FOLDER)["js/main.js"].media_type
     'text/javascript; charset=utf-8'
@@ -72,12 +81,12 @@ ASSETS = read_assets(FOLDER)
 router = APIRouter(include_in_schema=False)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
 async def index(request: Request) -> Response:
     return answer_asset(request, ASSETS["index.html"])
 
 
-@router.api_route("/page/{path:path}", methods=["GET", "HEAD"])
+@router.get("/page/{path:path}")
 async def asset(request: Request, path: str) -> Response:
     found = ASSETS.get(path)
     if found is None:
@@ -86,9 +95,32 @@ async def asset(request: Request, path: str) -> Response:
 
 
 def answer_asset(request: Request, found: Asset) -> Response:
-    """The file, or 304 where the browser holds it already."""
+    """The file, or 304 where the browser has it already."""
     headers = {**HEADERS, "etag": found.etag}
     held = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     if found.etag in held or "*" in held:
         return Response(status_code=304, headers=headers)
     return Response(found.body, media_type=found.media_type, headers=headers)
+
+
+@lru_cache(2)  # one takes tens of milliseconds
+def write_description(app: FastAPI, names: Names | None) -> bytes:
+    """The OpenAPI description as JSON."""
+    return orjson.dumps(describe_app(app, names))
+
+
+def name_default(engine: Engine) -> Names:
+    """The names of the default model."""
+    card = engine.catalog.get().card
+    return Names(card.name, card.version, card.labels[0].name)
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request, engine: EngineHeld, known: CallerKnown) -> Response:
+    names = name_default(engine) if known and engine.ready else None
+    return Response(write_description(request.app, names), media_type="application/json")
+
+
+@router.get("/docs")
+async def docs(request: Request) -> Response:
+    return answer_asset(request, ASSETS["docs.html"])

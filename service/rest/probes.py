@@ -1,50 +1,49 @@
-"""What an orchestrator asks: is it alive, is it ready, how is it doing."""
+"""The questions of an orchestrator: is the service alive, is it ready, and how busy is it."""
 
-import orjson
 from fastapi import APIRouter, Response
 
 from service.errors import NotReady
-from service.inference.documents import Json, backend_to_json
-from service.rest.description import problems
-from service.rest.held import CallerKnown, EngineHeld
+from service.inference.documents import backend_to_json
+from service.rest.dependencies import CallerKnown, EngineHeld
+from service.rest.openapi import problems
 from service.rest.schemas import Liveness, Readiness
-from service.serving.engine import Engine, Models
+from service.serving.engine import Engine
 from service.telemetry.metrics import CONTENT_TYPE
 
 router = APIRouter(tags=["operations"])
 
 
-@router.head("/healthz", include_in_schema=False)
-@router.get(
-    "/healthz",
-    summary="Is the process alive?",
-    operation_id="healthz",
-    response_class=Response,
-    responses={200: {"model": Liveness}},
-)
-async def healthz() -> Response:
-    """Answers as long as the process does; restart it when this fails."""
-    return Response(b'{"status":"alive"}', media_type="application/json")
+@router.get("/healthz", summary="Is the process alive?", operation_id="healthz")
+async def healthz() -> Liveness:
+    """Answers as long as the process does; restart the process when this fails."""
+    return Liveness(status="alive")
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     summary="Is the service ready?",
     operation_id="readyz",
-    response_class=Response,
-    responses={200: {"model": Readiness}, **problems(503)},
+    response_model_exclude_unset=True,
+    responses=problems(503),
 )
-async def readyz(engine: EngineHeld, known: CallerKnown) -> Response:
+async def readyz(engine: EngineHeld, known: CallerKnown) -> Readiness:
     """Ready once models are loaded, warmed up and self-tested; not ready again from SIGTERM on.
 
-    Where callers need keys, who shows none learns this much, and neither the models nor what is wrong.
+    Where calls need a key, a caller without one learns only this, and neither the models nor the reasons.
     """
     check_ready(engine, known=known)
-    content: Json = {"status": "ready"}
-    if known:
-        content |= _describe_models(engine.catalog)
-    return Response(orjson.dumps(content), media_type="application/json")
+    if not known:
+        return Readiness(status="ready")
+    models = [
+        {
+            "name": model.card.name,
+            "version": model.card.version,
+            "backend": backend_to_json(model.backend.describe()),
+        }
+        for model in engine.catalog.models()
+    ]
+    content = {"status": "ready", "models": models, "refused": dict(engine.catalog.failures)}
+    return Readiness.model_validate(content)
 
 
 @router.get(
@@ -60,18 +59,6 @@ async def metrics(engine: EngineHeld) -> Response:
 
 
 def check_ready(engine: Engine, *, known: bool) -> None:
-    """Raises NotReady, and says why to who is known."""
+    """Raises NotReady, with the reasons for a caller that is known."""
     if not engine.ready:
         raise NotReady("; ".join(engine.reasons) if known else "the service is not ready; a key shows why")
-
-
-def _describe_models(catalog: Models) -> Json:
-    models = [
-        {
-            "name": model.card.name,
-            "version": model.card.version,
-            "backend": backend_to_json(model.backend.describe()),
-        }
-        for model in catalog.models()
-    ]
-    return {"models": models, "refused": dict(catalog.failures)}

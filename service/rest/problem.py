@@ -1,6 +1,7 @@
-"""Errors as RFC 9457 problem+json: one table, and nothing of an unknown error's text."""
+"""Errors as RFC 9457 problem+json: one table of statuses, and no text of an unknown error."""
 
 import math
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import cast
 
@@ -9,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from service import errors
 from service.inference.documents import Json
@@ -18,8 +20,12 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 CHALLENGE = 'Bearer realm="blitzmask"'
 UNKNOWN_ERROR = "the service failed on this request; its log has the reason under this request's id"
+NO_MEMORY = "the service is out of memory for this request; come back in a moment, or send a smaller image"
 PROTOCOL = "/v2/"
 KEY = "blitzmask.access"  # of a request's record, in its scope
+ECHO = 200  # characters of a caller's text that an answer or a log line repeats, at most
+DETAIL = 1000  # characters of a detail, at most
+FAULTS = 4  # that one detail lists, at most
 
 STATUS: dict[type[errors.BlitzError], HTTPStatus] = {
     errors.InvalidImage: HTTPStatus.BAD_REQUEST,
@@ -32,6 +38,7 @@ STATUS: dict[type[errors.BlitzError], HTTPStatus] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ComputeFailed: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.OutOfMemory: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
     errors.NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -48,6 +55,15 @@ def access_of(request: HTTPConnection) -> Access:
     return access
 
 
+def shorten(text: str, most: int = ECHO) -> str:
+    """A text of at most `most` characters; a longer one is cut and ends in an ellipsis.
+
+    >>> shorten("a long text", 7)
+    'a long…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def problem_type(kind: type[errors.BlitzError]) -> str:
     """The URI by which a program tells one problem from another.
 
@@ -58,10 +74,12 @@ def problem_type(kind: type[errors.BlitzError]) -> str:
 
 
 def error_to_problem(error: Exception, request_id: str) -> Json:
-    """The problem of an error whose text is written for the caller, or of an unknown one."""
+    """The problem of an error; the text of an error that is none of ours stays in the log."""
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         return _describe(status, ("about:blank", status.phrase, error.detail), request_id)
+    if isinstance(error, MemoryError):
+        error = errors.OutOfMemory(NO_MEMORY)
     if not isinstance(error, errors.BlitzError):
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return _describe(status, ("about:blank", status.phrase, UNKNOWN_ERROR), request_id)
@@ -78,37 +96,29 @@ async def answer_blitz_error(request: HTTPConnection, error: Exception) -> Respo
     return _respond(request.scope["path"], problem, headers=_advise(error))
 
 
-def _advise(error: errors.BlitzError) -> dict[str, str]:
-    """The headers that say what to do about an error."""
-    match error:
-        case errors.RateLimited():
-            return {"retry-after": str(math.ceil(error.retry_after_s))}
-        case errors.Unauthorized():
-            return {"www-authenticate": CHALLENGE}
-        case _:
-            unavailable = STATUS[type(error)] == HTTPStatus.SERVICE_UNAVAILABLE
-            return {"retry-after": str(RETRY_AFTER_S)} if unavailable else {}
-
-
 async def answer_http_error(request: Request, error: Exception) -> Response:
-    """The problem of an unknown path, a wrong method, or an answer format nobody here can give."""
+    """The problem of an unknown path, a wrong method, an impossible answer format, or a slow body."""
     assert isinstance(error, HTTPException)
     access_of(request).outcome = f"http_{error.status_code}"
     if error.detail == HTTPStatus(error.status_code).phrase:
-        error.detail = f"nothing answers {request.method} {request.url.path} here; /docs lists what does"
+        asked = shorten(f"{request.method} {request.url.path}")
+        error.detail = f"nothing answers {asked} here; /docs lists all paths"
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(list_methods(request.app.state.routes, request.scope["path"]))
     problem = error_to_problem(error, access_of(request).request_id)
-    return _respond(request.scope["path"], problem, headers=dict(error.headers or {}))
+    return _respond(request.scope["path"], problem, headers=headers)
 
 
 async def answer_validation_error(request: Request, error: Exception) -> Response:
-    """The response to a query or path that FastAPI finds not to fit its description: an InvalidOption."""
+    """The response to a query, path or header that FastAPI refuses: an InvalidOption."""
     assert isinstance(error, RequestValidationError)
     faults = [describe_fault(item["type"], str(item["loc"][-1]), item["msg"]) for item in error.errors()]
-    return await answer_blitz_error(request, errors.InvalidOption("; ".join(faults)))
+    return await answer_blitz_error(request, errors.InvalidOption(join_faults(faults)))
 
 
 def answer_unknown_error(request: Request) -> Response:
-    """The response to an error that should not have happened: the log knows, the caller does not."""
+    """The response to an error that should not have happened: only the log tells what it was."""
     access_of(request).outcome = "internal"
     problem = error_to_problem(Exception(), access_of(request).request_id)
     return _respond(request.scope["path"], problem, headers={})
@@ -121,22 +131,56 @@ def answer_early(error: errors.BlitzError | HTTPException) -> Response:
     return _respond("", error_to_problem(error, request_id), headers={"x-request-id": request_id} | advice)
 
 
+def list_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
+    """The methods that a path answers; HEAD is there wherever GET is."""
+    fitting = (route for route in routes if isinstance(route, Route) and route.path_regex.match(path))
+    methods = {method for route in fitting for method in route.methods or ()}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+def describe_fault(kind: str, name: str, message: str) -> str:
+    """The fault of an option, by pydantic's kind of error and its text."""
+    if kind == "extra_forbidden":
+        return f"{shorten(name, 40)} is not an option of this path; /docs lists them"
+    return f"{shorten(name, 40)}: {message[0].lower()}{message[1:]}"
+
+
+def join_faults(faults: list[str]) -> str:
+    """The first faults, and how many more there are.
+
+    >>> join_faults(["a", "b", "c", "d", "e"])
+    'a; b; c; d; and 1 more'
+    """
+    more = [f"and {len(faults) - FAULTS} more"] if len(faults) > FAULTS else []
+    return "; ".join(faults[:FAULTS] + more)
+
+
+def _advise(error: errors.BlitzError) -> dict[str, str]:
+    """The headers that say what to do about an error."""
+    match error:
+        case errors.RateLimited():
+            return {"retry-after": str(math.ceil(error.retry_after_s))}
+        case errors.Unauthorized():
+            return {"www-authenticate": CHALLENGE}
+        case _:
+            unavailable = STATUS[type(error)] == HTTPStatus.SERVICE_UNAVAILABLE
+            return {"retry-after": str(RETRY_AFTER_S)} if unavailable else {}
+
+
 def _describe(status: HTTPStatus, what: tuple[str, str, str], request_id: str) -> Json:
     kind, title, detail = what
-    instance = f"urn:request:{request_id}"
-    return {"type": kind, "title": title, "status": status.value, "detail": detail, "instance": instance}
+    return {
+        "type": kind,
+        "title": title,
+        "status": status.value,
+        "detail": shorten(detail, DETAIL),
+        "instance": f"urn:request:{request_id}",
+    }
 
 
 def _respond(path: str, problem: Json, *, headers: dict[str, str]) -> Response:
-    """The problem; clients of the Open Inference Protocol look for its text in `error`."""
+    """The problem as a response; clients of the Open Inference Protocol read its text from `error`."""
     status = HTTPStatus(cast("int", problem["status"]))
     if f"{path}/".startswith(PROTOCOL):
         problem = {"error": problem["detail"]} | problem
     return Response(orjson.dumps(problem), status.value, headers=headers, media_type=MEDIA_TYPE)
-
-
-def describe_fault(kind: str, name: str, message: str) -> str:
-    """What is wrong with an option, by pydantic's kind of error and its text."""
-    if kind == "extra_forbidden":
-        return f"{name} is not an option of this path; /docs lists them"
-    return f"{name}: {message[0].lower()}{message[1:]}"

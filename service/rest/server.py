@@ -1,21 +1,30 @@
-"""The HTTP server: uvicorn, on a socket of our own, without signal handlers of its own."""
+"""The HTTP server: uvicorn on a socket of our own, which closes without resetting anybody.
+
+This module and `connections` use classes of uvicorn that it does not document: pyproject.toml pins its
+version, and tests cover both modules.
+"""
 
 import asyncio
 import contextlib
+import ctypes
 import socket
-from collections.abc import Generator
+import struct
+import sys
+from collections.abc import Generator, Iterator
 from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
+from service.errors import InvalidSetting
+from service.process.limits import choose_family
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
-from service.rest.listener import accept_all, ignore_newcomers, listen
+from service.rest.live_connection import LiveConnection
 from service.security.tls import Tls
 from service.serving.engine import Engine
 
-FRAME_MARGIN = 1_000_000  # bytes by which a frame may be too large and still be answered that it is
-# On every answer, and those that are not for people only in part: the page adds to them.
+FRAME_MARGIN = 1_000_000  # bytes above the limit up to which a frame is answered that it is too large
+# On every answer; the pages for browsers add to them.
 HEADERS = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -24,17 +33,20 @@ HEADERS = [
     ("cross-origin-resource-policy", "same-origin"),
 ]
 HSTS = "strict-transport-security"
-HANDSHAKE_S = 0.1  # for who is in the middle of connecting while the door closes
+HANDSHAKE_S = 0.1  # for connections whose handshake has begun when the listener closes
+SO_ATTACH_FILTER = 26  # Linux; Python has no name for it
+# A classic BPF program, as (code, jump if true, jump if false, operand): flags & SYN, drop, else take all.
+NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 LIMITS = ConnectionLimits()
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn's only switches for these are its methods."""
+    """uvicorn with a limit for TLS handshakes; it has no setting for it."""
 
     handshake_s = LIMITS.head_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, without an unlimited patience for the handshakes of TLS."""
+        """Listen, and give up a TLS handshake after `handshake_s`."""
         tls = self.config.ssl
         server = await asyncio.get_running_loop().create_server(
             self.make_connection,
@@ -52,7 +64,7 @@ class _Uvicorn(uvicorn.Server):
             config=config, server_state=self.server_state, app_state={}
         )
 
-    # Two servers in one process stop by one signal.
+    # The process stops both of its servers by one signal handler of its own.
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
@@ -69,14 +81,14 @@ class RestServer:
         limits: ConnectionLimits = LIMITS,
         tls: Tls | None = None,
     ) -> None:
-        """Raises InvalidSetting where TLS has not what it needs."""
+        """Raises InvalidSetting where TLS lacks a file or cannot read it."""
         engine: Engine = app.state.engine
         self._count = engine.metrics.rejected
         config = uvicorn.Config(
             app,
-            http=partial(Connection, limits.connections, self._count),  # type: ignore[arg-type]  # makes one, as a type does
-            ws="auto",  # websockets, where it is installed
-            ws_max_size=app.state.max_body + FRAME_MARGIN,
+            http=partial(Connection, limits.connections, self._count),  # type: ignore[arg-type]  # a factory
+            ws=LiveConnection,
+            ws_max_size=app.state.bodies.most + FRAME_MARGIN,
             ws_per_message_deflate=False,  # costs more than the network it saves
             lifespan="off",
             log_config=None,
@@ -97,10 +109,7 @@ class RestServer:
         self._listener: socket.socket | None = None
 
     async def start(self, host: str, port: int, *, shared: bool = False) -> int:
-        """Listen, on a port shared with other processes or not, and give it.
-
-        Raises InvalidSetting where that cannot be.
-        """
+        """The port that the server listens on, shared with other processes or not; raises InvalidSetting."""
         self._listener = listener = listen(host, port, shared=shared)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         self._sweeping = asyncio.create_task(
@@ -110,9 +119,9 @@ class RestServer:
         return bound
 
     async def close_door(self) -> None:
-        """Take no new connections; those that are open go on.
+        """Take no new connections; open ones are served on.
 
-        What the kernel has accepted but not handed over is taken in: a closed listener would reset it.
+        Connections that the kernel has accepted are taken over first: a closed listener would reset them.
         """
         if self._listener is None:
             return
@@ -128,9 +137,45 @@ class RestServer:
             )
 
     async def stop(self) -> None:
-        """Close idle connections; returns when what is in flight is answered, or its time is over."""
+        """Close idle connections; returns when all requests are answered, or the time for them is over."""
         self._server.should_exit = True
         if self._sweeping is not None:
             self._sweeping.cancel()
         if self._serving is not None:
             await self._serving
+
+
+def listen(host: str, port: int, *, shared: bool) -> socket.socket:
+    """A listening socket, on a port shared with other processes or not; raises InvalidSetting."""
+    family = choose_family(host)
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InvalidSetting(
+            f"BLITZ_HTTP_PORT={port}: cannot listen on {host} port {port}: {reason.lower()}"
+        ) from error
+
+
+def ignore_newcomers(listener: socket.socket) -> None:
+    """Drop new handshakes in the kernel, and finish those that have begun; on Linux only.
+
+    A closed listener resets connections that nobody has accepted yet, with their requests. A client whose
+    handshake is dropped repeats it a second later; then it is refused, or another process of the port takes
+    it.
+    """
+    if sys.platform != "linux":
+        return
+    steps = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in NO_SYN))
+    program = struct.pack("HP", len(NO_SYN), ctypes.addressof(steps))
+    with contextlib.suppress(OSError):  # a sandbox may not have it
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait to be accepted."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            yield connection

@@ -1,1 +1,4 @@
-"""gRPC: blitzmask.v1.SegmentationService, health and reflection."""
+"""gRPC: blitzmask.v1.SegmentationService, the Open Inference Protocol, health and reflection.
+
+Change it without looking at the rest of the service, as long as `proto/` and `RpcServer` stay the same.
+"""

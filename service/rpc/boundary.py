@@ -1,37 +1,45 @@
-"""Around every call: a request id, a log line, metrics, and a status for every error."""
+"""The frame around every call: its key, a request id, a log line, metrics, and a status for every error."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar, cast
 
-from grpc.aio import InternalError, ServicerContext
+import grpc
+from grpc.aio import InternalError, ServerInterceptor, ServicerContext
 
-from service.rpc.convert import error_to_status
-from service.security.callers import Caller
+from service.errors import BlitzError
+from service.rpc.statuses import error_to_metadata, error_to_status
+from service.security.callers import Caller, Callers
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import Access, choose_request_id
-from service.telemetry.tracing import PASSING, TRACEPARENT, TRACESTATE, Tracer
+from service.telemetry.tracing import PROPAGATING, TRACEPARENT, TRACESTATE, Tracer
 
 Context: TypeAlias = ServicerContext[Any, Any]
+Handler: TypeAlias = Any  # grpc.RpcMethodHandler, which has no public constructor and may be None
+Details: TypeAlias = grpc.HandlerCallDetails
+Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 T = TypeVar("T")
 
 REQUEST_ID = "x-request-id"
-CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)  # of the call that is answered
+OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+PROBES = {"/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"}
+CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)  # who makes the call of this task
 
 
 async def begin_answer(context: Context, *headers: tuple[str, str]) -> None:
     """Send a stream's headers by themselves.
 
-    grpcio sends them with the first message, and takes them for unsent where that is cancelled while it is
-    written: then the status, sent with them once more, never leaves, and the call hangs.
+    grpcio sends them with the first message otherwise. Where that message is cancelled while it is written,
+    grpcio sends the headers once more with the status, the status never leaves, and the call hangs.
     """
     await context.send_initial_metadata(headers)
 
 
 def read_metadata(context: Context) -> dict[str, str]:
-    """What a call says in its metadata, names in lower case, but for what is binary."""
+    """The text metadata of a call, names in lower case."""
     return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
@@ -41,22 +49,23 @@ async def answer_call(
     method: str,
     work: Callable[[Access], Awaitable[T]],
     *,
-    tracer: Tracer = PASSING,
+    tracer: Tracer = PROPAGATING,
 ) -> T:
-    """What `work` gives, called with the record of this call; its error becomes the call's status.
+    """The result of `work`, which is given the record of this call; its error becomes the call's status.
 
-    What is written down about the call is there before the caller learns how it ended.
+    The record is written before the caller learns how the call ended.
     """
-    told = read_metadata(context)
-    access = Access("grpc", choose_request_id(told.get(REQUEST_ID)))
+    metadata = read_metadata(context)
+    access = Access("grpc", choose_request_id(metadata.get(REQUEST_ID)))
     access.about = {"method": method}
-    access.span = tracer.begin(told.get(TRACEPARENT), told.get(TRACESTATE))
+    access.span = tracer.begin(metadata.get(TRACEPARENT), metadata.get(TRACESTATE))
     if (caller := CALLER.get()) is not None:
         access.key = caller.name
-    context.set_trailing_metadata(_describe(access))
+    trailers = _identify(access)
+    context.set_trailing_metadata(trailers)
     try:
         return await work(access)
-    except InternalError as error:  # a message could not be written: nobody is there to take it
+    except InternalError as error:  # a message could not be written: the client has left
         access.outcome = "gone"
         raise asyncio.CancelledError from error
     except Exception as error:
@@ -67,12 +76,42 @@ async def answer_call(
         raise
     finally:
         access.write(metrics, method)
-    return await context.abort(*error_to_status(failure))
+    return await context.abort(*error_to_status(failure), trailers + error_to_metadata(failure))
 
 
-def _describe(access: Access) -> tuple[tuple[str, str], ...]:
-    """What comes back with every answer."""
+def _identify(access: Access) -> Pairs:
+    """The trailing metadata of every answer."""
     request_id = (REQUEST_ID, access.request_id)
     if access.span is None:
         return (request_id,)
-    return (request_id, (TRACEPARENT, access.span.context.traceparent))
+    return request_id, (TRACEPARENT, access.span.context.traceparent)
+
+
+class Guard(ServerInterceptor):
+    """Asks for a key before a message is read, except for health checks and reflection."""
+
+    def __init__(self, callers: Callers, metrics: Metrics, names: Mapping[str, str]) -> None:
+        """`names` has the name under which metrics count each method, by the method's path."""
+        self._callers = callers
+        self._metrics = metrics
+        self._names = names
+
+    async def intercept_service(
+        self, continuation: Callable[[Details], Awaitable[Handler]], details: Details
+    ) -> Handler:
+        method: str = details.method
+        if method not in PROBES and not method.startswith(OPEN):
+            try:
+                caller = self._callers.admit(cast("dict[str, str]", dict(details.invocation_metadata or ())))
+                CALLER.set(caller)
+                caller.charge()
+            except BlitzError as error:
+                # This kind of handler fits every kind of call, because it reads no message.
+                return grpc.stream_stream_rpc_method_handler(partial(self._refuse, method, error))
+        return await continuation(details)
+
+    async def _refuse(self, method: str, error: BlitzError, requests: object, context: Context) -> None:
+        async def fail(access: Access) -> None:
+            raise error
+
+        await answer_call(self._metrics, context, self._names.get(method, "other"), fail)

@@ -1,13 +1,12 @@
-"""The vocabulary as messages of blitzmask.v1, and errors as gRPC statuses."""
+"""Requests and answers for single images, and models, as messages of blitzmask.v1."""
 
 from dataclasses import fields
 from typing import assert_never
 
-import grpc
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from service import errors
+from service.errors import InvalidOption
 from service.rpc.generated import segmentation_pb2 as pb
 from service.serving.engine import Model
 from service.types import (
@@ -25,26 +24,6 @@ from service.types import (
     Timings,
 )
 
-STATUS: dict[type[errors.BlitzError], grpc.StatusCode] = {
-    errors.InvalidImage: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.ImageTooLarge: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.UnsupportedMedia: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.InvalidOption: grpc.StatusCode.INVALID_ARGUMENT,
-    errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
-    errors.ModelRefused: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.Unauthorized: grpc.StatusCode.UNAUTHENTICATED,
-    errors.Forbidden: grpc.StatusCode.PERMISSION_DENIED,
-    errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.OutOfMemory: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
-    errors.NotReady: grpc.StatusCode.UNAVAILABLE,
-    errors.InvalidCard: grpc.StatusCode.INTERNAL,
-    errors.BackendUnavailable: grpc.StatusCode.INTERNAL,
-    errors.InvalidSetting: grpc.StatusCode.INTERNAL,
-    errors.SelfTestFailed: grpc.StatusCode.INTERNAL,
-}
-
 MASKS: dict[int, MaskFormat] = {
     pb.MASK_FORMAT_UNSPECIFIED: "rle",
     pb.MASK_FORMAT_NONE: "none",
@@ -55,30 +34,14 @@ MASKS: dict[int, MaskFormat] = {
 
 NMS: dict[int, Nms] = {pb.NMS_UNSPECIFIED: "class", pb.NMS_CLASS: "class", pb.NMS_ALL: "all"}
 
-UNKNOWN_ERROR = "the service failed on this request; its log has the reason under this request's id"
-
-
-def error_to_status(error: Exception) -> tuple[grpc.StatusCode, str]:
-    """The status of an error and its text, if that is one of ours: written for the caller."""
-    if isinstance(error, errors.BlitzError):
-        return STATUS[type(error)], str(error)
-    return grpc.StatusCode.INTERNAL, UNKNOWN_ERROR
-
-
-def error_to_frame(error: Exception) -> pb.FrameError:
-    """The same for one frame of a stream."""
-    status, message = error_to_status(error)
-    code: int = status.value[0]
-    return pb.FrameError(code=code, message=message)
-
 
 def options_from_proto(asked: pb.SegmentOptions) -> Options:
     """The options of a request; raises InvalidOption where one is unknown here."""
     refuse_unknown(asked)
     if asked.masks not in MASKS:
-        raise errors.InvalidOption(f"masks is {asked.masks}, which is no MaskFormat of this service")
+        raise InvalidOption(f"masks is {asked.masks}, which is no MaskFormat of this service")
     if asked.nms not in NMS:
-        raise errors.InvalidOption(f"nms is {asked.nms}, which is no Nms of this service")
+        raise InvalidOption(f"nms is {asked.nms}, which is no Nms of this service")
     return Options(
         score_threshold=asked.score_threshold if asked.HasField("score_threshold") else None,
         max_instances=asked.max_instances if asked.HasField("max_instances") else None,
@@ -93,12 +56,17 @@ def refuse_unknown(message: Message) -> None:
     """Raises InvalidOption where a message has fields that this service does not know."""
     unknown = UnknownFieldSet(message)
     if len(unknown):
-        numbers = ", ".join(str(unknown[index].field_number) for index in range(len(unknown)))
-        raise errors.InvalidOption(f"{message.DESCRIPTOR.name} has no field {numbers} in this service")
+        numbers = ", ".join(str(unknown[index].field_number) for index in range(min(len(unknown), 8)))
+        raise InvalidOption(f"{message.DESCRIPTOR.name} has no field {numbers} in this service")
+
+
+def render_answer(answer: Answer) -> bytes:
+    """The bytes of a `SegmentResponse`, made where the answer is computed."""
+    return answer_to_proto(answer).SerializeToString()
 
 
 def answer_to_proto(answer: Answer) -> pb.SegmentResponse:
-    """The same answer as the native JSON."""
+    """The answer for one image, with the same content as the native JSON."""
     found = answer.segmentation
     return pb.SegmentResponse(
         image=pb.ImageSize(height=found.image.height, width=found.image.width),
@@ -111,7 +79,7 @@ def answer_to_proto(answer: Answer) -> pb.SegmentResponse:
 
 
 def model_to_proto(model: Model) -> pb.Model:
-    """What a client needs to know of a model."""
+    """The description of a model for clients."""
     card = model.card
     return pb.Model(
         name=card.name,
@@ -156,7 +124,7 @@ def _put_form(message: pb.Instance, form: MaskForm) -> None:
             assert_never(form)
 
 
-# Field by field: dataclasses.asdict copies deeply, at half the price of the whole message.
+# Field by field, because dataclasses.asdict copies deeply and takes half as long as the whole message.
 def _timings_to_proto(timings: Timings, queue_ms: float) -> pb.Timings:
     stages = {stage: getattr(timings, stage) for stage in STAGES}
     return pb.Timings(queue=queue_ms, total=timings.total, **stages)

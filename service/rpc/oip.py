@@ -14,9 +14,8 @@ from service.oip.metadata import Json, configure_view, describe_server, describe
 from service.oip.views import View, find_view, select_views
 from service.rpc.boundary import Context, answer_call, read_metadata
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
-from service.rpc.oip_convert import reply_to_proto, request_from_proto
-from service.rpc.oip_stream import InferenceStream
-from service.security.rules import ANYBODY, Rules
+from service.rpc.oip_inference import LONGEST_NAME, InferenceStream, render_reply, request_from_proto
+from service.security.callers import ANYBODY, Rules
 from service.serving.changes import admit_admin
 from service.serving.engine import Engine
 from service.telemetry.request_log import Access
@@ -26,7 +25,7 @@ T = TypeVar("T")
 
 
 class InferenceService:
-    """Hands every call to the engine; the public names are those of the .proto file."""
+    """Hands every call to the engine; the names of its methods are those of the .proto file."""
 
     def __init__(self, engine: Engine, rules: Rules = ANYBODY) -> None:
         self._engine = engine
@@ -89,7 +88,7 @@ class InferenceService:
         work = partial(repository.unload, self._engine, request.model_name, request.parameters)
         return await self._change(context, pb.RepositoryModelUnloadResponse(), work)
 
-    async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> bytes:  # noqa: N802
         work = partial(self._infer, request, context)
         return await self._answer(context, "ModelInfer", work)
 
@@ -101,21 +100,17 @@ class InferenceService:
         engine = self._engine
         return await answer_call(engine.metrics, context, method, work, tracer=engine.tracer)
 
-    async def _infer(
-        self, request: pb.ModelInferRequest, context: Context, access: Access
-    ) -> pb.ModelInferResponse:
-        if self._engine.leaving:  # a status to try elsewhere on; gRPC itself would say CANCELLED
+    async def _infer(self, request: pb.ModelInferRequest, context: Context, access: Access) -> bytes:
+        if self._engine.leaving:  # clients retry UNAVAILABLE elsewhere; gRPC itself would answer CANCELLED
             raise NotReady("the service is stopping")
-        access.about["model"] = request.model_name
+        access.about["model"] = request.model_name[:LONGEST_NAME]
         deadline = self._engine.deadline(context.time_remaining())
         asked = request_from_proto(request, self._engine.catalog)
-        _, response = await infer(
-            self._engine, asked, deadline=deadline, access=access, render=reply_to_proto
-        )
+        _, response = await infer(self._engine, asked, deadline=deadline, access=access, render=render_reply)
         return response
 
     async def _tell(self, context: Context, response: M, work: Callable[[], Json]) -> M:
-        """The response, filled with what `work` gives."""
+        """The response, filled with the result of `work`."""
 
         async def tell(access: Access) -> M:
             return ParseDict(work(), response)
@@ -123,7 +118,7 @@ class InferenceService:
         return await self._answer(context, _name_method(response), tell)
 
     async def _change(self, context: Context, response: M, work: Callable[[], Awaitable[None]]) -> M:
-        """The response, once `work` has changed the models for who has an admin's key."""
+        """The response, after `work` has changed the models; the caller needs an admin's key."""
 
         async def change(access: Access) -> M:
             admit_admin(self._rules.callers, read_metadata(context), access)

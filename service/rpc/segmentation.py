@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from service.errors import InvalidImage, NotReady
 from service.rpc.boundary import Context, answer_call
-from service.rpc.convert import answer_to_proto, model_to_proto, options_from_proto, refuse_unknown
+from service.rpc.convert import model_to_proto, options_from_proto, refuse_unknown, render_answer
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.stream import FrameStream
-from service.security.rules import ANYBODY, Rules
+from service.security.callers import ANYBODY, Rules
 from service.serving.engine import Call, Engine
 from service.telemetry.request_log import Access
 
@@ -17,15 +17,15 @@ T = TypeVar("T")
 
 
 class SegmentationService:
-    """Hands every call to the engine; the public names are those of the .proto file."""
+    """Hands every call to the engine; the names of its methods are those of the .proto file."""
 
     def __init__(self, engine: Engine, rules: Rules = ANYBODY, *, max_message: int) -> None:
-        """`max_message`: bytes from which on gRPC refuses a message, which ends its whole stream."""
+        """`max_message`: the size in bytes above which gRPC refuses a message and ends its whole stream."""
         self._engine = engine
         self._rules = rules
         self._max_message = max_message
 
-    async def Segment(self, request: pb.SegmentRequest, context: Context) -> pb.SegmentResponse:  # noqa: N802
+    async def Segment(self, request: pb.SegmentRequest, context: Context) -> bytes:  # noqa: N802
         work = partial(self._segment, request, context)
         return await self._answer(context, "Segment", work)
 
@@ -41,10 +41,8 @@ class SegmentationService:
         engine = self._engine
         return await answer_call(engine.metrics, context, method, work, tracer=engine.tracer)
 
-    async def _segment(
-        self, request: pb.SegmentRequest, context: Context, access: Access
-    ) -> pb.SegmentResponse:
-        if self._engine.leaving:  # a status to try elsewhere on; gRPC itself would say CANCELLED
+    async def _segment(self, request: pb.SegmentRequest, context: Context, access: Access) -> bytes:
+        if self._engine.leaving:  # clients retry UNAVAILABLE elsewhere; gRPC itself would answer CANCELLED
             raise NotReady("the service is stopping")
         refuse_unknown(request)
         if not request.image:
@@ -53,7 +51,7 @@ class SegmentationService:
         deadline = self._engine.deadline(context.time_remaining())
         options = options_from_proto(asked)
         call = Call(request.image, options, asked.model or None, asked.version or None, deadline)
-        answer, response = await self._engine.segment(call, answer_to_proto)
+        answer, response = await self._engine.segment(call, render_answer)
         access.found(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
         return response
 

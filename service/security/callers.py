@@ -1,9 +1,9 @@
-"""Who may call, as what, and how often."""
+"""Access rules of both transports: callers by their keys, the rate of each key, and the limits of streams."""
 
 import mmap
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,17 +14,18 @@ Cells: TypeAlias = "memoryview[float]"
 WIDTH = 8  # bytes of a cell
 ROUNDING_S = 1e-6
 SEVERAL = (
-    "it would reach only one of several workers; let them follow the models folder with BLITZ_WATCH_S, or "
-    "have one with BLITZ_WORKERS=1"
+    "the change would reach only one of several workers; let them follow the models folder with "
+    "BLITZ_WATCH_S, or run a single one with BLITZ_WORKERS=1"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Meter:
-    """Lets through what keeps to a rate, with a second's worth at once.
+class RateMeter:
+    """Allows a rate of requests, with one second's worth of them at once (a leaky bucket, GCRA).
 
-    The cell holds the time, of the machine's monotonic clock, up to which the rate is used up. Processes may
-    share it: where two write at the same moment, one request goes uncounted.
+    The cell holds the time, of the machine's monotonic clock, up to which the rate is used up. Worker
+    processes share the cell; where two write at the same moment, one request is not counted. The library
+    `limits` does the same, but its processes meet only in a server such as Redis.
     """
 
     rate: float
@@ -32,7 +33,7 @@ class Meter:
     place: int
 
     def count(self) -> RateLimited | None:
-        """Count one, or say that it is too many, which is not counted."""
+        """Count one request, or return the error of one too many, which is not counted."""
         now = time.monotonic()
         due = max(self.cells[self.place], now)
         wait = due - now - max(0.0, 1 - 1 / self.rate)
@@ -45,27 +46,27 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who has shown a key; `name` is the key's."""
+    """A client that has shown a key; `name` is the key's."""
 
     name: str
     admin: bool
-    meter: Meter | None = None
+    meter: RateMeter | None = None
 
     def count(self) -> RateLimited | None:
-        """Count one request or frame, or say that it is too many."""
+        """Count one request or frame, or return the error of one too many."""
         return None if self.meter is None else self.meter.count()
 
     def charge(self) -> None:
-        """Count one request; raises RateLimited where that is too many."""
+        """Count one request; raises RateLimited where it is one too many."""
         if (error := self.count()) is not None:
             raise error
 
 
 class Callers:
-    """Everybody may call where there are no `keys`; only who has one of `admins` may change the models.
+    """Decides who may call: everybody where there are no `keys`, else clients that show one of them.
 
-    An admin's key opens all that another does. `cells` is where the meters of several processes meet;
-    where `changing` is false nobody may change the models.
+    Only one of the `admins` keys may change the models; such a key opens everything else too. `cells` is a
+    file in which several processes share their rate meters; `changing` false: nobody may change the models.
     """
 
     def __init__(
@@ -86,11 +87,11 @@ class Callers:
         self._obstacle = reachable if admins else "BLITZ_ADMIN_KEYS is not set"
 
     def admit(self, headers: Mapping[str, str]) -> Caller:
-        """Who calls, by headers or metadata whose names are in lower case; raises Unauthorized."""
+        """The caller, by headers or metadata whose names are in lower case; raises Unauthorized."""
         return self.identify(read_key(headers))
 
     def identify(self, offered: str) -> Caller:
-        """Whose key that is; raises Unauthorized."""
+        """The caller to whom a key belongs; raises Unauthorized."""
         key = find_key(self._keys, offered)
         if key is None:
             fault = "this one is not known" if offered else "there is none"
@@ -98,11 +99,11 @@ class Callers:
         return self._callers[key]
 
     def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether a caller may be told what takes a key to hear: everybody, where none is needed."""
+        """Whether a caller may see what only holders of a key may see; everybody, where no key is needed."""
         return not self.required or find_key(self._keys, read_key(headers)) is not None
 
     def admit_admin(self, headers: Mapping[str, str]) -> Caller:
-        """Who calls to change the models; raises Unauthorized, and Forbidden for who may only call."""
+        """The caller who wants to change the models; raises Unauthorized, and Forbidden without the right."""
         if self._obstacle:
             raise Forbidden(f"nobody may do this here: {self._obstacle}")
         caller = self.admit(headers)
@@ -111,19 +112,38 @@ class Callers:
         return caller
 
 
-def _make_meters(keys: Sequence[Key], path: Path | None) -> list[Meter | None]:
+def _make_meters(keys: Sequence[Key], path: Path | None) -> list[RateMeter | None]:
     """A meter for every key that has a rate."""
     if not any(key.rate for key in keys):
         return [None] * len(keys)
     cells = _open_cells(len(keys), path)
-    return [Meter(key.rate, cells, place) if key.rate else None for place, key in enumerate(keys)]
+    return [RateMeter(key.rate, cells, place) if key.rate else None for place, key in enumerate(keys)]
 
 
 def _open_cells(count: int, path: Path | None) -> Cells:
-    """So many numbers, 0 at first; those of a path are shared by all who open it."""
+    """`count` numbers, at first 0; processes that open the same path share them."""
     if path is None:
         return memoryview(bytearray(count * WIDTH)).cast("d")
     with path.open("ab") as file:
         file.truncate(count * WIDTH)
     with path.open("r+b") as file:
         return memoryview(mmap.mmap(file.fileno(), count * WIDTH)).cast("d")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules that both transports apply before they answer.
+
+    origins: the sites, beside this service's own, whose pages may open live streams.
+    open_metrics: whether /metrics needs no key.
+    first_s, idle_s: seconds until a stream's first message, and between two of them.
+    """
+
+    callers: Callers = field(default_factory=Callers)
+    origins: tuple[str, ...] = ()
+    open_metrics: bool = False
+    first_s: float = 10.0
+    idle_s: float = 300.0
+
+
+ANYBODY = Rules()

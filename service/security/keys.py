@@ -1,7 +1,7 @@
-"""Keys that callers have to show: known here by their hashes only, and by a name that logs may say.
+"""API keys: the service knows only their hashes, and a name for each that logs may show.
 
-An entry of BLITZ_API_KEYS and BLITZ_ADMIN_KEYS is `name:hash`, `name:hash:rate` or only `hash`: SHA-256 in
-hexadecimals, and requests a second. `python -m service key` makes a key and its entry.
+An entry of BLITZ_API_KEYS and BLITZ_ADMIN_KEYS is `name:hash`, `name:hash:rate` or only `hash`. The hash is
+SHA-256 in hexadecimals, the rate is requests a second. `python -m service key` makes a key and its entry.
 """
 
 import base64
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 HEADER = "x-api-key"
 SCHEME = "bearer "
-SUBPROTOCOL = "blitzmask.key."  # before a key in base64url: the one header a browser's WebSocket can fill
-PREFIX = "bm_"  # by which whoever finds one knows what it is
+SUBPROTOCOL = "blitzmask.key."  # before a key in base64url: a page can set no other header of a WebSocket
+PREFIX = "bm_"  # tells a person or a scanner that finds a key what it belongs to
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 HIGHEST_RATE = 1_000_000.0
@@ -37,7 +37,9 @@ class Key:
 
 
 def parse_key(text: str) -> Key:
-    """An entry of the settings; raises ValueError, which does not repeat it: it may hold a key by mistake.
+    """An entry of the settings as a key.
+
+    Raises ValueError, which does not repeat the entry: it may hold a key in plain text by mistake.
 
     >>> parse_key("2C70E12B7A0646F92279F427C7B38E7334D8E5389CFF167A1DC30E73F826B683").name
     '2c70e12b'
@@ -51,7 +53,7 @@ def parse_key(text: str) -> Key:
 
 
 def parse_keys(texts: Sequence[str]) -> tuple[Key, ...]:
-    """Several entries; raises ValueError, with the place of the wrong one."""
+    """Several entries as keys; raises ValueError, which names the wrong entry by its place."""
     keys: list[Key] = []
     for place, text in enumerate(texts, 1):
         try:
@@ -64,12 +66,12 @@ def parse_keys(texts: Sequence[str]) -> tuple[Key, ...]:
 
 
 def make_key() -> str:
-    """A new key, which nobody guesses: 256 random bits."""
+    """A new key of 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def hash_key(key: str) -> str:
-    """What is known of a key here.
+    """The SHA-256 of a key, in lower-case hexadecimals.
 
     >>> hash_key("key")[:8]
     '2c70e12b'
@@ -78,7 +80,7 @@ def hash_key(key: str) -> str:
 
 
 def find_key(keys: Sequence[Key], offered: str) -> Key | None:
-    """The key that is offered, or None; all are compared, so that the time it takes tells nothing."""
+    """The key that is offered, or None; compares with every key, so that the time reveals nothing."""
     digest, found = hash_key(offered), None
     for key in keys:
         if hmac.compare_digest(digest, key.digest):
@@ -87,7 +89,7 @@ def find_key(keys: Sequence[Key], offered: str) -> Key | None:
 
 
 def read_key(headers: Mapping[str, str]) -> str:
-    """The key that headers, or gRPC's metadata, carry; their names are in lower case.
+    """The key in HTTP headers or gRPC metadata, whose names are in lower case; empty where there is none.
 
     >>> read_key({"authorization": "Bearer bm_1"})
     'bm_1'
@@ -99,7 +101,7 @@ def read_key(headers: Mapping[str, str]) -> str:
 
 
 def read_subprotocol_key(subprotocols: Sequence[str]) -> str:
-    """The key among a WebSocket's subprotocols, empty where there is none.
+    """The key among a WebSocket's subprotocols; empty where there is none.
 
     >>> read_subprotocol_key(["blitzmask.v1", "blitzmask.key.Ym1fMQ"])
     'bm_1'

@@ -1,22 +1,73 @@
-"""The certificate of both ports, and those that clients have to show."""
+"""TLS for both ports: the service's certificate, and the authorities whose certificates clients must show.
+
+The files are read again when they change, so that a certificate is renewed without a restart.
+"""
 
 import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+
+import structlog
 
 from service.errors import InvalidSetting
-from service.security.renewal import Renewal
 
 if TYPE_CHECKING:
     import grpc
+
+T = TypeVar("T")
+FileState: TypeAlias = tuple[int, int]
+
+FAULTS_OF_DATES = (9, 10)  # OpenSSL: not valid yet, expired
+
+log = structlog.get_logger("service.security.tls")
+
+
+class Reloading(Generic[T]):
+    """A value that `load` reads from files, and reads again when they change.
+
+    Files that cannot be used leave the last good value in place. Several threads may ask: at worst the value
+    is loaded twice.
+    """
+
+    def __init__(self, files: Sequence[Path], load: Callable[[], T]) -> None:
+        """Raises InvalidSetting where the first load fails."""
+        self._files = files
+        self._load = load
+        self._state = _read_state(files)
+        self._value = load()
+
+    def get(self) -> T:
+        """The value of the files as they are now."""
+        if (state := _read_state(self._files)) != self._state:
+            self._state = state
+            try:
+                self._value = self._load()
+                log.info("renewed", files=[str(file) for file in self._files])
+            except InvalidSetting as error:  # perhaps only one of the files is written yet
+                log.error("not renewed", reason=str(error))
+        return self._value
+
+
+def _read_state(files: Sequence[Path]) -> tuple[FileState, ...]:
+    """Another value as soon as one of the files changes."""
+    return tuple(_stat_file(file) for file in files)
+
+
+def _stat_file(file: Path) -> FileState:
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_ino
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
     """PEM files: the certificate with its chain, its key, and the authorities of clients' certificates.
 
-    hsts_s: for how long browsers are told to come back by TLS only; 0: they are not.
+    hsts_s: seconds for which browsers shall use only HTTPS (HSTS); 0: the header is not sent.
     """
 
     cert: Path
@@ -25,22 +76,22 @@ class Tls:
     hsts_s: int = 0
 
     def open_context(self) -> ssl.SSLContext:
-        """For HTTP: TLS 1.2 or newer, and every handshake by the files as they are then.
+        """The context of the HTTP port: TLS 1.2 or newer; each handshake uses the files as they are then.
 
-        Raises InvalidSetting where the files are not what they should be.
+        Raises InvalidSetting where the files cannot be used.
         """
-        renewal = Renewal(self._files, self.load)
-        context = renewal.get()
+        reloading = Reloading(self._files, self._load_and_check)
+        context = reloading.get()
 
         def renew(handshake: ssl.SSLObject, name: str | None, asked: ssl.SSLContext) -> None:
-            if (now := renewal.get()) is not asked:
+            if (now := reloading.get()) is not asked:
                 handshake.context = now
 
-        context.sni_callback = renew  # called for who names no server, too
+        context.sni_callback = renew  # is called for clients that name no server, too
         return context
 
     def load(self) -> ssl.SSLContext:
-        """The files as they are; raises InvalidSetting."""
+        """A context of the files as they are now; raises InvalidSetting."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.set_alpn_protocols(["http/1.1"])
         _read("BLITZ_TLS_CERT", self.cert)
@@ -53,13 +104,23 @@ class Tls:
             _load_authorities(context, self.client_ca)
         return context
 
-    def open_credentials(self) -> "grpc.ServerCredentials":
-        """The same for gRPC, whose library says nothing of files that it cannot use."""
-        import grpc  # takes its time
+    def _load_and_check(self) -> ssl.SSLContext:
+        """A context of the files; logs dates for which clients will refuse the certificate."""
+        context = self.load()
+        if fault := find_fault_of_dates(context, self.cert):
+            log.error("certificate is refused by clients", cert=str(self.cert), reason=fault)
+        return context
 
-        renewal = Renewal(self._files, self._load_configuration)
+    def open_credentials(self) -> "grpc.ServerCredentials":
+        """The credentials of the gRPC port; raises InvalidSetting where the files cannot be used.
+
+        gRPC itself does not report such files.
+        """
+        import grpc  # slow to import, and only the server needs it here
+
+        reloading = Reloading(self._files, self._load_configuration)
         return grpc.dynamic_ssl_server_credentials(
-            renewal.get(), renewal.get, require_client_authentication=self.client_ca is not None
+            reloading.get(), reloading.get, require_client_authentication=self.client_ca is not None
         )
 
     @property
@@ -76,7 +137,7 @@ class Tls:
 
     def _explain(self, error: ssl.SSLError) -> str:
         if error.reason == "KEY_VALUES_MISMATCH":
-            return f"BLITZ_TLS_KEY={self.key}: it is not the key of the certificate {self.cert}"
+            return f"BLITZ_TLS_KEY={self.key}: it does not belong to the certificate {self.cert}"
         try:
             ssl.create_default_context().load_verify_locations(self.cert)
         except ssl.SSLError:
@@ -84,8 +145,30 @@ class Tls:
         return f"BLITZ_TLS_KEY={self.key}: it is no private key in PEM form, or it has a password"
 
 
+def find_fault_of_dates(server: ssl.SSLContext, cert: Path) -> str:
+    """OpenSSL's words for a certificate that has expired or is not valid yet, else an empty text.
+
+    A client that trusts just this certificate shakes hands with the server in memory, and judges it.
+    """
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(cert)
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    asking = client.wrap_bio(to_client, to_server)
+    answering = server.wrap_bio(to_server, to_client, server_side=True)
+    for end in (asking, answering, asking):
+        try:
+            end.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            return error.verify_message if error.verify_code in FAULTS_OF_DATES else ""
+        except ssl.SSLError:  # it wants to read what the other end writes next
+            continue
+    return ""
+
+
 def read_tls(cert: Path | None, key: Path | None, client_ca: Path | None, *, hsts_s: int = 0) -> Tls | None:
-    """TLS as the settings ask for it, None where they do not; raises InvalidSetting."""
+    """TLS with these files, None where no certificate is named; raises InvalidSetting."""
     if cert is not None and key is not None:
         tls = Tls(cert, key, client_ca, hsts_s)
         tls.load()
@@ -107,7 +190,7 @@ def _read(variable: str, file: Path) -> bytes:
 
 
 def _load_authorities(context: ssl.SSLContext, file: Path) -> None:
-    """Let the context take only clients with a certificate of one of these authorities."""
+    """Make the context refuse clients without a certificate of one of these authorities."""
     _read("BLITZ_TLS_CLIENT_CA", file)
     try:
         context.load_verify_locations(file)
@@ -117,4 +200,4 @@ def _load_authorities(context: ssl.SSLContext, file: Path) -> None:
 
 
 def _refuse_password() -> str:
-    return ""  # and do not ask for it on the terminal
+    return ""  # instead of asking for it on the terminal

@@ -1,7 +1,7 @@
-"""Model name and version to Segmenter.
+"""Finds the Segmenter of a model name and version.
 
-A catalog never changes: what is loaded, unloaded or found anew makes another one, which shares the models
-that stay. So whoever holds a model may finish with it; it goes when the last of them has.
+A catalog is immutable: loading, unloading and refreshing make another one, which shares the models that stay.
+So a request that holds a model can finish with it, and the model is freed after the last such request.
 """
 
 import re
@@ -12,14 +12,15 @@ from pathlib import Path
 from service.errors import InvalidCard, ModelNotFound, ModelRefused
 from service.inference.backends import BackendChoice
 from service.inference.images import Limits
-from service.inference.segmenter import Segmenter
-from service.serving.repository import Entries, Entry, Source, open_entries, take_fingerprint
+from service.inference.model import Model
+from service.inference.segmenter import open_model
+from service.serving.repository import Entries, Entry, OpenModel, Source, open_entries, take_fingerprint
 
-GONE = "its folder is gone; what was loaded from it goes on serving"
+GONE = "its folder is gone; the model that was loaded from it keeps serving"
 
 
 class Catalog:
-    """The models that serve, why other folders do not (`failures`), and the folders that were `unloaded`."""
+    """The models that serve, why other folders do not (`failures`), and the folders that are `unloaded`."""
 
     def __init__(self, entries: Entries, source: Source) -> None:
         """Raises InvalidCard when the default model does not serve."""
@@ -33,18 +34,24 @@ class Catalog:
         )
         names = list(dict.fromkeys(each.card.name for each in self._segmenters))
         if not names or self._default not in (None, *names):
-            raise InvalidCard(_explain_missing(self._default, names, self.failures))
+            raise InvalidCard(_explain_missing(source, names, self.failures))
 
     @classmethod
     def load(
-        cls, models_dir: Path, *, default: str | None, choice: BackendChoice, limits: Limits
+        cls,
+        models_dir: Path,
+        *,
+        default: str | None,
+        choice: BackendChoice,
+        limits: Limits,
+        open_model: OpenModel = open_model,
     ) -> "Catalog":
-        """Every model that can serve, from the folders NAME and NAME/VERSION below `models_dir`.
+        """Every model that can serve, from the folders NAME and NAME/VERSION in `models_dir`.
 
-        The default is the one asked for, else the one that the file DEFAULT names, else the first by name.
+        The default model is `default`, else the one that the file DEFAULT names, else the first by name.
         Raises InvalidCard when it does not serve.
         """
-        source = Source(models_dir, default, choice, limits)
+        source = Source(models_dir, default, choice, limits, open_model)
         entries = open_entries(source, source.find_folders(), {})
         try:
             return cls(entries, source)
@@ -52,8 +59,8 @@ class Catalog:
             _close_all(entries)
             raise
 
-    def get(self, name: str | None = None, version: str | None = None) -> Segmenter:
-        """The default model or the named one, its newest version unless told; raises ModelNotFound."""
+    def get(self, name: str | None = None, version: str | None = None) -> Model:
+        """The named model or the default one, in this or its newest version; raises ModelNotFound."""
         wanted = name or self._segmenters[0].card.name
         for segmenter in self._segmenters:
             if segmenter.card.name == wanted and version in (None, segmenter.card.version):
@@ -61,19 +68,19 @@ class Catalog:
         offered = ", ".join(f"{each.card.name} {each.card.version}" for each in self._segmenters)
         raise ModelNotFound(f"there is no model {_describe(wanted, version)}, only {offered}")
 
-    def models(self) -> tuple[Segmenter, ...]:
-        """The default first, then by name, of each the newest version first."""
+    def models(self) -> tuple[Model, ...]:
+        """All models: the default first, then by name, newest version first."""
         return self._segmenters
 
     def refreshed(self) -> "Catalog":
-        """With the folders as they are now: new and changed ones opened, those that are gone left out.
+        """The catalog of the folders as they are now; this one where nothing has changed.
 
-        This very catalog where nothing has changed. The last model of a name that has to be there as the
-        default stays, even without its folder. Raises InvalidCard where the file DEFAULT names a model that
-        does not serve.
+        New and changed folders are opened, and models whose folder is gone are left out. Only the default
+        model stays without its folder. Raises InvalidCard where the file DEFAULT names a model that does not
+        serve.
         """
         folders = self._source.find_folders()
-        changed = [place for place, folder in folders.items() if self._has_changed(place, folder)]
+        changed = {place: folder for place, folder in folders.items() if self._has_changed(place, folder)}
         gone = [place for place in self._entries if place not in folders and self.failures.get(place) != GONE]
         if not changed and not gone and self._default == self._source.read_default():
             return self
@@ -90,24 +97,25 @@ class Catalog:
             return Catalog(entries | kept, self._source)
 
     def with_model(self, name: str) -> "Catalog":
-        """With the folders of a model opened, or opened anew, whether they have changed or not.
+        """The catalog with the folders of a model opened anew, whether they have changed or not.
 
-        `check` tells whether that went well; where it did not, what served before goes on. Raises
-        ModelNotFound where there is no such folder.
+        Where a folder cannot serve, the model that was loaded from it before keeps serving, and `check`
+        raises. Raises ModelNotFound where there is no such folder.
         """
-        places = [place for place in self._source.find_folders() if self._belongs(place, name)]
-        if not places:
+        folders = self._source.find_folders()
+        wanted = {place: folder for place, folder in folders.items() if self._belongs(place, name)}
+        if not wanted:
             raise ModelNotFound(f"the models folder has no folder {name} with a card.json")
-        return Catalog(open_entries(self._source, places, self._entries), self._source)
+        return Catalog(open_entries(self._source, wanted, self._entries), self._source)
 
     def check(self, name: str) -> None:
-        """Raises ModelRefused, with the reasons, where a folder of a model does not serve as it is now."""
+        """Raises ModelRefused, with the reasons, where a folder of this model cannot serve as it is now."""
         refused = {place: why for place, why in self.failures.items() if self._belongs(place, name)}
         if refused:
             raise ModelRefused("; ".join(f"{place}: {why}" for place, why in refused.items()))
 
     def without_model(self, name: str, version: str | None = None) -> "Catalog":
-        """Without a model, or one version of it, until it is loaded again or its folder changes.
+        """The catalog without a model, or one version of it, until it is loaded again or its folder changes.
 
         Raises ModelNotFound, and ModelRefused where the default model would be gone.
         """
@@ -123,10 +131,7 @@ class Catalog:
 
     def _has_changed(self, place: str, folder: Path) -> bool:
         entry = self._entries.get(place)
-        try:
-            return entry is None or entry.fingerprint != take_fingerprint(folder)
-        except OSError:  # it is going while it is looked at
-            return True
+        return entry is None or entry.fingerprint != take_fingerprint(folder)
 
     def _belongs(self, place: str, name: str) -> bool:
         entry = self._entries.get(place)
@@ -134,17 +139,22 @@ class Catalog:
 
 
 def version_key(version: str) -> tuple[tuple[int, str], ...]:
-    """Sorts versions as people count: numbers by value, the rest by letter.
+    """A sort key by which versions ascend as people count: numbers by value, the rest by letter.
 
     >>> sorted(["1.10", "1.9", "2", "1.9.1"], key=version_key)
     ['1.9', '1.9.1', '1.10', '2']
     """
-    parts = re.findall(r"\d+|[^\d.]+", version)
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts)
+    parts = re.findall(r"[0-9]+|[^0-9.]+", version)
+    return tuple(_number_key(part.lstrip("0")) if part[0].isdecimal() else (-1, part) for part in parts)
 
 
-def _sort(segmenters: Sequence[Segmenter], default: str | None) -> tuple[Segmenter, ...]:
-    """The default model first, then by name, of each the newest version first."""
+def _number_key(digits: str) -> tuple[int, str]:
+    """Compares as the number does, of any length: more digits are more, and of as many the text decides."""
+    return len(digits), digits
+
+
+def _sort(segmenters: Sequence[Model], default: str | None) -> tuple[Model, ...]:
+    """The models in the order of `Catalog.models`."""
     newest_first = sorted(segmenters, key=lambda each: version_key(each.card.version), reverse=True)
     return tuple(sorted(newest_first, key=lambda each: (each.card.name != default, each.card.name)))
 
@@ -163,12 +173,18 @@ def _close_all(entries: Entries) -> None:
 
 
 def _describe(name: str, version: str | None) -> str:
-    return f"{name} {version}" if version else name
+    return f"{name:.80} {version:.40}" if version else f"{name:.80}"
 
 
-def _explain_missing(default: str | None, names: Sequence[str], failures: Mapping[str, str]) -> str:
+def _explain_missing(source: Source, names: Sequence[str], failures: Mapping[str, str]) -> str:
+    default = source.read_default()
     missing = f"the default model {default} does not serve" if default else "no model serves"
     offered = f"; there is {', '.join(names)}" if names else ""
     reasons = "".join(f"; {folder}: {reason}" for folder, reason in failures.items())
-    hint = "" if names or failures else ": BLITZ_MODELS_DIR holds no folder with a card.json"
+    hint = "" if names or failures else _explain_empty(source.models_dir)
     return missing + hint + offered + reasons
+
+
+def _explain_empty(models_dir: Path) -> str:
+    fault = "it holds no folder with a card.json" if models_dir.is_dir() else "there is no such folder"
+    return f": BLITZ_MODELS_DIR={models_dir}: {fault}"

@@ -1,4 +1,4 @@
-"""Loading and unloading models while others answer, for who has an admin's key."""
+"""Changes of the catalog while it serves: by an admin's calls, and by a watch on the models folder."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,9 +10,11 @@ from service.security.callers import Callers
 from service.serving.engine import Engine, Models
 from service.telemetry.request_log import Access
 
+log = structlog.get_logger("service.serving.changes")
+
 
 def admit_admin(callers: Callers, headers: Mapping[str, str], access: Access) -> None:
-    """Write down whose key is in headers or metadata; raises Unauthorized, Forbidden, RateLimited."""
+    """Notes in the request log whose key this is; raises Unauthorized, Forbidden, RateLimited."""
     caller = callers.admit_admin(headers)
     access.key = caller.name
     if not callers.required:  # else it is counted already
@@ -20,9 +22,9 @@ def admit_admin(callers: Callers, headers: Mapping[str, str], access: Access) ->
 
 
 async def load_model(engine: Engine, name: str) -> Models:
-    """What answers once the folders of a model have been opened anew.
+    """The catalog after the folders of a model were opened anew.
 
-    Raises NotReady, ModelNotFound, and ModelRefused where one of them does not serve.
+    Raises NotReady, ModelNotFound, and ModelRefused where one of the folders cannot serve.
     """
     before = engine.catalog
     after = await engine.change(lambda catalog: catalog.with_model(name))
@@ -32,7 +34,7 @@ async def load_model(engine: Engine, name: str) -> Models:
 
 
 async def unload_model(engine: Engine, name: str, version: str | None = None) -> Models:
-    """What answers without a model, or one version of it.
+    """The catalog without a model, or without one version of it.
 
     Raises NotReady, ModelNotFound, and ModelRefused where the default model would be gone.
     """
@@ -42,13 +44,10 @@ async def unload_model(engine: Engine, name: str, version: str | None = None) ->
     return after
 
 
-log = structlog.get_logger("service.serving.changes")
-
-
 async def watch_models(engine: Engine, every_s: float) -> None:
-    """Answer with the models folder as it is, from at most `every_s` after a change; runs until cancelled.
+    """Refreshes the catalog every `every_s` seconds until it is cancelled.
 
-    What cannot serve is logged once, not at every look.
+    The same trouble is logged once, not at every look, and no trouble ends the watch.
     """
     trouble = ""
     while True:
@@ -56,10 +55,11 @@ async def watch_models(engine: Engine, every_s: float) -> None:
         before = engine.catalog
         try:
             after = await engine.change(lambda catalog: catalog.refreshed())
-        except (BlitzError, OSError) as error:
-            if str(error) != trouble:
-                log.error("models folder unusable", reason=str(error))
-            trouble = str(error)
+        except Exception as error:
+            reason = str(error) if isinstance(error, BlitzError) else ascii(error)
+            if reason != trouble:
+                log.error("models folder unusable", reason=reason)
+            trouble = reason
         else:
             trouble = ""
             if after is not before:
@@ -67,7 +67,7 @@ async def watch_models(engine: Engine, every_s: float) -> None:
 
 
 def log_changes(before: Models, after: Models) -> None:
-    """Say what serves now, what somebody has unloaded, and what has been refused since."""
+    """Logs the models that serve, those that are unloaded, and those that are newly refused."""
     models = [f"{model.card.name} {model.card.version}" for model in after.models()]
     log.info("models changed", models=models, unloaded=after.unloaded)
     for folder, reason in after.failures.items():

@@ -1,16 +1,13 @@
 """What both transports hold: the catalog, once it is loaded, behind admission."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from service.errors import BlitzError, NotReady, Overloaded
-from service.inference.backends.base import Backend
-from service.inference.card import Card
-from service.inference.images import Limits
+from service.errors import NotReady, Overloaded
+from service.inference.model import Model
 from service.inference.resolved_options import resolve_options
 from service.serving.admission import Admission
 from service.serving.memory import release_memory
@@ -19,28 +16,16 @@ from service.serving.streaming import (
     Picture,
     StreamOptions,
     StreamSession,
-    plan_tracking,
-    raw_to_pixels,
-    widen_options,
 )
+from service.serving.tracking import plan_tracking, widen_options
+from service.serving.work import FrameWork, SegmentWork
 from service.telemetry.metrics import Metrics
-from service.telemetry.tracing import PASSING, Tracer
-from service.types import Answer, Options, Pixels, Segmentation, seconds_to_ms
+from service.telemetry.tracing import PROPAGATING, Tracer
+from service.types import Answer, Options
+
+__all__ = ["Call", "Engine", "Model", "Models"]
 
 T = TypeVar("T")
-
-
-class Model(Protocol):
-    """What the transports need of a `Segmenter`."""
-
-    @property
-    def card(self) -> Card: ...
-    @property
-    def backend(self) -> Backend: ...
-    @property
-    def limits(self) -> Limits: ...
-    def segment(self, data: bytes, options: Options, *, crowded: bool) -> Segmentation: ...
-    def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool) -> Segmentation: ...
 
 
 class Models(Protocol):
@@ -80,7 +65,7 @@ class Engine:
         timeout_s: float,
         max_streams: int = 64,
         exact: bool = False,
-        tracer: Tracer = PASSING,
+        tracer: Tracer = PROPAGATING,
     ) -> None:
         """`exact` is what holds for callers who do not say."""
         self.admission = admission
@@ -178,14 +163,7 @@ class Engine:
         """
         model = self.catalog.get(call.model, call.version)
         options = self._complete(call.options)
-
-        def work(waited: float) -> tuple[Answer, T]:
-            found = model.segment(call.image, options, crowded=self.admission.crowded)
-            answer = Answer(found, seconds_to_ms(waited))
-            begun = time.perf_counter()
-            rendered = render(answer)
-            return replace(answer, render_ms=seconds_to_ms(time.perf_counter() - begun)), rendered
-
+        work = SegmentWork(model, call.image, options, render)
         answer, rendered = await self.admission.run(work, deadline=call.deadline)
         self.metrics.answered(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
         return answer, rendered
@@ -202,14 +180,11 @@ class Engine:
         tracking = plan_tracking(asked, threshold)
         options = widen_options(self._complete(asked.segment), tracking, threshold)
 
-        def segment(picture: Picture) -> Segmentation:
-            found = self.catalog.get(model, version)
-            return segment_picture(found, picture, options, crowded=self.admission.crowded)
+        def plan(picture: Picture) -> FrameWork:
+            return FrameWork(self.catalog.get(model, version), picture, options)
 
         with self.count_stream():
-            yield StreamSession(
-                segment, self.admission, options=asked, tracking=tracking, threshold=threshold
-            )
+            yield StreamSession(plan, self.admission, options=asked, tracking=tracking, threshold=threshold)
 
     @contextmanager
     def count_stream(self) -> Iterator[None]:
@@ -226,19 +201,3 @@ class Engine:
 
     def _complete(self, options: Options) -> Options:
         return options if options.exact is not None else replace(options, exact=self.exact)
-
-
-def segment_picture(model: Model, picture: Picture, options: Options, *, crowded: bool) -> Segmentation:
-    """The instances in an encoded or raw picture.
-
-    Raises InvalidImage, ImageTooLarge, InvalidOption, and the error that stands in the picture's place.
-    """
-    if isinstance(picture, bytes):
-        return model.segment(picture, options, crowded=crowded)
-    if isinstance(picture, BlitzError):
-        raise picture
-    begun = time.perf_counter()
-    pixels = raw_to_pixels(picture, model.limits)
-    decode_ms = seconds_to_ms(time.perf_counter() - begun)
-    found = model.segment_pixels(pixels, options, crowded=crowded)
-    return replace(found, timings=replace(found.timings, decode=decode_ms))

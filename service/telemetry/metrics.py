@@ -24,6 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import __version__
 from service.errors import Forbidden, ImageTooLarge, Unauthorized, Unavailable, UnsupportedMedia
+from service.telemetry.logs import count_dropped_lines
 from service.types import STAGES, BackendInfo, Segmentation, Timings
 
 Transport: TypeAlias = Literal["rest", "grpc"]
@@ -98,6 +99,8 @@ class Metrics:
         self._notes: list[tuple[Instrument, Labels, float]] = []
         self._adders: dict[tuple[Instrument, Labels], Callable[[float], None]] = {}
         self._describe_process()
+        text = "Log lines that were lost because nobody read them."
+        self.watch(PREFIX + "log_lines_dropped", text, count_dropped_lines)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped; those of several workers are added."""

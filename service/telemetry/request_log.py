@@ -1,4 +1,4 @@
-"""What is written down about every request, whichever transport it came by: one log line and its metrics."""
+"""The record of every request and of every frame of a stream: one log line, its metrics, its span."""
 
 import re
 import time
@@ -9,17 +9,19 @@ from dataclasses import asdict, dataclass, field
 import structlog
 
 from service.errors import BlitzError
+from service.frames import FrameResult
 from service.telemetry.metrics import REJECTIONS, UNAVAILABLE, Metrics, Transport
-from service.telemetry.tracing import Deed, Span
+from service.telemetry.tracing import Span, SpanData
 from service.types import Segmentation, Timings
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+DEBUG, INFO = 10, 20
 
 log = structlog.get_logger("service.telemetry.request_log")
 
 
 def choose_request_id(offered: str | None) -> str:
-    """The caller's id where it is a plain token, else a new one: nobody forges log lines.
+    """The caller's id where it is a plain token, else a new one, so that nobody can forge log lines.
 
     >>> choose_request_id("order-66")
     'order-66'
@@ -33,7 +35,9 @@ def choose_request_id(offered: str | None) -> str:
 class Access:
     """One request, filled in while it is answered; `outcome` is "ok" or the error's name.
 
-    key: the name of the key that was shown, where one was needed; never the key.
+    key: the name of the key that was shown, never the key itself; None where none is needed.
+    about: further fields of the log line. started: in seconds of `time.perf_counter`.
+    stages: the stages' milliseconds, the last of which ended `told` seconds after the start; only for spans.
     """
 
     transport: Transport
@@ -43,17 +47,17 @@ class Access:
     about: dict[str, object] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
     span: Span | None = None
-    stages: Mapping[str, float] = field(default_factory=dict)  # milliseconds
-    told: float = 0.0  # seconds from the start to the end of the stages
+    stages: Mapping[str, float] = field(default_factory=dict)
+    told: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """Since the request began."""
+        """The time since the request began."""
         return time.perf_counter() - self.started
 
     @property
     def ids(self) -> dict[str, str]:
-        """What a log line is found by: the request's id, and its place in a trace, if it has one."""
+        """The ids by which a log line is found: the request's own, and those of its trace if it has one."""
         ids = {"request_id": self.request_id}
         if self.span is not None:
             context = self.span.context
@@ -63,19 +67,19 @@ class Access:
     def found(
         self, segmentation: Segmentation, *, queue_ms: float = 0.0, render_ms: float | None = None
     ) -> None:
-        """Remember which model answered, how much it found, and where the time went."""
+        """Note the model that answered, how many instances it found, and the time of each stage."""
         self.about |= {"model": segmentation.model, "instances": len(segmentation.instances)}
         self.spent(segmentation.timings, queue_ms=queue_ms, render_ms=render_ms)
 
     def spent(self, timings: Timings, *, queue_ms: float, render_ms: float | None) -> None:
-        """Remember where the time went."""
+        """Note the time of each stage."""
         if self.span is not None:
             rendering = {} if render_ms is None else {"render": render_ms}
             self.stages = {"queue": queue_ms, **asdict(timings), **rendering}
             self.told = self.seconds
 
     def failed(self, error: Exception) -> None:
-        """Remember how the request failed; log what should not have happened."""
+        """Note the error that was answered; log one that is a fault of the service itself."""
         if isinstance(error, BlitzError):
             self.outcome = type(error).__name__
         else:
@@ -83,7 +87,10 @@ class Access:
             log.error("request failed", **self.ids, exc_info=error, **self.about)
 
     def write(self, metrics: Metrics, method: str, *, quiet: bool = False, probe: bool = False) -> None:
-        """Count the request and log it, on level debug where it is `quiet`; a `probe` is never rejected."""
+        """Count the request and log it, on level debug where it is `quiet`.
+
+        `probe`: a health check, whose refusal does not count as a rejection.
+        """
         seconds = self.seconds
         metrics.request(self.transport, method, outcome=self.outcome, seconds=seconds)
         if self.outcome in REJECTIONS and not probe:
@@ -92,7 +99,7 @@ class Access:
             self.about["key"] = self.key
             metrics.called(self.key, outcome=self.outcome)
         log.log(
-            10 if quiet else 20,
+            DEBUG if quiet else INFO,
             "request",
             transport=self.transport,
             **self.ids,
@@ -103,7 +110,36 @@ class Access:
         if self.span is not None:
             self.span.end(self._describe(method, seconds))
 
-    def _describe(self, method: str, seconds: float) -> Deed:
+    def _describe(self, method: str, seconds: float) -> SpanData:
         about = {"transport": self.transport, "request_id": self.request_id, "outcome": self.outcome}
         failed = self.outcome == "internal" or self.outcome in UNAVAILABLE
-        return Deed(method, about | self.about, seconds, failed, self.stages, self.told)
+        return SpanData(method, about | self.about, seconds, failed, self.stages, self.told)
+
+
+class FrameLog:
+    """Counts and logs the frames of one stream; the metrics name them by `method`.
+
+    `stream` is the record of the stream itself, which takes the numbers of its frames.
+    """
+
+    def __init__(self, metrics: Metrics, stream: Access, method: str) -> None:
+        self._metrics = metrics
+        self._stream = stream
+        self._method = method
+        self._frames = self._dropped = 0
+
+    def write(self, result: FrameResult) -> None:
+        """Count one result, and log it on level debug."""
+        about: dict[str, object] = {"method": self._method, "frame_id": result.id}
+        started = time.perf_counter() - result.age_ms / 1000
+        stream = self._stream
+        access = Access(stream.transport, stream.request_id, key=stream.key, about=about, started=started)
+        if isinstance(result.outcome, Segmentation):
+            access.found(result.outcome)
+            self._metrics.answered(result.outcome, queue_ms=result.queue_ms)
+        else:
+            access.failed(result.outcome)
+        access.write(self._metrics, self._method, quiet=True)
+        self._metrics.dropped(stream.transport, result.dropped - self._dropped)
+        self._frames, self._dropped = self._frames + 1, result.dropped
+        stream.about |= {"frames": self._frames, "dropped": self._dropped}

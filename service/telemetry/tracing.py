@@ -1,21 +1,23 @@
-"""W3C trace context: which trace a request belongs to, as its caller said, and as the answer says it again.
+"""W3C trace context: the trace that a request belongs to, read from its headers, repeated in its answer.
 
-Without OpenTelemetry the service only takes part: whoever brings a trace finds its ids in the answer and the
-log. With BLITZ_OTEL it also records spans, see `spans`.
+Without BLITZ_OTEL the service records no spans: a caller who brings a trace finds its ids in the answer and
+in the log. With BLITZ_OTEL, `spans` records them.
 """
 
-import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from service.errors import InvalidSetting
+# FastAPI imports the same package, so that this costs neither time nor memory.
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanContext, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+LONGEST = 512  # characters of a header: as much as the standard asks for; what is longer is ignored
 
-_FORM = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-_STATE_LENGTH = 512  # characters that have to be passed on, at least
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class TraceContext:
 
     @property
     def traceparent(self) -> str:
-        """The header that says it.
+        """The header's value.
 
         >>> TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", 1).traceparent
         '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
@@ -38,92 +40,89 @@ class TraceContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """What a span tells of a request that has ended.
+class SpanData:
+    """The content of a request's span, known when the request has ended.
 
-    seconds: how long it took. stages: milliseconds one after the other, the last of them over `told` seconds
-    after the begin; none where nothing was computed.
+    seconds: the request's duration. stages_ms: the stages in their order, which end `stages_end_s` seconds
+    after the request's begin; empty where nothing was computed.
     """
 
     name: str
     attributes: Mapping[str, object]
     seconds: float
-    failed: bool
-    stages: Mapping[str, float]
-    told: float = 0.0
+    failed: bool = False
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
+    stages_end_s: float = 0.0
 
 
 class Span(Protocol):
-    """The part of a trace that one request is."""
+    """One request's part of a trace."""
 
     @property
     def context(self) -> TraceContext: ...
-    def end(self, deed: Deed) -> None:
-        """Tell who records it."""
+    def end(self, data: SpanData) -> None:
+        """Record the span, where spans are recorded."""
         ...
 
 
 class Tracer(Protocol):
-    """Begins the span of every request; None where nobody wants to know."""
+    """Begins the span of every request; None for a request without a trace, where spans are not recorded."""
 
     def begin(self, traceparent: str | None, tracestate: str | None) -> Span | None: ...
     def close(self) -> None:
-        """Hand over what is recorded; may take seconds."""
+        """Send what is recorded; may take seconds."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class PassingSpan:
-    """Has ids, and nobody records it."""
+class PropagatedSpan:
+    """A span with ids, which nobody records."""
 
     context: TraceContext
 
-    def end(self, deed: Deed) -> None:
+    def end(self, data: SpanData) -> None:
         pass
 
 
-class PassingTracer:
-    """Without OpenTelemetry: takes part in the traces of others."""
+class PropagatingTracer:
+    """Takes part in the traces of callers and records nothing."""
 
     def begin(self, traceparent: str | None, tracestate: str | None) -> Span | None:
-        parent = read_context(traceparent, tracestate)
+        parent = read_context(traceparent, tracestate) if traceparent else None
         if parent is None:
             return None
-        return PassingSpan(TraceContext(parent.trace_id, secrets.token_hex(8), parent.flags, parent.state))
+        return PropagatedSpan(TraceContext(parent.trace_id, secrets.token_hex(8), parent.flags, parent.state))
 
     def close(self) -> None:
         pass
 
 
-PASSING: Tracer = PassingTracer()
+PROPAGATING: Tracer = PropagatingTracer()
+
+
+def extract_context(traceparent: str | None, tracestate: str | None) -> Context:
+    """OpenTelemetry's context with the caller's span, or without one where the standard takes none."""
+    headers = {TRACEPARENT: traceparent or "", TRACESTATE: tracestate or ""}
+    short = {name: value for name, value in headers.items() if 0 < len(value) <= LONGEST}
+    return _PROPAGATOR.extract(short, Context())
 
 
 def read_context(traceparent: str | None, tracestate: str | None) -> TraceContext | None:
-    """The caller's place in its trace; None where there is none, or none that the standard would take.
+    """The caller's place in its trace; None where the headers name none that the standard takes.
 
     >>> read_context("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None).flags
     1
     >>> read_context("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", None)
     """
-    found = _FORM.fullmatch(traceparent) if traceparent else None
-    if found is None:
-        return None
-    version, trace_id, span_id, flags, more = found.groups()
-    if version == "00" and more is not None:
-        return None
-    state = tracestate or ""
-    return TraceContext(trace_id, span_id, int(flags, 16) & 3, state if len(state) <= _STATE_LENGTH else "")
+    caller = get_current_span(extract_context(traceparent, tracestate)).get_span_context()
+    return describe_context(caller) if caller.is_valid else None
 
 
-def open_tracer(*, recording: bool) -> Tracer:
-    """What begins spans here; raises InvalidSetting where they cannot be recorded."""
-    if not recording:
-        return PASSING
-    try:
-        from service.telemetry.spans import open_recorder  # takes half a second
-    except ImportError as error:
-        raise InvalidSetting(
-            "BLITZ_OTEL: OpenTelemetry is not installed: "
-            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http, or unset it"
-        ) from error
-    return open_recorder()
+def describe_context(context: SpanContext) -> TraceContext:
+    """OpenTelemetry's span context in our terms; of the flags only those that the standard defines."""
+    return TraceContext(
+        f"{context.trace_id:032x}",
+        f"{context.span_id:016x}",
+        int(context.trace_flags) & 3,
+        context.trace_state.to_header(),
+    )

@@ -16,7 +16,7 @@ from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.generated import grpc_predict_v2_pb2_grpc as pb_grpc
 from service.rpc.server import RpcServer
 from service.serving.engine import Engine
-from service.telemetry.tracing import Deed, Span, TraceContext
+from service.telemetry.tracing import Span, SpanData, TraceContext
 from tests.contract.conftest import MAX_BODY, Ask, Reply
 from tests.fakes import encode_picture
 
@@ -231,13 +231,13 @@ class Notebook:
     context = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 
     def __init__(self) -> None:
-        self.deeds: list[Deed] = []
+        self.ended: list[SpanData] = []
 
     def begin(self, traceparent: str | None, tracestate: str | None) -> Span:
         return self
 
-    def end(self, deed: Deed) -> None:
-        self.deeds.append(deed)
+    def end(self, data: SpanData) -> None:
+        self.ended.append(data)
 
     def close(self) -> None:
         pass
@@ -270,8 +270,8 @@ async def test_answers_spans_and_log_lines_tell_what_native_ones_do(
         for name, each in message.parameters.items()
     }
     assert told == BACKEND
-    assert [deed.stages["infer"] for deed in notebook.deeds] == [10, 10]
-    assert all("render" in deed.stages for deed in notebook.deeds)
+    assert [data.stages_ms["infer"] for data in notebook.ended] == [10, 10]
+    assert all("render" in data.stages_ms for data in notebook.ended)
     found = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert [(line["model"], line["instances"]) for line in found] == [("toy", 1)] * 2
 
@@ -283,8 +283,8 @@ async def test_pixels_are_traced_and_logged_without_instances(
     tensor = {"name": "pixels", "datatype": "UINT8", "shape": [1, 32, 32, 3], "data": [0] * 3072}
     answer = await client.post("/v2/models/toy.tensors/infer", json={"inputs": [tensor]})
     assert answer.json()["parameters"] == BACKEND
-    (deed,) = notebook.deeds
-    assert deed.stages["infer"] > 0
+    (data,) = notebook.ended
+    assert data.stages_ms["infer"] > 0
     line = json.loads(lines.getvalue())
     assert line["model"] == "toy.tensors"
     assert "instances" not in line

@@ -12,7 +12,7 @@ import pytest
 
 from service.rest.app import create_app
 from service.rest.server import RestServer
-from service.security.rules import ANYBODY, Rules
+from service.security.callers import ANYBODY, Rules
 from service.serving.admission import Admission
 from service.serving.engine import Engine
 from service.telemetry.metrics import Metrics

@@ -67,7 +67,8 @@ def test_the_slider_filters_without_asking_the_server_again(page: Tab) -> None:
     assert [row[:6] for row in rows(page)] == ["person", "person"]
     slide(page, 0.05)
     assert len(rows(page)) == 4
-    slide(page, 0.95)
+    assert text(page, "#objects-hint") == ""
+    slide(page, 1)
     assert rows(page) == []
     assert "Lower the threshold" in text(page, "#objects-hint")
     assert not overlay_pixels(page).any()
@@ -201,6 +202,21 @@ def test_a_pasted_picture_is_segmented(tab: Tab, address: str, scene: Path) -> N
     )
     tab.wait(READY)
     assert text(tab, "#summary").startswith("pasted.png")
+
+
+def test_objects_that_are_not_listed_are_explained(page: Tab) -> None:
+    assert text(page, "#objects-count") == "3 of 4"
+    assert text(page, "#objects-hint") == "Below the threshold: 1."
+    click(page, "#classes [data-label=cat]")
+    assert text(page, "#objects-hint") == "Below the threshold: 1. In classes that are switched off: 1."
+
+
+def test_the_keyboard_goes_on_from_the_picture_when_the_sample_was_chosen(tab: Tab, address: str) -> None:
+    tab.open(address)
+    tab.page.focus(".empty [data-action=sample]")
+    tab.press("Enter")
+    tab.wait(READY)
+    assert tab.run("document.activeElement.id") == "stage"
 
 
 def test_the_sample_is_there_and_a_picture_without_objects_says_so(tab: Tab, address: str) -> None:

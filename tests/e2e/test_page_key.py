@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.security.callers import Callers
+from service.security.callers import Callers, Rules
 from service.security.keys import Key, hash_key
-from service.security.rules import Rules
 from tests.e2e.chromium import Tab
 from tests.e2e.conftest import serving
 from tests.e2e.visit import FAILED, READY, click, rows, text

@@ -1,4 +1,4 @@
-"""A server that computes nothing, in a thread; a photo to send; a model for the floor."""
+"""Fixtures: a server that computes nothing, in a thread; a photo to send; a model for the baseline."""
 
 import hashlib
 import json
@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from loadtest.clients import Photo
-from loadtest.fake import FakeServer, running
-from loadtest.session import Setup
-from loadtest.targets import Target
+from loadtest.measurement.fake_server import FakeServer, running
+from loadtest.measurement.harness import Setup
+from loadtest.types import Photo, Target
 
 
 @pytest.fixture
@@ -37,14 +36,14 @@ def photo(photo_file: Path) -> Photo:
 
 @pytest.fixture
 def setup(fake: FakeServer, photo: Photo, tmp_path: Path) -> Setup:
-    """A run against the fake, without a floor."""
+    """A run against the fake server, without a baseline."""
     target = Target("rest", "127.0.0.1", fake.port, timeout=5)
-    return Setup(target, (photo,), tmp_path, floor="none", warmup=0)
+    return Setup(target, (photo,), tmp_path, baseline="none", warmup=0)
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models with one that sees nothing in a canvas of 32 x 32: "fake" version "1"."""
+    """A folder with the model "fake" version "1", which finds nothing on a canvas of 32 x 32."""
     folder = tmp_path_factory.mktemp("models") / "fake"
     folder.mkdir()
     content = build_onnx()
@@ -53,7 +52,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "schema_version": 1,
         "name": "fake",
         "version": "1",
-        "description": "sees nothing",
+        "description": "finds nothing",
         "network": "none",
         "input": {"height": 32, "width": 32},
         "labels": [{"category_id": 1, "name": "thing"}],
@@ -86,7 +85,7 @@ CHANNELS = {"heatmap": 1, "size": 4, "coefficients": 1, "spanning_set": 1}
 
 
 def build_onnx() -> bytes:
-    """Heads of nothing but zeros, as many as there are pictures."""
+    """A network whose outputs are zeros, one set for each picture of the batch."""
     nodes = [
         helper.make_node("Cast", ["pixels"], ["real"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["real", "zero"], ["zeros"]),

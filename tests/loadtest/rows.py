@@ -1,15 +1,19 @@
-"""Rows for tests that only look at them."""
+"""Rows and stages for tests that need any."""
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 
-from loadtest.floor import FloorRun
-from loadtest.latencies import CurvePoint, Latency
-from loadtest.row import Moment, Row
-from loadtest.share import Slice, share_floor
-from loadtest.surroundings import Surroundings
+from rich.console import Console
 
-CALM = Surroundings(
+from loadtest.measurement.baseline import BaselineRun
+from loadtest.measurement.harness import Stage
+from loadtest.measurement.host_stats import HostStats
+from loadtest.measurement.load_run import Progress
+from loadtest.measurement.row import Moment, Row, Slice, compare_with_baseline
+from loadtest.measurement.statistics import CurvePoint, Latency
+
+CALM = HostStats(
     seconds=10,
     generator=0.05,
     server=1.9,
@@ -37,14 +41,19 @@ ROW = Row(
     hdr="",
     timeline=(Moment(0, 99, 0, 40.0, 50.0), Moment(1, 101, 0, 40.0, 50.0)),
     generator_ms=0.5,
-    surroundings=CALM,
-    floor=share_floor([Slice(100, 40.0)], [FloorRun(104, 19), FloorRun(106, 19)]),
+    host=CALM,
+    baseline=compare_with_baseline([Slice(100, 40.0)], [BaselineRun(104, 19), BaselineRun(106, 19)]),
 )
 
 
-def with_floor(row: Row, slices: Sequence[Slice], *floors: FloorRun) -> Row:
-    return dataclasses.replace(row, floor=share_floor(slices, floors))
+def with_baseline(row: Row, slices: Sequence[Slice], *floors: BaselineRun) -> Row:
+    return dataclasses.replace(row, baseline=compare_with_baseline(slices, floors))
 
 
 def with_latency(row: Row, *, p50: float | None = None, p99: float | None = None) -> Row:
     return dataclasses.replace(row, latency=Latency(p50=p50, p99=p99))
+
+
+def make_stage(stop: asyncio.Event | None = None) -> Stage:
+    """A stage that shows nothing."""
+    return Stage(Progress(Console(quiet=True)), stop or asyncio.Event())

@@ -9,7 +9,9 @@ import pytest
 
 from service.inference.backends import BackendChoice
 from service.inference.images import Limits
+from service.inference.segmenter import open_model
 from service.serving.catalog import Catalog
+from service.serving.repository import OpenModel
 
 
 @pytest.fixture
@@ -24,8 +26,10 @@ def add(write_toy: Any, toy_files: Any, tmp_path: Path) -> Any:
     return write
 
 
-def load(models_dir: Path, default: str | None = None) -> Catalog:
-    return Catalog.load(models_dir, default=default, choice=BackendChoice(), limits=Limits())
+def load(models_dir: Path, default: str | None = None, opener: OpenModel = open_model) -> Catalog:
+    return Catalog.load(
+        models_dir, default=default, choice=BackendChoice(), limits=Limits(), open_model=opener
+    )
 
 
 def rewrite(path: Path, old: str, new: str) -> None:

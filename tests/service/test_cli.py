@@ -1,4 +1,4 @@
-"""The command line, run as its users run it: arguments in, text and an exit status out."""
+"""The command line: arguments in, text and an exit status out."""
 
 import io
 import json
@@ -13,9 +13,11 @@ import numpy as np
 import orjson
 import pytest
 
+from service import __version__
 from service.__main__ import main
 from service.rest.schemas import SegmentAnswer
 from service.security.keys import Key, hash_key, parse_key
+from service.settings import Settings
 from service.types import MaskFormat
 from tests.service.models import copy_with_fast_int8, spoil_int8
 
@@ -33,7 +35,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
     restored_logs: None,
 ) -> Run:
-    """Runs a command beside the toy model; gives exit status, output and complaints."""
+    """Runs a command with the toy model; returns exit status, standard output and standard error."""
     monkeypatch.setenv("BLITZ_MODELS_DIR", str(toy_folder.parent))
     monkeypatch.setenv("BLITZ_RUNTIME", "onnx")
     monkeypatch.setenv("COLUMNS", "200")
@@ -141,7 +143,7 @@ def test_a_folder_is_no_image(run: Run, tmp_path: Path) -> None:
         (["--model", "none"], "there is no model none"),
         (["-o", "overlay.gif"], "overlay.gif: an overlay is one of .png, .jpg, .jpeg, .webp"),
         (["photo.png", "-o", "overlay.png"], "several images need a folder"),
-        (["--json", "/nonexistent/out.json"], "--json /nonexistent/out.json: no such file or directory"),
+        (["--json", "/dev/null/out.json"], "--json /dev/null/out.json: "),
     ],
 )
 def test_what_the_user_got_wrong_is_one_line_and_status_2(
@@ -166,6 +168,15 @@ def test_an_overlay_that_cannot_be_written_is_told(run: Run, photo: Path) -> Non
     assert complaints.startswith(f"error: {photo}: ")
 
 
+def test_predict_makes_the_folders_of_its_outputs(run: Run, photo: Path, tmp_path: Path) -> None:
+    overlay, out = tmp_path / "new" / "a" / "overlay.png", tmp_path / "new" / "b" / "out.json"
+    assert run("predict", photo, "-o", overlay, "--json", out)[0] == 0
+    assert overlay.is_file()
+    assert out.is_file()
+    assert run("predict", photo, "-o", tmp_path / "drawn" / "today")[0] == 0
+    assert (tmp_path / "drawn" / "today" / "photo.png").is_file()
+
+
 def test_models_lists_what_can_serve_and_why_others_cannot(run: Run) -> None:
     status, output, complaints = run("models")
     assert (status, complaints) == (0, "")
@@ -179,7 +190,11 @@ def test_without_any_model_the_reason_is_one_line(
     monkeypatch.setenv("BLITZ_MODELS_DIR", str(tmp_path))
     status, _, complaints = run("models")
     assert status == 1
-    assert complaints.startswith("error: no model serves")
+    assert complaints == (
+        f"error: no model serves: BLITZ_MODELS_DIR={tmp_path}: it holds no folder with a card.json\n"
+    )
+    monkeypatch.setenv("BLITZ_MODELS_DIR", "/nonexistent/models")
+    assert "BLITZ_MODELS_DIR=/nonexistent/models: there is no such folder" in run("models")[2]
 
 
 def test_the_doctor_tells_people_and_programs_what_it_found(run: Run) -> None:
@@ -214,7 +229,7 @@ def test_the_doctor_of_a_service_that_cannot_serve_ends_with_status_1(
     status, output, complaints = run("doctor")
     assert status == 1
     assert "no provider quantum" in output
-    assert "not fit" in complaints
+    assert "cannot serve what the settings ask for" in complaints
 
 
 def test_settings_lists_every_variable(run: Run) -> None:
@@ -232,6 +247,29 @@ def test_a_setting_that_cannot_be_used_stops_every_command(
     status, output, complaints = run(*([command] if command else []))
     assert (status, output) == (2, "")
     assert complaints.startswith("error: BLITZ_SLOTS=zero: ")
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version") == (0, f"blitzmask {__version__}\n", "")
+
+
+def test_serve_takes_host_and_ports_before_those_of_the_environment(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[Settings] = []
+
+    def keep(settings: Settings) -> int:
+        served.append(settings)
+        return 0
+
+    monkeypatch.setattr("service.process.server.run_server", keep)
+    monkeypatch.setenv("BLITZ_HTTP_PORT", "7000")
+    monkeypatch.setenv("BLITZ_GRPC_PORT", "7001")
+    assert run("serve", "--host", "0.0.0.0", "--port", "9000", "--watch")[0] == 0
+    (settings,) = served
+    assert (settings.host, settings.http_port, settings.grpc_port) == ("0.0.0.0", 9000, 7001)
+    assert settings.watch_s > 0
+    assert run("serve", "--grpc-port", "65536")[0] == 2
 
 
 def test_help_names_the_commands(run: Run) -> None:

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from service.environment import describe_settings, read_settings, variable
 from service.errors import InvalidSetting
+from service.process.limits import usable_cores
 from service.security.keys import Key, hash_key
-from service.settings import Settings, usable_cores
+from service.settings import Settings, describe_settings, read_settings, variable
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def test_workers_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLITZ_RUNTIME", "onnx")
     monkeypatch.setenv("BLITZ_DELEGATES", "/lib/edge.so")
-    with pytest.raises(InvalidSetting, match="delegates are TFLite's"):
+    with pytest.raises(InvalidSetting, match="delegates belong to TFLite"):
         read_settings()
 
 
@@ -124,7 +124,7 @@ def test_an_unknown_variable_is_refused_with_the_one_that_was_meant(monkeypatch:
 
 def test_an_unknown_variable_like_no_other_leads_to_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLITZ_COFFEE", "black")
-    with pytest.raises(InvalidSetting, match="python -m service settings"):
+    with pytest.raises(InvalidSetting, match="blitzmask settings"):
         read_settings()
 
 
@@ -142,15 +142,6 @@ def test_every_setting_is_described_by_its_variable_value_and_meaning() -> None:
     assert rows["BLITZ_HTTP_PORT"][0] == "8000"
     for name, (_, meaning) in rows.items():
         assert re.fullmatch(r"[A-Za-z].{10,}", meaning), name
-
-
-@pytest.mark.parametrize(
-    ("text", "most"), [("50000 100000", 1), ("max 100000", 1024), ("250000 100000", 3), ("nonsense", 1024)]
-)
-def test_a_containers_quota_bounds_the_cores(tmp_path: Path, text: str, most: int) -> None:
-    quota = tmp_path / "cpu.max"
-    quota.write_text(text)
-    assert usable_cores(quota) == min(most, usable_cores(tmp_path / "absent"))
 
 
 def test_keys_are_read_with_their_names_and_rates(monkeypatch: pytest.MonkeyPatch) -> None:

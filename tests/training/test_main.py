@@ -80,10 +80,10 @@ def test_a_run_gets_the_command_that_was_typed(
     monkeypatch.setattr("training.__main__.export_and_report", lambda run, console: tmp_path / "report.md")
     typed = {
         "--data": tiny_set,
-        "--recipe": "everyday",
+        "--recipe": "default_model",
         "--out": tmp_path / "my run",
         "--name": "shapes",
-        "--origin": tmp_path,
+        "--init": tmp_path,
         "--hours": 0.5,
         "--set": 'stages=[{"until": 1, "side": 64}]',
         "--bad-data": "refuse",

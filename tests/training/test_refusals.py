@@ -56,10 +56,11 @@ def files(tiny_set: Path) -> Path:
         ("export EMPTY NEW", "empty is not the checkpoint.pt of a run"),
         ("release TEXT NEW --data SET --version 1", "none of these exists"),
         ("train --data EMPTY --out NEW", "none of these exists"),
-        ("train --data SET --out NEW --origin TEXT", "text.pt is not the checkpoint.pt of a run"),
-        ("train --data SET --out NEW --origin EMPTY", "cannot read"),
-        ("train --data SET --out NEW --origin FOREIGN", "foreign.npz has no stem.weight of [32, 3, 3, 3]"),
+        ("train --data SET --out NEW --init TEXT", "text.pt is not the checkpoint.pt of a run"),
+        ("train --data SET --out NEW --init EMPTY", "cannot read"),
+        ("train --data SET --out NEW --init FOREIGN", "foreign.npz has no stem.weight of [32, 3, 3, 3]"),
         ("train --data SET --out NEW --set width=0.5", "does not fit this network: set the"),
+        ("train --data SET --out NEW --init imagenet", "not for mobilenet_v2"),
         ("throughput --data BROKEN", "instances_train.json is not JSON"),
         ("shrink --data EMPTY NEW", "none of these exists"),
     ],
@@ -80,6 +81,7 @@ def test_what_is_missing_or_wrong_is_said_in_a_line(files: Path, command: str, r
         ("complexity --necks wide", "write numbers as 1,2,4"),
         ("throughput --data SET --workers 1,,2", "write numbers as 1,2,4"),
         ("export TEXT NEW --side 100", "100 is not a multiple of 32"),
+        ("train --data SET --init NEW", "does not exist, and is not imagenet"),
     ],
 )
 def test_an_option_that_means_nothing_is_a_usage_error(files: Path, command: str, reason: str) -> None:

@@ -1,4 +1,7 @@
-"""Runtimes behind one Protocol: ONNX Runtime and TFLite."""
+"""ONNX Runtime and TFLite behind one Protocol, and the choice of a model's file.
+
+A runtime may be added or changed here without a look at decoding, masks or transports.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +30,7 @@ class _Open(Protocol):
 
 _IMPORTERS: Mapping[Runtime, Callable[[], Any]] = {"onnx": import_onnxruntime, "tflite": import_tflite}
 _OPENERS: Mapping[Runtime, _Open] = {"onnx": open_onnx, "tflite": open_tflite}
-_GAINING = frozenset(  # providers of devices to which a batch is cheaper than its pictures one by one
+_GAINING = frozenset(  # providers whose devices compute a batch faster than its images one by one
     f"{name}ExecutionProvider" for name in ("CUDA", "Tensorrt", "NvTensorRTRTX", "MIGraphX", "ROCM", "Dml")
 )
 _ON_CPU = frozenset({"CPU", "CPUExecutionProvider"})
@@ -37,10 +40,10 @@ ALLOWED_LOSS = 0.009  # of AP against fp32: what INT8 costs at most in the paper
 
 
 def open_backend(folder: Path, card: Card, choice: BackendChoice) -> Backend:
-    """The artifact of `card` that fits `choice`, opened and run once; batched where its device gains from it.
+    """The file of `card` that fits `choice`, opened and run once, batched where its device gains from that.
 
-    Raises BackendUnavailable when the runtime, provider or delegate cannot be had, InvalidCard when the file
-    is not the one the card describes.
+    Raises BackendUnavailable when the runtime, provider or delegate is not available, InvalidCard when the
+    file is not the one the card describes.
     """
     file = choose_file(card, choice)
     backend = _open_file(folder, card, file, choice)
@@ -57,10 +60,10 @@ def open_backend(folder: Path, card: Card, choice: BackendChoice) -> Backend:
 
 
 def choose_file(card: Card, choice: BackendChoice) -> ArtifactFile:
-    """The file of the card that fits, of the first runtime that can be imported.
+    """The file of the card that fits the choice, for the first runtime that can be imported.
 
-    Where the precision is free, that is the fastest on a CPU by the card's own figures, of those that are as
-    good as fp32; without such figures, and on any other device, fp32 before fp16 before int8.
+    With precision "auto" it is the file that is fastest on a CPU by the card's figures and about as accurate
+    as fp32. Without such figures, and on any other device, the order is fp32, fp16, int8.
     Raises BackendUnavailable.
     """
     reasons = []
@@ -94,7 +97,7 @@ def _rank(file: ArtifactFile) -> int:
 
 
 def _find_fastest(card: Card, files: Sequence[ArtifactFile]) -> ArtifactFile:
-    """The fastest of the files that lose less than is allowed against the first; it, where figures lack."""
+    """The fastest file that loses at most ALLOWED_LOSS of AP against the first; the first without figures."""
     first = files[0]
     standard = _read_ap(card, first)
     if standard is None or first.latency is None:
@@ -108,7 +111,7 @@ def _read_milliseconds(file: ArtifactFile) -> float:
 
 
 def _read_ap(card: Card, file: ArtifactFile) -> float | None:
-    """What the model is for: the AP of masks, or of boxes where it gives no masks."""
+    """The AP of masks, or of boxes for a model without masks."""
     if file.accuracy is None:
         return None
     return file.accuracy.mask_ap if card.decoder.coefficients else file.accuracy.box_ap

@@ -1,4 +1,4 @@
-"""The seam to the runtimes: plain pixels in, plain heads out."""
+"""The interface to the runtimes: plain pixels in, plain heads out."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,19 @@ Fallback: TypeAlias = Literal["strict", "prefer"]
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
-    """What the operator wants to compute with.
+    """The operator's choice of runtime, precision, devices and threads.
 
-    runtime, precision: which of the card's files; "auto" takes the first runtime that this machine has, and
-        the fastest precision that is as good as fp32 by the card's figures (see `choose_file`).
-    providers: ONNX Runtime providers, best first, by long or short name (`CUDAExecutionProvider`, `cuda`);
-        delegates: TFLite delegates by path. Options follow either as `;option=value`.
-    fallback: "strict" refuses to open when a provider or delegate is not in effect; "prefer" goes on without
-        it, and `describe()` tells.
-    slots: inferences side by side; threads: of one inference while the slots are full.
-    threads_alone: of one inference while there is room for more threads; None: no more than `threads`.
-    batch: pictures that a GPU computes together, at most; batch_wait_ms: how long the first waits for others.
+    runtime, precision: select a file of the card; "auto" takes the first runtime that this machine has, and
+        the fastest precision that is about as accurate as fp32 (see `choose_file`).
+    providers: ONNX Runtime providers, best first, by long or short name (`CUDAExecutionProvider`, `cuda`).
+    delegates: TFLite delegates by path. Options follow a provider or delegate as `;option=value`.
+    fallback: "strict" refuses to open when a provider or delegate is not in effect; "prefer" continues
+        without it, and `describe()` shows that.
+    slots: inferences that may run at the same time.
+    threads: threads of one inference while all slots are at work.
+    threads_alone: threads of one inference while other slots are free; None: the same as `threads`.
+    batch: images that a GPU computes together, at most.
+    batch_wait_ms: time that the first image of a batch waits for others.
     Raises InvalidSetting where these contradict each other, or options are malformed.
     """
 
@@ -44,15 +46,17 @@ class BackendChoice:
         if min(self.threads, self.slots, self.widest) < 1:
             raise ValueError(f"threads and slots start at 1, got {self.threads}, {self.widest}, {self.slots}")
         if self.providers and (self.delegates or self.runtime == "tflite"):
-            raise InvalidSetting("providers are ONNX Runtime's: ask for none, or for the runtime onnx")
+            raise InvalidSetting(
+                "providers belong to ONNX Runtime: leave them out, or set the runtime to onnx"
+            )
         if self.delegates and self.runtime == "onnx":
-            raise InvalidSetting("delegates are TFLite's: ask for none, or for the runtime tflite")
+            raise InvalidSetting("delegates belong to TFLite: leave them out, or set the runtime to tflite")
         for text in self.providers + self.delegates:
             split_options(text)
 
     @property
     def widest(self) -> int:
-        """Threads of an inference that has room."""
+        """Threads of one inference while other slots are free."""
         return self.threads if self.threads_alone is None else self.threads_alone
 
 
@@ -62,16 +66,16 @@ class Backend(Protocol):
     def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
         """Heads by name, float32 [N, h, w, C], of uint8 [N, H, W, 3] RGB pixels, canvas frame.
 
-        crowded: the other slots are at work as well; do with `threads` instead of `threads_alone`.
+        crowded: other slots are at work, too, so use `threads` instead of `threads_alone`.
         """
         ...
 
     def describe(self, *, crowded: bool = False) -> BackendInfo:
-        """What computes such a run, as asked for and as it is in effect."""
+        """The runtime, devices and threads of such a run, as asked for and as in effect."""
         ...
 
     def close(self) -> None:
-        """Free the runtime's memory; no `run` may follow."""
+        """Frees the runtime's memory; no `run` may follow."""
         ...
 
 
@@ -93,7 +97,7 @@ def check_graph(
 ) -> None:
     """Raises InvalidCard unless a graph takes one batch of pixels and gives the card's outputs by name.
 
-    inputs: dtype and shape of each; an extent that is not an int is free.
+    inputs: dtype and shape of each input; an extent that is not an int is free.
     """
     canvas = (card.canvas.height, card.canvas.width, 3)
     if len(inputs) != 1 or not _takes_pixels(*inputs[0], canvas):

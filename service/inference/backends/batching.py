@@ -1,6 +1,6 @@
-"""Pictures that arrive together, computed together: for devices that gain from it, as a GPU does.
+"""Batches of images that arrive together, for devices that compute a batch faster, such as GPUs.
 
-On a CPU a picture in a batch is dearer than one alone, so nothing there goes through this module.
+On a CPU an image in a batch costs more than one alone, so this module is not used there.
 """
 
 import threading
@@ -13,7 +13,7 @@ from service.types import BackendInfo, Heads, Pixels
 
 
 class Batch:
-    """Pictures that wait for each other, and for their heads."""
+    """Images that wait for each other, and for their heads."""
 
     def __init__(self) -> None:
         self.pixels: list[Pixels] = []
@@ -22,9 +22,10 @@ class Batch:
 
 
 class BatchingBackend:
-    """A backend whose callers share its runs: `size` pictures at most, the first waits `wait_s` at most.
+    """A backend whose callers share its runs: at most `size` images, and the first waits at most `wait_s`.
 
-    Whoever comes first waits for the others and then runs for all. Who is not in a crowd does not wait.
+    The first caller of a batch waits for others and then runs it for all. A call that is not crowded does
+    not wait.
     """
 
     def __init__(self, backend: Backend, *, size: int, wait_s: float) -> None:
@@ -49,7 +50,7 @@ class BatchingBackend:
         self._backend.close()
 
     def _join(self, pixels: Pixels) -> tuple[Batch, int]:
-        """The batch that a picture is in, and its place there."""
+        """The batch that takes the image, and its index in it."""
         with self._lock:
             batch = self._open = self._open or Batch()
             batch.pixels.append(pixels)

@@ -1,16 +1,19 @@
-"""ONNX Runtime: a session on one thread for a full house, another on many for a few inferences.
+"""ONNX Runtime: one session with few threads for crowded times, and one with many for a few inferences.
 
-Any number of inferences may run in either at a time. The threads of one that has its session to itself wait
-for each other spinning, as work comes in pieces of microseconds, but not beyond its end: by default they spin
-on, and take the cores from everybody else. Where several share the threads, they sleep: spinning, each would
-keep a core that another needs. In a full house one thread each is cheaper still on many cores.
-The second session costs 16 MB for the default model, 40 in fp32. What it computes from are weights packed
-for its kernels, and only C can hand these from one session to the other; `add_initializer` shares the others,
-2 MB of them. One arena for both (`session.use_env_allocators`) would save 10, and keep for good what a model
-has needed that is long unloaded.
+Any number of inferences may run in a session at the same time. Where one inference has a session's threads
+to itself, they wait for work by spinning, as work comes in pieces of microseconds; the spinning stops at the
+end of the inference, while by default it would go on and take the cores from everybody else. Where several
+inferences share the threads, the threads sleep instead: each spinning one would hold a core that another
+needs. With all slots at work, one thread for each inference is cheaper still.
+
+The second session costs 16 MB for the default model, 40 MB in fp32. Its kernels compute from packed weights,
+which only ONNX Runtime's C interface can share between sessions; `add_initializer` shares the others, 2 MB.
+One memory arena for both sessions (`session.use_env_allocators`) would save 10 MB, but it would keep the
+memory of models that are long unloaded.
 """
 
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -29,6 +32,7 @@ _CPU = "CPUExecutionProvider"
 
 def import_onnxruntime() -> Any:
     """The runtime's module; raises BackendUnavailable."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for programs that use this package as a library
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
@@ -38,7 +42,7 @@ def import_onnxruntime() -> Any:
 
 
 class OnnxBackend:
-    """Sessions for a full house and for a few, possibly one; the graph's batch may be free or 1."""
+    """A session for crowded times and one for few inferences, or one for both; a batch is free or 1."""
 
     def __init__(
         self, narrow: Any, wide: Any, *, outputs: tuple[str, ...], info: BackendInfo, threads_alone: int
@@ -76,7 +80,7 @@ class OnnxBackend:
 def open_onnx(model: bytes, card: Card, *, precision: Precision, choice: BackendChoice) -> OnnxBackend:
     """The sessions over the model's bytes.
 
-    Raises BackendUnavailable when a provider asked for is not in effect and the choice is strict, InvalidCard
+    Raises BackendUnavailable when the choice is strict and a provider asked for is not in effect, InvalidCard
     when the bytes are not the graph that the card describes.
     """
     runtime = import_onnxruntime()
@@ -98,7 +102,7 @@ def open_onnx(model: bytes, card: Card, *, precision: Precision, choice: Backend
         asked=tuple(asked),
         in_effect=in_effect,
     )
-    # On a GPU one session is enough: it decides itself how one inference is spread.
+    # On a GPU one session is enough, as the threads of the CPU do not compute.
     spread = in_effect == (_CPU,) and choice.widest > choice.threads
     wide = session
     if spread:
@@ -123,7 +127,7 @@ def _resolve_providers(choice: BackendChoice, available: list[str]) -> Providers
 
 
 def _find_in_effect(session: Any) -> tuple[str, ...]:
-    """The providers that compute something, best first; before ONNX Runtime 1.24 all that it has started."""
+    """The providers that compute something, best first; before ONNX Runtime 1.24, all that have started."""
     started = tuple(session.get_providers())
     tell = getattr(session, "get_provider_graph_assignment_info", None)
     busy = {part.ep_name for part in tell()} if tell else set()
@@ -131,9 +135,9 @@ def _find_in_effect(session: Any) -> tuple[str, ...]:
 
 
 def _refuse_loss(asked: Providers, started: Sequence[str], in_effect: tuple[str, ...]) -> None:
-    """Raises BackendUnavailable when a provider that was asked for does not start, or leaves all to others.
+    """Raises BackendUnavailable when a provider asked for did not start, or computes nothing of the model.
 
-    What a better one leaves nothing to is not lost.
+    A provider that has no work because a better one takes all of it is not lost.
     """
     if lost := [name for name in asked if name not in started]:
         raise BackendUnavailable(
@@ -160,7 +164,7 @@ def _shorten(provider: str) -> str:
 def _create_session(
     runtime: Any, model: bytes, asked: Providers, choice: BackendChoice, *, threads: int, sharers: int
 ) -> Any:
-    """sharers: how many inferences may run in the session at a time."""
+    """A session with these providers; `sharers` inferences may run in it at the same time."""
     available = runtime.get_available_providers()
     providers = [(name, options) for name, options in asked.items() if name in available] or [(_CPU, {})]
     settings = runtime.SessionOptions()
@@ -170,9 +174,9 @@ def _create_session(
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     settings.inter_op_num_threads = 1
     settings.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
-    settings.log_severity_level = 3  # `describe` tells what the warnings below would
+    settings.log_severity_level = 3  # `describe` shows what the warnings would say
     try:
-        # With its own fall-back a session would print a note and go on with other providers.
+        # With its own fallback a session would print a note and continue with other providers.
         return runtime.InferenceSession(model, settings, providers=providers, enable_fallback=0)
     except Exception as error:  # its bindings raise a dozen classes that have only this base in common
         if not asked:

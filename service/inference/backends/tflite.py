@@ -1,7 +1,12 @@
-"""TFLite: an interpreter keeps state, so each slot has its own over the same bytes.
+"""TFLite: an interpreter keeps state, so each slot has one of its own over the same bytes.
 
-One more, of many threads, is for an inference that has room. XNNPACK packs the weights for each of them anew
-(27 MB with the activations, for the default model); its cache of packed weights cannot be had from Python.
+One more interpreter, with many threads, serves an inference while other slots are free. XNNPACK packs the
+weights for each interpreter (27 MB with the activations, for the default model); its cache of packed weights
+is not available from Python.
+
+Delegates are libraries that take operators of a graph off the CPU. In the graph, the part that a delegate
+took is one operator DELEGATE beside the operators that it replaces. A runtime adds its own delegate, XNNPACK,
+when it allocates the tensors, so the parts must be counted before.
 """
 
 import ctypes
@@ -20,7 +25,7 @@ from service.inference.backends.base import BackendChoice, check_graph, split_op
 from service.inference.card import Card
 from service.types import BackendInfo, Floats, Heads, Pixels, Precision
 
-_PACKAGES = ("ai_edge_litert", "tflite_runtime")  # Google's successor first
+_PACKAGES = ("ai_edge_litert", "tflite_runtime")  # the first is Google's successor of the second
 _CPU = ("CPU",)
 
 
@@ -57,7 +62,7 @@ class Interpreter:
 
 
 class TfliteBackend:
-    """An interpreter per slot, taken in turn, and perhaps some of more threads; their batch is 1."""
+    """An interpreter per slot, taken in turn, and maybe one with more threads; their batch is 1."""
 
     def __init__(
         self,
@@ -88,10 +93,10 @@ class TfliteBackend:
     def close(self) -> None:
         for idle, count in zip((self._narrow, self._wide), self._count, strict=True):
             for _ in range(count):
-                idle.get()  # waits for those at work
+                idle.get()  # waits until its inference has ended
 
     def _take(self, *, crowded: bool) -> tuple[Interpreter, "_Idle"]:
-        """An interpreter, and where to put it back."""
+        """A free interpreter, and the queue that it returns to."""
         if not crowded:
             with suppress(Empty):
                 return self._wide.get_nowait(), self._wide
@@ -101,14 +106,14 @@ class TfliteBackend:
 def open_tflite(model: bytes, card: Card, *, precision: Precision, choice: BackendChoice) -> TfliteBackend:
     """The interpreters over the model's bytes.
 
-    Raises BackendUnavailable when a delegate cannot be loaded, or takes no operator, and the choice is
-    strict, InvalidCard when the bytes are not the graph that the card describes.
+    Raises BackendUnavailable when the choice is strict and a delegate cannot be loaded or takes no operator,
+    InvalidCard when the bytes are not the graph that the card describes.
     """
     runtime = import_tflite()
     natives, in_effect = _create_natives(runtime, model, choice, choice.delegates)
     narrow = [Interpreter(native) for native in natives]
     wide = []
-    if in_effect == _CPU and choice.widest > choice.threads:  # a delegate has no use for our threads
+    if in_effect == _CPU and choice.widest > choice.threads:  # a delegate does not use these threads
         wide = [Interpreter(_create_native(runtime, model, threads=choice.widest))]
     first = narrow[0]
     check_graph(
@@ -131,7 +136,7 @@ def open_tflite(model: bytes, card: Card, *, precision: Precision, choice: Backe
 def _create_natives(
     runtime: Any, model: bytes, choice: BackendChoice, delegates: tuple[str, ...]
 ) -> tuple[list[Any], tuple[str, ...]]:
-    """An interpreter per slot, and what computes: the delegates that do, and the CPU what they leave."""
+    """An interpreter per slot, and the names in effect: delegates with work, and the CPU if some is left."""
     create = partial(_create_native, runtime, model, threads=choice.threads)
     try:
         natives = [create(delegates) for _ in range(choice.slots)]
@@ -173,7 +178,7 @@ def _only_signature(native: Any) -> str:
 
 
 def _quantise(pixels: Pixels, dtype: Any) -> Any:
-    """A quantised input is the pixel itself: as it is for uint8, minus 128 for int8."""
+    """The pixels as the input takes them: unchanged for uint8, minus 128 for int8."""
     return pixels if dtype == np.uint8 else (pixels ^ 0x80).view(np.int8)
 
 
@@ -201,11 +206,9 @@ _TAKEN = "DELEGATE"
 
 
 def load_delegate(runtime: Any, text: str) -> Any:
-    """A delegate by path and options; raises OSError where there is no such library, and what it raises."""
+    """A delegate by path and options; raises OSError where the library is missing or is no delegate."""
     path, options = split_options(text)
-    library = ctypes.pydll.LoadLibrary(
-        path
-    )  # the runtime, where it fails at this, leaves a traceback on stderr
+    library = ctypes.pydll.LoadLibrary(path)  # where the runtime itself fails at this, it prints a traceback
     if missing := [symbol for symbol in _SYMBOLS if not hasattr(library, symbol)]:
         raise OSError(f"{path} is no TFLite delegate: it has no {missing[0]}")
     return runtime.load_delegate(path, options)
@@ -214,7 +217,7 @@ def load_delegate(runtime: Any, text: str) -> Any:
 def find_idle(
     delegates: tuple[str, ...], native: Any, create: Callable[[tuple[str, ...]], Any]
 ) -> tuple[str, ...]:
-    """The delegates that took no operator of the interpreter that has them all; `create` makes others."""
+    """The delegates that took no operator; `native` has them all, `create` makes one with some of them."""
     natives = [*(create(delegates[:count]) for count in range(1, len(delegates))), native]
     counts = [0, *(_count_parts(each) for each in natives)]
     steps = zip(delegates, counts, counts[1:], strict=False)
@@ -222,7 +225,7 @@ def find_idle(
 
 
 def count_left(native: Any) -> int:
-    """How many operators no delegate took."""
+    """The number of operators that no delegate took."""
     operators = native._get_ops_details()
     own = {operator["index"]: operator for operator in operators if operator["op_name"] != _TAKEN}
     makers = {tensor: operator for operator in own.values() for tensor in operator["outputs"]}

@@ -1,8 +1,16 @@
-"""The squares between four neighbouring samples in which a mask's border can run.
+"""The places where the columns of masks change, solved for without drawing a pixel.
 
-A mask's border runs only through patches whose corners lie on both sides of the level. They are few (a ring
-around each object), and finding them is the only step that looks at whole fields. Rows of samples outside an
-instance's window count as outside the mask, so the window's upper and lower edges are borders, too.
+A patch is the square between four neighbouring samples of a field. A mask's border runs only through patches
+whose corners lie on both sides of the level. They are few, a ring around each object, and only the search for
+them looks at whole fields. Samples above and below an instance's window count as outside the mask, so the
+window's upper and lower edges are borders, too.
+
+Along a column of pixels in a patch, the field is a blend of the values on the patch's upper and lower side,
+and these are blends of the corners. A blend whose ends lie on both sides of the level crosses it once. So the
+corners of a side give the pixel column where the side changes sign. Both sides together give the columns with
+a crossing, and each of these is solved for its row. A solution too close to a pixel's centre to trust its
+rounding is settled by an exact computation of that pixel: in float64, horizontally first.
+The tests compare all of this with masks that are drawn pixel by pixel in that way.
 """
 
 from dataclasses import dataclass
@@ -20,8 +28,8 @@ class Patches:
     """P patches, ordered by instance; everything is int64 [P] but the corners.
 
     owners: the instance. rows, columns: the sample at the upper left; row -1 lies above the field.
-    corners: float64 [4, P], by how much the samples exceed the level: upper left, upper right, lower left,
-        lower right; -1 for the samples above and below the window.
+    corners: float64 [4, P], sample minus level: upper left, upper right, lower left, lower right; -1 for
+        the samples above and below the window.
     x1, x2, y1, y2: the pixels between the samples that lie in the window, half-open, image frame.
     """
 
@@ -59,15 +67,14 @@ def _window_rows(axis: Axis, windows: Ints) -> tuple[Ints, Ints]:
 
 
 def _mixed_patches(instances: Instances, axis: Axis, first: Ints, last: Ints) -> tuple[Ints, Ints, Ints]:
-    """Owner, row and column of every patch whose corners differ, with the rows before first and after last
-    outside; int64 [P] each.
+    """Owner, row and column of every patch whose corners differ: int64 [P] each.
 
-    A patch on the right border takes the next row's first sample for its right corners, so there may be some
-    more, even in rows where the window has none.
+    Rows before `first` and after `last` count as outside. A patch on the right border takes the next row's
+    first sample for its right corners, so some patches too many may be found, even in rows without any.
     """
     inside, (height, width) = _inside(instances, axis, first, last)
     across, down = inside[1:] != inside[:-1], inside[width:] != inside[:-width]
-    # A square whose left, upper and lower side do not change does not change on the right.
+    # If a square does not change on its left, upper and lower side, it does not change on the right.
     mixed = across[:-width] | across[width:]
     mixed |= down[:-1]
     owners, rows, columns = np.unravel_index(mixed.nonzero()[0], (len(first), height, width))
@@ -75,10 +82,10 @@ def _mixed_patches(instances: Instances, axis: Axis, first: Ints, last: Ints) ->
 
 
 def _inside(instances: Instances, axis: Axis, first: Ints, last: Ints) -> tuple[Mask, tuple[int, int]]:
-    """Which samples exceed the level: bool, flat, and how many rows and columns there are of each instance.
+    """The samples that exceed the level, flat bool, and the number of rows and columns of each instance.
 
-    The first of an instance's rows is empty, and so is a row and a sample after the last instance; rows that
-    no pixel needs are left out.
+    An empty row comes before each instance, and an empty row and sample after the last one. Rows that no
+    pixel needs are left out.
     """
     needed = min(int(axis.below[-1]) + 2, axis.samples)
     rows = np.arange(needed)
@@ -100,7 +107,7 @@ def _patch_pixels(rows: Ints, starts: Ints, windows: Ints) -> tuple[Ints, Ints]:
 
 
 def _corners(instances: Instances, owners: Ints, rows: Ints, columns: Ints) -> Doubles:
-    """By how much the samples at the corners exceed the level: float64 [4, P]."""
+    """Sample minus level at the corners: float64 [4, P]."""
     height, width = instances.mask_fields.shape[1:]
     samples: Floats = instances.mask_fields.reshape(-1)
     upper = (owners * height + np.maximum(rows, 0)) * width + columns
@@ -110,12 +117,12 @@ def _corners(instances: Instances, owners: Ints, rows: Ints, columns: Ints) -> D
 
 
 def excess(values: Floats, level: float) -> Doubles:
-    """By how much values exceed the level: float64, finite; NaN counts as the least, infinity as the most."""
+    """Value minus level: float64, finite; NaN counts as the lowest value, infinity as the highest."""
     finite = np.fmin(np.fmax(values, -_LARGEST), _LARGEST)  # NaN gives way in both
     return finite.astype(np.float64) - np.float64(np.float32(level))
 
 
-# Pixels; far above the rounding error of a solution (1e-9 in the largest images), far below what matters.
+# Pixels: far above the rounding error of a solution (1e-9 in the largest images), far below a visible shift.
 DOUBT = 1e-6
 
 
@@ -164,9 +171,9 @@ def _side_change(patches: Patches, axis: Axis, left: int) -> Ints:
 
 
 def _blend_side(ends: Doubles, lengths: Ints, weights: Doubles) -> Doubles:
-    """The values on one side of stretches of columns, float64 [C]; ends are its corners, float64 [2, S].
+    """The values on one side of stretches of columns, float64 [C]; `ends` are its corners, float64 [2, S].
 
-    Just `left * (1 - weights) + right * weights`, in place: fresh memory costs more than the arithmetic.
+    It is `left * (1 - weights) + right * weights`, in place, as new memory costs more than the arithmetic.
     """
     blended: Doubles = ends[0].repeat(lengths)
     right: Doubles = ends[1].repeat(lengths)

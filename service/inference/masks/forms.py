@@ -1,4 +1,4 @@
-"""The forms in which masks are answered: from runs, and back to them."""
+"""The forms of masks in answers: made from runs, and read back to runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, assert_never
@@ -17,7 +17,7 @@ Convert: TypeAlias = Callable[[Runs, Ints], Sequence[MaskForm]]
 
 
 def describe_masks(instances: Instances, placement: Placement, masks: MaskFormat) -> Sequence[Masked]:
-    """Mask and area in pixels of each instance, nothing of either where none are wanted."""
+    """Mask and area in pixels of each instance; (None, None) for each where no masks are wanted."""
     if masks == "none":
         return [(None, None)] * len(instances)
     if len(instances) == 0:
@@ -62,9 +62,9 @@ def _runs_to_polygons(runs: Runs) -> Sequence[Polygon]:
 
 
 def runs_to_crops(runs: Runs, windows: Ints) -> tuple[RleCrop, ...]:
-    """Each mask in its window; windows are int64 [N, 4] xyxy, image frame, and hold the whole mask.
+    """Each mask cropped to its window; windows are int64 [N, 4] xyxy, image frame, and hold the whole mask.
 
-    An empty window gives one empty pixel at its corner, as an RLE cannot be of nothing.
+    An empty window gives one empty pixel at its corner, as an RLE needs at least one pixel.
     """
     corners = windows[:, :2]
     sizes = np.maximum(windows[:, 2:] - corners, 1)  # [N, 2], width and height
@@ -87,7 +87,7 @@ def runs_to_crops(runs: Runs, windows: Ints) -> tuple[RleCrop, ...]:
 
 
 def crop_to_runs(crop: RleCrop, image: Size) -> Runs:
-    """The one mask over the whole image; raises ValueError where its window does not lie in it."""
+    """The runs of one crop over the whole image; raises ValueError where its window is not in the image."""
     size = crop.rle.size
     if min(crop.x, crop.y) < 0 or crop.x + size.width > image.width or crop.y + size.height > image.height:
         raise ValueError(f"the crop of {size} at x {crop.x}, y {crop.y} does not lie in {image}")
@@ -98,13 +98,13 @@ def crop_to_runs(crop: RleCrop, image: Size) -> Runs:
 
 
 def _move(places: Ints, height: int, corners: Ints, heights: Ints) -> Ints:
-    """Pixels counted down the columns of the image as pixels counted down the columns of windows."""
+    """Positions counted down the columns of windows, from positions counted down the image's columns."""
     columns, rows = np.divmod(places, height)
     return (columns - corners[:, 0]) * heights + rows - corners[:, 1]
 
 
 def _join(bounds: Ints, owners: Ints, pixels: Ints) -> tuple[Ints, Ints]:
-    """Runs that now touch as one, and the new splits: a column's end is the next one's start in a window."""
+    """The runs with touching ones joined, and the new splits: a window's columns follow on each other."""
     origins = np.concatenate([[0], np.cumsum(pixels + 1)])
     keys = cancel_pairs((bounds + origins[owners, None]).reshape(-1))
     ends = np.searchsorted(keys, origins)
@@ -116,7 +116,7 @@ LabelMap = npt.NDArray[np.uint16]
 
 
 def draw_labelmap(runs: Runs) -> LabelMap:
-    """uint16 [H, W]: n + 1 where mask n is on top, 0 where there is none; earlier masks cover later ones.
+    """uint16 [H, W]: n + 1 where mask n is on top, 0 without a mask; earlier masks cover later ones.
 
     Raises ValueError when there are more masks than numbers.
 

@@ -1,4 +1,4 @@
-"""Where the image's pixels fall between the samples of a low-resolution field.
+"""The positions of an image's pixels between the samples of a low-resolution field.
 
 A field covers the canvas; its sample (i, j) stands at the centre of the canvas cell (i, j). A pixel's value
 is the bilinear interpolation at the pixel's centre, clamped at the field's border (as `cv2.resize` does, and
@@ -15,12 +15,12 @@ from service.types import Floats, Instances, Ints, Placement, Size
 
 Doubles = npt.NDArray[np.float64]
 
-_COMMON = 20_000  # pixels of an image's two sides together, up to which its grid may be kept: 320 kB
+_COMMON = 20_000  # height plus width up to which a grid is cached: 320 kB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axis:
-    """Pixels of the image along one axis, between the samples of a field.
+    """The pixels of the image along one axis, located between the samples of a field.
 
     pixels: how many pixels the image has along this axis, samples: how many samples the field has.
     pitch: samples per pixel.
@@ -68,7 +68,7 @@ def _compute_grid(placement: Placement, field: Size) -> Grid:
     )
 
 
-# A camera's frames, and most collections of pictures, are of few sizes.
+# The frames of a camera, and most collections of images, have few sizes.
 _remember_grid = lru_cache(16)(_compute_grid)
 
 

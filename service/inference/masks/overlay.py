@@ -1,4 +1,7 @@
-"""The picture with what was found drawn on it, for people."""
+"""The image with masks, boxes and labels drawn on it.
+
+Labels stand near their boxes, inside the image, and never on each other.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,11 +31,11 @@ PALETTE: tuple[Colour, ...] = (
     (214, 226, 70),
     (255, 170, 92),
 )
-NOBODYS: Colour = (178, 186, 194)
+UNTRACKED: Colour = (178, 186, 194)
 INK: Colour = (20, 22, 28)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 MASK_OPACITY = 0.45
-CROWD = 8  # from more on, a label may not hide more than the object it names
+CROWD = 8  # with more objects, a label larger than its object is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,15 @@ def draw_overlay(pixels: Pixels, segmentation: Segmentation) -> Pixels:
 
 
 def _choose_colours(instances: Sequence[Instance]) -> list[Colour]:
-    """By place in the answer, or where there are identities by those: no other instance has theirs."""
+    """A colour per instance: by its track_id where instances have one, else by its place in the answer."""
     identities = [instance.track_id for instance in instances]
     if all(identity is None for identity in identities):
         return [PALETTE[index % len(PALETTE)] for index in range(len(instances))]
-    return [NOBODYS if number is None else PALETTE[number % len(PALETTE)] for number in identities]
+    return [UNTRACKED if number is None else PALETTE[number % len(PALETTE)] for number in identities]
 
 
 def choose_pen(size: Size) -> Pen:
-    """Strokes that look alike on a thumbnail and on a poster."""
+    """Strokes in proportion to the image, so that a thumbnail and a poster look alike."""
     unit = max(min(size.height, size.width), 200) / 720
     return Pen(
         line=max(1, round(2 * unit)),
@@ -98,7 +101,7 @@ def _draw_mask(canvas: Pixels, runs: Runs, colour: Colour, pen: Pen) -> None:
 
 
 def _paint(runs: Runs) -> tuple[tuple[int, int], Pixels]:
-    """Upper left (x, y) of the smallest window around a mask, and the mask in it: uint8 [h, w], 0 or 1."""
+    """Corner (x, y) of the smallest window around a mask, and the mask in it: uint8 [h, w] of 0 and 1."""
     height = runs.image.height
     first, last = int(runs.bounds[0, 0]) // height, int(runs.bounds[-1, 1] - 1) // height
     columns = np.zeros((last - first + 1, height), np.uint8)
@@ -110,7 +113,7 @@ def _paint(runs: Runs) -> tuple[tuple[int, int], Pixels]:
 
 
 def _tint(colour: Colour) -> Pixels:
-    """What becomes of each value of each channel: uint8 [1, 256, 3]."""
+    """The tinted value of each value of each channel: uint8 [1, 256, 3]."""
     values = np.arange(256)[None, :, None] * (1 - MASK_OPACITY) + np.array(colour) * MASK_OPACITY
     return np.rint(values).astype(np.uint8)
 
@@ -127,7 +130,7 @@ def _box_corners(instance: Instance) -> tuple[int, int, int, int]:
 
 
 def _draw_labels(canvas: Pixels, instances: Sequence[Instance], colours: Sequence[Colour], pen: Pen) -> None:
-    """Names the instances, the best first where there is no place for all."""
+    """Draws the labels; where there is no place for all, the best scores get one."""
     plates = np.array([_measure_plate(_name(one), pen) for one in instances], np.int64).reshape(-1, 2)
     boxes_xyxy = np.array([_box_corners(one) for one in instances], np.int64).reshape(-1, 4)
     named = np.arange(len(instances))
@@ -162,8 +165,8 @@ def _name(instance: Instance) -> str:
 def place_labels(boxes_xyxy: Ints, plates: Ints, image: Size) -> list[Corner | None]:
     """Upper left corner (x, y) of each label, None where no place is left; earlier labels choose first.
 
-    boxes_xyxy: int64 [N, 4], image frame, of what the labels name.
-    plates: int64 [N, 2], their widths and heights in pixels.
+    boxes_xyxy: int64 [N, 4], image frame, the boxes of the objects.
+    plates: int64 [N, 2], the width and height of each label in pixels.
 
     >>> twice = np.array([[20, 30, 60, 90]] * 2)
     >>> place_labels(twice, np.array([[50, 15]] * 2), Size(100, 100))
@@ -197,7 +200,7 @@ def _list_places(box_xyxy: Ints, plate: Ints) -> Ints:
 
 
 def _overlap(places: Ints, plate: Ints, taken_xyxy: Ints) -> npt.NDArray[np.bool_]:
-    """Whether a label at each place would cover one that is there: bool [P]."""
+    """True for each place where a label would cover one that is already there: bool [P]."""
     before = places[:, None] < taken_xyxy[None, :, 2:]  # [P, T, 2]
     behind = taken_xyxy[None, :, :2] < places[:, None] + plate
     return np.asarray(np.any(np.all(before & behind, axis=2), axis=1), bool)

@@ -1,8 +1,8 @@
 """Masks as polygons along the edges of their pixels: exact, with holes.
 
-A mask's border has its corners where the runs of neighbouring columns start or end at different rows. On
-every vertical line of the grid the corners pair up from top to bottom into edges, on every horizontal line
-from left to right, and walking along the two in turn gives the rings. Nothing is simplified.
+A mask's border has corners at rows where only one of two neighbouring columns starts or ends a run. On
+every vertical line of the grid the corners pair up into edges from top to bottom, on every horizontal line
+from left to right. A walk along vertical and horizontal edges in turn gives the rings. Nothing is simplified.
 """
 
 from collections.abc import Iterator
@@ -35,10 +35,10 @@ class Corners:
 
 
 def runs_to_polygons(runs: Runs) -> tuple[tuple[Ring, ...], ...]:
-    """The rings of each mask: int64 [V, 2] each, (x, y) in the image frame, not closed by a repeated corner.
+    """The rings of each mask: int64 [V, 2] each, (x, y), image frame; the last corner is not the first again.
 
-    By the even-odd rule, and by the non-zero rule too: outlines run clockwise, holes the other way round.
-    Pixels that touch only at a corner are apart.
+    Outlines run clockwise and holes counter-clockwise, so the even-odd and the non-zero rule fill the same.
+    Pixels that touch only at a corner get rings of their own.
     """
     corners = _find_corners(runs)
     tails, heads = _direct_edges(corners)
@@ -54,9 +54,9 @@ def runs_to_polygons(runs: Runs) -> tuple[tuple[Ring, ...], ...]:
 
 
 def polygon_to_runs(polygon: Polygon, image: Size) -> Runs:
-    """The one mask again; raises ValueError where an edge is not one of pixels of this image.
+    """The runs of one polygon; raises ValueError where an edge is not one of pixels of this image.
 
-    A mask starts or ends in every column of its horizontal edges, at their height.
+    The mask starts or ends in every column that a horizontal edge crosses, at the height of that edge.
     """
     columns = [
         np.arange(min(x, to_x), max(x, to_x)) * image.height + y
@@ -68,7 +68,7 @@ def polygon_to_runs(polygon: Polygon, image: Size) -> Runs:
 
 
 def _horizontal_edges(ring: tuple[int, ...], image: Size) -> Iterator[tuple[int, int, int]]:
-    """The two ends of each edge along a row, and its height."""
+    """The two ends and the height of each horizontal edge."""
     corners = list(zip(ring[::2], ring[1::2], strict=True))
     for (x, y), (to_x, to_y) in pairwise([*corners, *corners[:1]]):
         if (x != to_x and y != to_y) or not (0 <= x <= image.width and 0 <= y <= image.height):
@@ -78,7 +78,7 @@ def _horizontal_edges(ring: tuple[int, ...], image: Size) -> Iterator[tuple[int,
 
 
 def _find_corners(runs: Runs) -> Corners:
-    """Starts and ends of runs, on both sides of their column, unless the neighbour has the same."""
+    """The starts and ends of runs on both sides of their column, without those that both neighbours share."""
     owners, x, starts, stops = split_columns(runs)
     lines, rows = runs.image.width + 1, runs.image.height + 1
     here = (owners * lines + x) * rows
@@ -98,7 +98,7 @@ def _find_corners(runs: Runs) -> Corners:
 def _direct_edges(corners: Corners) -> tuple[Ints, Ints]:
     """The corners where each vertical edge begins and ends, with the mask on its right hand: int64 [E]."""
     upper = np.arange(0, len(corners.x), 2)
-    # Below its upper corner, the mask is to the right if it starts there, or has just ended to the left.
+    # Below its upper corner, the mask is on the right if a run starts on the right or ends on the left.
     upwards = corners.right[upper] != corners.ends[upper]
     return np.where(upwards, upper + 1, upper), np.where(upwards, upper, upper + 1)
 
@@ -107,8 +107,8 @@ def _horizontal_mates(corners: Corners) -> Ints:
     """The other end of each corner's horizontal edge: int64 [V]."""
     double = (corners.x[1:] == corners.x[:-1]) & (corners.y[1:] == corners.y[:-1])
     double &= corners.owners[1:] == corners.owners[:-1]
-    # Of two corners at one place the first ends the edge above. Where the mask is upper left and lower right
-    # (it starts on the right, that is) the first takes the edge on the left, too, else the one on the right.
+    # Of two corners at one place the first is the end of the edge above. It takes the edge on the left where
+    # the mask lies at the upper left and lower right (a run starts on the right), else the edge on the right.
     rank = np.zeros(len(corners.x), np.int64)
     rank[:-1][double] = 1 - corners.right[:-1][double]
     rank[1:][double] = corners.right[:-1][double]
@@ -119,7 +119,7 @@ def _horizontal_mates(corners: Corners) -> Ints:
 
 
 def _trace(successors: list[int]) -> tuple[list[int], list[int]]:
-    """The cycles of a permutation one after the other, each from its least member on, and their splits."""
+    """The cycles of a permutation, one after the other from the least member of each, and their splits."""
     order: list[int] = []
     splits = [0]
     seen = bytearray(len(successors))

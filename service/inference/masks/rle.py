@@ -1,4 +1,10 @@
-"""Instance masks as COCO's compressed run lengths, byte-identical to pycocotools."""
+"""Masks as COCO's compressed run lengths, byte-identical to pycocotools.
+
+COCO's text holds the counts of pixels outside and inside in turn. From the fourth count on it holds the
+difference from the count two before. Numbers are written in base 32, five bits to a character, least
+significant first: the low five bits are digits in two's complement, the sixth says that more follow, and 48
+is added to make a printable character.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +18,7 @@ from service.types import Instances, Ints, Mask, Placement, Rle, Size
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedMasks:
-    """One mask per instance, in their order; areas are int64 [N], in pixels."""
+    """One mask per instance, in their order; `areas` are int64 [N], in pixels."""
 
     rles: tuple[Rle, ...]
     areas: Ints
@@ -25,7 +31,7 @@ def encode_masks(instances: Instances, placement: Placement) -> EncodedMasks:
 
 
 def runs_to_rles(runs: Runs) -> tuple[Rle, ...]:
-    """The masks as COCO's text, over the whole image."""
+    """The masks over the whole image."""
     pixels = np.full(len(runs), runs.image.pixels)
     return tuple(Rle(runs.image, text) for text in encode_bounds(runs.bounds, runs.splits, pixels))
 
@@ -53,28 +59,31 @@ def _rle_to_bounds(rle: Rle, image: Size) -> Ints:
     if (counts < 0).any() or counts.sum() != image.pixels:
         raise ValueError(f"the counts cover {counts.sum()} pixels of {image.height} x {image.width}")
     toggles = np.cumsum(counts)[: len(counts) // 2 * 2]
-    return cancel_pairs(toggles).reshape(-1, 2)  # others may write runs of no pixels
+    return cancel_pairs(toggles).reshape(-1, 2)  # other programs may write runs of no pixels
 
 
 def encode_bounds(bounds: Ints, splits: Ints, pixels: Ints) -> list[str]:
-    """The text of each mask's counts.
+    """The COCO text of each mask.
 
-    bounds: int64 [R, 2], where runs start and end, ascending and apart in each mask; splits: int64 [N + 1],
-    the runs of each mask; pixels: int64 [N], the size of each mask's image.
+    bounds: int64 [R, 2], start and end of each run, ascending and apart within a mask.
+    splits: int64 [N + 1], mask n has the runs from splits[n] up to splits[n + 1].
+    pixels: int64 [N], the size of each mask's image.
 
     >>> encode_bounds(np.array([[5, 7]]), np.array([0, 1, 1]), np.array([100, 100]))
     ['52m2', 'T3']
     """
-    splits = 2 * splits + np.arange(len(splits))  # each mask's runs, and what is left after the last of them
+    splits = 2 * splits + np.arange(
+        len(splits)
+    )  # two counts a run, and one for the pixels after the last run
     firsts, lasts = splits[:-1], splits[1:] - 1
     counts = _count_pixels(bounds.reshape(-1), firsts, lasts, pixels)
     deltas = counts.copy()
     deltas[2:] -= counts[:-2]
     first_three = (firsts[:, None] + np.arange(3)).reshape(-1)
-    first_three = first_three[first_three < len(counts)]  # beyond a mask of one are the next one's first
+    first_three = first_three[first_three < len(counts)]  # a mask of one count has fewer than three
     deltas[first_three] = counts[first_three]
     written = np.ones(len(counts), bool)
-    written[lasts] = counts[lasts] > 0  # a mask that reaches the last pixel has nothing after its last run
+    written[lasts] = counts[lasts] > 0  # a mask up to the last pixel has no count after its last run
     text, ends = _write(deltas, written)
     places = [0, *ends[lasts].tolist()]
     return [text[start:end] for start, end in pairwise(places)]
@@ -94,15 +103,15 @@ def _count_pixels(toggles: Ints, firsts: Ints, lasts: Ints, pixels: Ints) -> Int
 
 
 def _write(numbers: Ints, written: Mask) -> tuple[str, Ints]:
-    """The text of those numbers that are to be written, and where in it each one ends: int64 [M]."""
+    """The text of the numbers that are `written`, and the end of each number in it: int64 [M]."""
     lengths = written.astype(np.int64)
     rounds = []
     which = written.nonzero()[0]
     rest = numbers[which]
-    while len(which):  # ever fewer: most columns differ little from the one before
+    while len(which):  # fewer each round: most columns differ little from the one before
         digits = rest & 31
         rest >>= 5
-        more = rest != -(digits >> 4)  # not yet only repetitions of the sign
+        more = rest != -(digits >> 4)  # false once only repetitions of the sign are left
         rounds.append((which, (digits + 48) + (more << 5)))
         which, rest = which[more], rest[more]
         lengths[which] += 1
@@ -137,7 +146,7 @@ def decode_counts(text: str) -> Ints:
 
 
 def _add_deltas(deltas: Ints) -> Ints:
-    """Each number from the fourth on plus the result two before: int64 [M]."""
+    """The counts from their differences: int64 [M]."""
     counts = deltas.copy()
     counts[1::2] = np.cumsum(deltas[1::2])
     counts[2::2] = np.cumsum(deltas[2::2])

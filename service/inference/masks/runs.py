@@ -1,4 +1,4 @@
-"""Masks as runs of pixels, column by column: what every answer about masks is derived from."""
+"""Masks as runs of pixels, column by column: every form of a mask is made from them."""
 
 from dataclasses import dataclass
 
@@ -47,12 +47,12 @@ class Runs:
 
 
 def find_runs(instances: Instances, placement: Placement) -> Runs:
-    """The runs of every instance's mask, as if it had been drawn, without a pixel being drawn."""
+    """The runs of every instance's mask, equal to those of the drawn mask, without drawing it."""
     return trace_runs(instances, placement, place_windows(instances, placement))
 
 
 def trace_runs(instances: Instances, placement: Placement, windows: Ints) -> Runs:
-    """As `find_runs`, where the windows are known: int64 [N, 4] xyxy, image frame."""
+    """The runs within known windows: int64 [N, 4] xyxy, image frame."""
     grid = place_grid(placement, Size(*instances.mask_fields.shape[1:]))
     patches = find_patches(instances, grid, windows)
     owners, x, y = find_crossings(patches, grid)
@@ -77,7 +77,7 @@ def toggles_to_runs(owners: Ints, toggles: Ints, count: int, image: Size) -> Run
 
 
 def split_columns(runs: Runs) -> tuple[Ints, Ints, Ints, Ints]:
-    """Runs cut at the columns' ends: mask, x, first row and the row after the last, int64 [P] each."""
+    """Runs cut at the ends of columns: mask, x, first row and the row after the last, int64 [P] each."""
     height = runs.image.height
     first, top = np.divmod(runs.bounds[:, 0], height)
     last, bottom = np.divmod(runs.bounds[:, 1] - 1, height)
@@ -90,7 +90,7 @@ def split_columns(runs: Runs) -> tuple[Ints, Ints, Ints, Ints]:
 
 
 def cancel_pairs(keys: Ints) -> Ints:
-    """Sorted numbers without those that come an even number of times, the others once.
+    """Sorted numbers without those that occur an even number of times; the others once.
 
     >>> cancel_pairs(np.array([1, 2, 2, 5, 7, 7, 7])).tolist()
     [1, 5, 7]

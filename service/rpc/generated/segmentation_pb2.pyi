@@ -255,12 +255,14 @@ class FrameResult(_message.Message):
     def __init__(self, frame_id: _Optional[int] = ..., capture_time_us: _Optional[int] = ..., age_ms: _Optional[float] = ..., dropped: _Optional[int] = ..., response: _Optional[_Union[SegmentResponse, _Mapping]] = ..., error: _Optional[_Union[FrameError, _Mapping]] = ...) -> None: ...
 
 class FrameError(_message.Message):
-    __slots__ = ("code", "message")
+    __slots__ = ("code", "message", "type")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
     code: int
     message: str
-    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
+    type: str
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., type: _Optional[str] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

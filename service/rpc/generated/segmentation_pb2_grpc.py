@@ -59,7 +59,8 @@ class SegmentationServiceServicer:
 
         INVALID_ARGUMENT: not an image, too large, an unknown option. NOT_FOUND: no such model.
         RESOURCE_EXHAUSTED: the queue is full, come back later. DEADLINE_EXCEEDED: the call's deadline passed while
-        it waited; nothing was computed. UNAVAILABLE: models are loading, or the server stops.
+        it waited; nothing was computed. UNAVAILABLE: models are loading, or the server stops. The trailing metadata
+        `x-error` has the error's name, such as InvalidImage.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

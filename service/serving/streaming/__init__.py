@@ -1,33 +1,30 @@
-"""Camera streams, free of any transport: which frames are answered, when, and in what order.
+"""Camera streams, free of any transport: the frames that are answered, their order, and the stream's end.
 
-A stream reads frames into one waiting place, asks for a worker slot for it, and the slot takes whatever waits
-there by then: a frame that is answered was the newest when its work began. Slots are granted in the order in
-which they are asked for, and a stream asks for one at a time: streams take turns whatever their rates, and
-one stream alone has all slots.
+A frame waits in one place until a worker slot is free, and the slot takes the frame that waits there by then:
+each answered frame was the newest when its work began. Slots are granted in the order of the requests for
+them, and a stream requests one at a time: streams take turns whatever their rates, and one stream alone has
+all slots. A change here needs no look at a transport, at the network or at tracking.
 """
 
 from service.frames import FrameResult, Policy, RawFormat, RawImage, StreamOptions
 from service.serving.streaming.frame import Frame, Picture, raw_to_pixels
-from service.serving.streaming.options import plan_tracking, widen_options
-from service.serving.streaming.session import Frames, Segment, Send, StreamSession, Workers
-from service.serving.streaming.source import read_frames, unless_stopped
+from service.serving.streaming.frame_slot import unless_stopped
+from service.serving.streaming.session import Plan, Read, Send, StreamEnds, StreamSession, Workers
 
 __all__ = [
     "Frame",
     "FrameResult",
-    "Frames",
     "Picture",
+    "Plan",
     "Policy",
     "RawFormat",
     "RawImage",
-    "Segment",
+    "Read",
     "Send",
+    "StreamEnds",
     "StreamOptions",
     "StreamSession",
     "Workers",
-    "plan_tracking",
     "raw_to_pixels",
-    "read_frames",
     "unless_stopped",
-    "widen_options",
 ]

@@ -1,41 +1,54 @@
 """One stream, from its first frame to its last result."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias, TypeVar
 
-from service.errors import BlitzError
+from service.compute.task import Work
+from service.errors import BlitzError, DeadlineExceeded
 from service.frames import FrameResult, Outcome, StreamOptions
 from service.serving.streaming.frame import Frame, Picture
-from service.serving.streaming.inbox import Inbox
-from service.serving.streaming.pace import Clock, LoopClock, Pace
-from service.serving.tracking import TrackPolicy, Tracks, follow_instances, load_solver
+from service.serving.streaming.frame_slot import Clock, FrameSlot, LoopClock, Pace, unless_stopped
+from service.serving.tracking import TrackPolicy, Tracks, follow_instances
 from service.types import Segmentation, seconds_to_ms
 
 T = TypeVar("T")
 
-Segment: TypeAlias = Callable[[Picture], Segmentation]
-Frames: TypeAlias = AsyncGenerator[Frame, None]
+Plan: TypeAlias = Callable[[Picture], Work[Segmentation]]
+Read: TypeAlias = Callable[[], Awaitable[Frame | None]]
 Send: TypeAlias = Callable[[FrameResult], Awaitable[None]]
 
-AHEAD = 2  # frames in flight per slot: some work while others wait for their turn to be sent
+AHEAD = 2  # frames in flight per slot: some are computed while others wait to be sent in order
 LOOP_CLOCK = LoopClock()
 
 
 class Workers(Protocol):
-    """What a session needs of `Admission`: slots, granted in the order in which they are asked for."""
+    """The part of `Admission` that a session needs: slots, granted in the order of the requests for them."""
 
     @property
     def slots(self) -> int: ...
-    def queue(self, begin: Callable[[], Callable[[], T]]) -> asyncio.Future[T]: ...
+    def queue(self, plan: Callable[[], Work[T]]) -> asyncio.Future[T]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Work:
-    """A frame that was begun."""
+class StreamEnds:
+    """The events that end a session before the client's last frame.
+
+    stop: once it is set no frame is read, and those that were read are answered without any pause.
+    idle_s: DeadlineExceeded is raised when nothing is read, or the client takes nothing, for so many seconds.
+    watch: runs beside the session, and raises when the client is gone; a transport needs it where it cannot
+        notice this while the session reads nothing.
+    """
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    idle_s: float | None = None
+    watch: Callable[[], Coroutine[None, None, None]] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A frame in a slot, and its segmentation to come."""
 
     frame: Frame
     begun: float
@@ -45,13 +58,13 @@ class Work:
 class StreamSession:
     """Answers the frames of one stream; runs once.
 
-    `segment` is called on worker threads, several at a time. With `tracking`, instances that score below
-    `threshold` are left out unless they continue an identity.
+    `plan` gives the work for a picture when a slot takes it. `tracking` gives the instances identities; those
+    that score below `threshold` are shown to the tracker only.
     """
 
     def __init__(
         self,
-        segment: Segment,
+        plan: Plan,
         workers: Workers,
         *,
         options: StreamOptions,
@@ -59,62 +72,67 @@ class StreamSession:
         threshold: float = 0.0,
         clock: Clock = LOOP_CLOCK,
     ) -> None:
-        self._segment = segment
+        self._plan = plan
         self._workers = workers
         self._clock = clock
         self._tracks = None if tracking is None else Tracks(tracking)
         self._threshold = threshold
-        self._inbox = Inbox(options.policy)
+        self._waiting = FrameSlot(options.policy)
         self._pace = Pace(options.max_fps, clock)
         self._room = asyncio.Semaphore(AHEAD * workers.slots)
-        self._outbox: asyncio.Queue[Work | None] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Begun | None] = asyncio.Queue()
 
     @property
     def dropped(self) -> int:
-        """Frames that were not answered, so far."""
-        return self._inbox.dropped
+        """The number of frames that newer ones have replaced so far."""
+        return self._waiting.dropped
 
-    async def run(self, frames: Frames, send: Send) -> None:
-        """Answer every frame that is not dropped, in order; returns when the last result is sent.
+    async def run(self, read: Read, send: Send, ends: StreamEnds | None = None) -> None:
+        """Answer in order every frame that is not dropped; returns when the last result is sent.
 
-        A frame that fails is answered with its error. What `frames` or `send` raise ends the session at once.
+        `read` gives None after the last frame. A frame that fails is answered with its error. An error of
+        `read`, `send` or `ends` ends the session at once and is raised.
         """
+        ends = ends or StreamEnds()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(frames))
-                group.create_task(self._begin_all())
-                group.create_task(self._send_all(send))
+                group.create_task(self._read_all(read, ends))
+                group.create_task(self._begin_all(ends.stop))
+                sending = group.create_task(self._send_all(send, ends.idle_s))
+                if ends.watch is not None:
+                    watching = group.create_task(ends.watch())
+                    sending.add_done_callback(lambda done: watching.cancel())
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         finally:
             self._abandon()
 
-    async def _read(self, frames: Frames) -> None:
-        async with aclosing(frames):
-            async for frame in frames:
-                await self._inbox.put(frame)
-        self._inbox.end()
+    async def _read_all(self, read: Read, ends: StreamEnds) -> None:
+        while not ends.stop.is_set():
+            frame = await unless_stopped(read(), ends.stop, within_s=ends.idle_s)
+            if frame is None:
+                break
+            await _within(ends.idle_s, self._waiting.put(frame), "no frame of this stream could begin")
+        self._waiting.end()
 
-    async def _begin_all(self) -> None:
-        if self._tracks is not None:
-            await asyncio.to_thread(load_solver)  # now: answers that wait for it later would be old ones
+    async def _begin_all(self, stop: asyncio.Event) -> None:
         while True:
             await self._room.acquire()
-            if not await self._inbox.wait():
+            if not await self._waiting.wait():
                 break
-            await self._pace.wait()
+            await self._pace.wait(stop)
             await self._begin_one()
         self._outbox.put_nowait(None)
 
     async def _begin_one(self) -> None:
-        """Let a slot begin the frame that is the newest by then; returns when it has."""
+        """Let a slot begin the frame that is the newest when the slot is free; returns when it has begun."""
         loop = asyncio.get_running_loop()
         taken: asyncio.Future[Frame] = loop.create_future()
 
-        def begin() -> Callable[[], Segmentation]:
-            frame = self._inbox.pick()
+        def begin() -> Work[Segmentation]:
+            frame = self._waiting.pick()
             loop.call_soon_threadsafe(self._go_on, taken, frame)
-            return partial(self._segment, frame.picture)
+            return self._plan(frame.picture)
 
         segmentation = self._queue(begin)
         try:
@@ -122,9 +140,9 @@ class StreamSession:
         except asyncio.CancelledError:
             segmentation.cancel()
             raise
-        self._outbox.put_nowait(Work(frame, self._clock.now(), segmentation))
+        self._outbox.put_nowait(Begun(frame, self._clock.now(), segmentation))
 
-    def _queue(self, begin: Callable[[], Callable[[], Segmentation]]) -> asyncio.Future[Segmentation]:
+    def _queue(self, begin: Callable[[], Work[Segmentation]]) -> asyncio.Future[Segmentation]:
         try:
             return self._workers.queue(begin)
         except BlitzError as error:
@@ -134,18 +152,18 @@ class StreamSession:
             return refused
 
     def _go_on(self, taken: asyncio.Future[Frame], frame: Frame) -> None:
-        self._inbox.picked()
+        self._waiting.picked()
         self._pace.begin()
         if not taken.done():
             taken.set_result(frame)
 
-    async def _send_all(self, send: Send) -> None:
+    async def _send_all(self, send: Send, idle_s: float | None) -> None:
         while (work := await self._outbox.get()) is not None:
             outcome = await self._finish(work)
-            await send(self._describe(work, outcome))
+            await _within(idle_s, send(self._describe(work, outcome)), "the client took no result")
             self._room.release()
 
-    async def _finish(self, work: Work) -> Outcome:
+    async def _finish(self, work: Begun) -> Outcome:
         try:
             return await self._identify(work.frame, await work.segmentation)
         except Exception as error:
@@ -157,9 +175,10 @@ class StreamSession:
         time = frame.arrived if frame.captured_us is None else frame.captured_us / 1e6
         tracks, named = await asyncio.to_thread(follow_instances, self._tracks, found, time=time)
         self._tracks = tracks
-        return _hide_doubtful(named, self._threshold)
+        shown = tuple(one for one in named.instances if one.score >= self._threshold)
+        return replace(named, instances=shown)
 
-    def _describe(self, work: Work, outcome: Outcome) -> FrameResult:
+    def _describe(self, work: Begun, outcome: Outcome) -> FrameResult:
         frame = work.frame
         return FrameResult(
             id=frame.id,
@@ -171,14 +190,20 @@ class StreamSession:
         )
 
     def _abandon(self) -> None:
-        """Nobody will send what was begun: neither wait for it, nor let asyncio complain of its errors."""
+        """Cancel the work that nobody will send; fetch its errors, so that asyncio does not log them."""
         while not self._outbox.empty():
             work = self._outbox.get_nowait()
             if work is not None and not work.segmentation.cancel():
                 work.segmentation.exception()
 
 
-def _hide_doubtful(found: Segmentation, threshold: float) -> Segmentation:
-    """Without the instances that only the tracker wanted to see, and could make nothing of."""
-    shown = (one for one in found.instances if one.score >= threshold or one.track_id is not None)
-    return replace(found, instances=tuple(shown))
+async def _within(seconds: float | None, waiting: Awaitable[None], complaint: str) -> None:
+    """Wait; raises DeadlineExceeded with the complaint when it takes longer."""
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            await waiting
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise DeadlineExceeded(f"{complaint} for {seconds:g} seconds") from error

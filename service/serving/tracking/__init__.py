@@ -1,9 +1,10 @@
 """Identities across a stream's frames, in the manner of ByteTrack (Zhang et al. 2022).
 
 Confident detections are matched with the known tracks first, doubtful ones with the tracks left over: an
-object that is half hidden keeps its identity, and a doubtful detection alone never starts one. Labels are
-matched with their like first; what lies where a known object should be is that object, whatever it is called
-now. Pure: the memory of a stream is a value, and a frame gives the next one.
+object that is half hidden keeps its identity, and a doubtful detection alone never starts one. Detections
+match tracks of their own label first; a detection that lies where a known object should be is that object,
+whatever its label. The memory of a stream is a value, and each frame gives the next value: nothing here has
+side effects, so that a change needs no look elsewhere.
 
 >>> from service.types import BackendInfo, Instance, Segmentation, Size
 >>> backend = BackendInfo("onnx", "1.31", "fp32", 1, (), ())
@@ -20,7 +21,12 @@ None
 """
 
 from service.frames import Overlap
-from service.serving.tracking.association import load_solver
-from service.serving.tracking.tracks import TrackPolicy, Tracks, follow_instances
+from service.serving.tracking.tracks import (
+    TrackPolicy,
+    Tracks,
+    follow_instances,
+    plan_tracking,
+    widen_options,
+)
 
-__all__ = ["Overlap", "TrackPolicy", "Tracks", "follow_instances", "load_solver"]
+__all__ = ["Overlap", "TrackPolicy", "Tracks", "follow_instances", "plan_tracking", "widen_options"]

@@ -1,15 +1,16 @@
-"""How far two sets of objects coincide: intersection over union of boxes, or of masks without rasterising."""
+"""Intersection over union of boxes, and of masks, which are compared run by run and never drawn as pixels."""
 
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from service.inference.masks.forms import form_to_runs
-from service.serving.tracking.motion import Doubles
 from service.types import MaskForm, Size
 
+Doubles: TypeAlias = npt.NDArray[np.float64]
 Edges: TypeAlias = Doubles
-"""Where the runs of a mask begin and end, in turn, as pixel numbers down the columns: float64 [2 R]."""
+"""The begin and end of each run of a mask, in turn, as pixel numbers down the columns: float64 [2 R]."""
 
 
 def box_ious(first_xyxy: Doubles, second_xyxy: Doubles) -> Doubles:
@@ -49,8 +50,9 @@ def mask_to_edges(mask: MaskForm, image: Size) -> Edges:
 def shift_edges(edges: Edges, image: Size, *, right: float, down: float) -> Edges:
     """The mask moved, to whole pixels.
 
-    What leaves to the left or right is cut off. What leaves over the top or bottom comes back in the next
-    column: some pixels of an object half out of the picture, not worth rasterising it for an IoU.
+    Pixels that leave to the left or right are cut off. Pixels that leave over the top or bottom come back in
+    the
+    next column: they are few, and belong to an object half out of the picture.
     """
     return np.clip(edges + (round(right) * image.height + round(down)), 0, image.pixels)
 
@@ -69,5 +71,6 @@ def _shared_pixels(first: Edges, second: Edges) -> float:
         return 0.0
     steps = np.diff(second, prepend=second[0])
     steps[::2] = 0
-    # How much of `second` lies before a pixel is linear between its edges: interpolating it is exact.
+    # The number of pixels of `second` before a given pixel is linear between its edges: interpolation is
+    # exact.
     return _pixels(np.interp(first, second, np.cumsum(steps)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from service.errors import InvalidOption
-from service.frames import Overlap
+from service.frames import Overlap, StreamOptions
 from service.serving.tracking.association import associate
 from service.serving.tracking.track import (
     Track,
@@ -15,17 +15,17 @@ from service.serving.tracking.track import (
     sight_instance,
     start_tracks,
 )
-from service.types import Instance, Segmentation, Size
+from service.types import Instance, Options, Segmentation, Size
 
 
 @dataclass(frozen=True, slots=True)
 class TrackPolicy:
-    """When detections are one object.
+    """The conditions for detections to be one object.
 
-    confident: scores from here on start tracks, and are matched first.
-    doubtful: scores from here on can continue a track that was seen in the frame before.
+    confident: detections from this score on start tracks, and are matched first.
+    doubtful: detections from this score on can continue a track that was seen in the frame before.
     memory: seconds for which a lost track is kept (ByteTrack: 30 frames).
-    overlap: what the IoU is taken of: boxes, or masks moved along with their boxes.
+    overlap: the IoU is that of boxes, or of masks that are moved along with their boxes.
     """
 
     confident: float = 0.5
@@ -43,7 +43,7 @@ class TrackPolicy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """What a stream remembers: its tracks as of `time`, in seconds of any clock; identities start at 1."""
+    """The memory of a stream: its tracks at `time`, in seconds of any clock; identities start at 1."""
 
     policy: TrackPolicy = field(default_factory=TrackPolicy)
     tracks: tuple[Track, ...] = ()
@@ -55,12 +55,13 @@ class Tracks:
 def follow_instances(
     tracks: Tracks, segmentation: Segmentation, *, time: float
 ) -> tuple[Tracks, Segmentation]:
-    """The memory after one more frame, and its instances with `track_id` where it is known who they are.
+    """The memory after one more frame, and the frame's instances with the identity and class of their tracks.
 
     `time` is when the frame was taken, in seconds; the frames may be unevenly spaced. A clock that goes back
-    counts as standing still. Where frames change their size everything is forgotten but the identities given.
-    An instance has no `track_id` the first time it is seen, nor while its score is doubtful and it continues
-    nothing, nor where it is a second detection of something that has one.
+    counts as standing still. Where frames change their size all tracks are forgotten, and no identity is
+    given again. The class of a tracked object is the one that most of its sightings vote for. An instance has
+    no `track_id` the first time it is seen, nor while its score is doubtful and it continues no track, nor
+    where it is a second detection of a tracked object.
 
     Raises InvalidOption when masks are to be compared and the instances have none.
     """
@@ -88,21 +89,36 @@ def follow_instances(
 
 
 def _rank(indexed: tuple[int, Instance]) -> tuple[float, str, tuple[float, ...]]:
-    """Best first, whatever the order the detections come in: identities must not depend on it."""
+    """Sorts the best first: identities must not depend on the order of the detections."""
     _, instance = indexed
     return -instance.score, instance.label, instance.bbox
 
 
 def _move_tracks(tracks: Tracks, image: Size, time: float) -> Sequence[Track]:
-    """Every track where it should be at `time`; none when the frames have changed their size."""
+    """The tracks predicted for `time`; none where the frames have changed their size."""
     if tracks.time is None or tracks.image != image:
         return ()
     return move_tracks(tracks.tracks, max(time - tracks.time, 0.0))
 
 
 def _name_instances(segmentation: Segmentation, tracks: Sequence[Track]) -> Segmentation:
-    ids = {track.sighting.index: track.id for track in tracks}
-    named = (
-        replace(instance, track_id=ids.get(index)) for index, instance in enumerate(segmentation.instances)
-    )
+    named = list(segmentation.instances)
+    for track in tracks:
+        place, (label, category_id) = track.sighting.index, track.kind
+        named[place] = replace(named[place], track_id=track.id, label=label, category_id=category_id)
     return replace(segmentation, instances=tuple(named))
+
+
+def plan_tracking(options: StreamOptions, threshold: float) -> TrackPolicy | None:
+    """The policy of a stream, None without tracking; `threshold` is its score threshold."""
+    if not options.track:
+        return None
+    confident = threshold if options.track_threshold is None else options.track_threshold
+    return TrackPolicy(confident, confident / 2, options.track_memory, options.track_overlap)
+
+
+def widen_options(options: Options, policy: TrackPolicy | None, threshold: float) -> Options:
+    """The options to segment with: the tracker also uses detections that score below the threshold."""
+    if policy is None:
+        return options
+    return replace(options, score_threshold=min(threshold, policy.doubtful))

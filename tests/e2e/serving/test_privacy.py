@@ -85,9 +85,17 @@ def traced(offline: OfflineRun) -> list[str]:
     return offline.calls
 
 
-@pytest.mark.parametrize("package", ["service", "training", "loadtest"])
-def test_every_package_turns_the_telemetry_of_onnx_runtime_off(package: str) -> None:
-    script = f"import {package}, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "import service.__main__",
+        "import training",
+        "import loadtest",
+        "from service.inference.backends.onnx import import_onnxruntime; import_onnxruntime()",
+    ],
+)
+def test_every_entry_turns_the_telemetry_of_onnx_runtime_off(entry: str) -> None:
+    script = f"{entry}; import os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=quiet_environment(), stdout=subprocess.PIPE, check=True
     )

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service.client import Credentials, RpcClient
-from service.errors import Overloaded, Unauthorized
+from service.errors import RateLimited, Unauthorized
 from tests.certificates import Authority, make_authority
 from tests.e2e.serving.conftest import ROOT, Serve
 
@@ -64,7 +64,7 @@ def test_workers_share_a_keys_rate(serve: Serve) -> None:
         answer = httpx.get(f"{service.url}/v1/models", headers={"x-api-key": key})
         statuses.append(answer.status_code)
     assert statuses.count(429) == 11
-    with RpcClient(service.target, credentials=Credentials(key)) as over_rpc, pytest.raises(Overloaded):
+    with RpcClient(service.target, credentials=Credentials(key)) as over_rpc, pytest.raises(RateLimited):
         over_rpc.models()
 
 

@@ -1,4 +1,4 @@
-"""Sources that break on cue, a clock that does not wait, and a server that can be killed."""
+"""Sources that break where a test wants it, a clock that does not wait, and a server that can be killed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from service.camera.retry import Retry
 from service.camera.source import Shot, SourceLost
 from service.rpc.server import RpcServer
 from service.serving.admission import Admission
@@ -28,7 +29,7 @@ def frame(number: int, *, captured: float = 0.0, picture: bytes | RawImage = RAW
 
 
 def segmentation(*tracks: int | None, size: Size = RAW.size) -> Segmentation:
-    """A cat for each identity."""
+    """One cat per identity."""
     cats = (Instance("cat", 3, 0.9, (1, 1, 2, 2), None, None, track_id=track) for track in tracks)
     return Segmentation(size, tuple(cats), "toy", "1", BACKEND)
 
@@ -39,7 +40,7 @@ def result(number: int, *tracks: int | None, error: Exception | None = None) -> 
 
 
 class FakeClock:
-    """Goes forward only when somebody waits, and at once."""
+    """A clock that goes forward only when somebody waits, and then at once."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -54,21 +55,14 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
-class FakeStatus:
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def tell(self, text: str) -> None:
-        self.told.append(text)
-
-
 @dataclass
 class FakeSource:
-    """Gives what each opening has in turn: shots, and errors, which break it off."""
+    """A source whose openings give these shots in turn; an error among them breaks the source off."""
 
     openings: list[Iterable[Shot | SourceLost] | SourceLost]
     live: bool = True
     timed: bool = True
+    distinct: bool = True
     files: tuple[Path, ...] = ()
     name: str = "fake"
     fps: float | None = 10.0
@@ -98,7 +92,7 @@ class FakeSource:
 
 
 class RestartableServer:
-    """Always on the same port, over one model; a kill breaks every stream off."""
+    """A server of one model that is always on the same port; a kill breaks every stream off."""
 
     def __init__(self, model: FakeModel) -> None:
         self.model = model
@@ -126,8 +120,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def status() -> FakeStatus:
-    return FakeStatus()
+def reported() -> list[str]:
+    """The lines that `retry` has reported."""
+    return []
+
+
+@pytest.fixture
+def retry(clock: FakeClock, reported: list[str]) -> Retry:
+    return Retry(clock, reported.append)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ async def server(model: FakeModel) -> AsyncIterator[RestartableServer]:
 
 @pytest.fixture
 def write_video(tmp_path: "pytest.TempPathFactory") -> Callable[..., str]:
-    """Writes an MP4 of so many frames, each of a grey of its own; gives its path."""
+    """Writes an MP4 whose frames get brighter one by one; returns its path."""
 
     def write(name: str = "clip.mp4", *, frames: int = 6, fps: float = 20.0) -> str:
         path = f"{tmp_path}/{name}"

@@ -1,4 +1,4 @@
-"""Against a real mosquitto, which Debian's package of that name brings."""
+"""The MQTT output and a real mosquitto, which is in Debian's package of that name."""
 
 import json
 import queue
@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from service.camera.answered import Answered
 from service.camera.mqtt import Broker, MqttOutput, parse_broker
-from service.errors import InvalidImage, InvalidOption
+from service.camera.output import AnsweredFrame
+from service.errors import InvalidImage, InvalidOption, Unavailable
 from tests.certificates import Pair, make_authority
 from tests.running import free_port
 from tests.service.camera.conftest import frame, result
@@ -29,7 +29,7 @@ PATIENCE_S = 20
 
 
 class Mosquitto:
-    """A broker on one port, with one user or open to all."""
+    """A broker that knows one user, or lets everybody in."""
 
     def __init__(self, folder: Path, *, password: str | None = None, own: Pair | None = None) -> None:
         self.port = free_port()
@@ -76,7 +76,7 @@ class Message:
 
 
 class Listener:
-    """Somebody who listens to everything, from when it is made."""
+    """A client that receives every message from now on."""
 
     def __init__(self, port: int) -> None:
         self._messages: queue.Queue[Message] = queue.Queue()
@@ -123,8 +123,8 @@ def output_to(broker: Mosquitto) -> MqttOutput:
     return MqttOutput(parse_broker(broker.url), "Front Door", labels=("cat",), title=lambda number: None)
 
 
-def answered(number: int, *tracks: int) -> Answered:
-    return Answered(frame(number), result(number, *tracks))
+def answered(number: int, *tracks: int) -> AnsweredFrame:
+    return AnsweredFrame(frame(number), result(number, *tracks))
 
 
 @with_mosquitto
@@ -134,7 +134,8 @@ def test_a_camera_presents_itself_says_what_it_sees_and_goodbye(
     output = output_to(mosquitto)
     device = listener.wait_for("homeassistant/device/blitzmask_front_door/config").json()
     assert "count_cat" in device["components"]
-    listener.wait_for(device["availability_topic"], b"online")
+    listener.wait_for(device["availability_topic"], b"offline")
+    assert listener.wait_for(device["state_topic"]).json()["objects"] == 0
     output.write(answered(1, 4, 5), fps=12.34)
     assert listener.wait_for("blitzmask/front_door/results").json()["frame_id"] == 1
     assert listener.wait_for(device["state_topic"]).json() == {
@@ -144,12 +145,30 @@ def test_a_camera_presents_itself_says_what_it_sees_and_goodbye(
         "age_ms": 5,
         "dropped": 0,
     }
+    listener.wait_for(device["availability_topic"], b"online")
     output.close()
     listener.wait_for(device["availability_topic"], b"offline")
 
 
 @with_mosquitto
-@pytest.mark.parametrize(("pause", "told"), [(1e9, [1, 0, 2]), (0.0, [1, 1, 1, 0, 0, 2])])
+def test_a_camera_that_is_lost_is_offline_and_sees_nothing_until_its_next_answer(
+    mosquitto: Mosquitto, listener: Listener
+) -> None:
+    output = output_to(mosquitto)
+    output.write(answered(1, 4, 5), fps=12.34)
+    listener.wait_for("blitzmask/front_door/availability", b"online")
+    output.pause()
+    state = listener.wait_for("blitzmask/front_door/state").json()
+    assert (state["objects"], state["counts"], state["fps"]) == (0, {}, 0)
+    listener.wait_for("blitzmask/front_door/availability", b"offline")
+    output.write(answered(2, 4, 5), fps=12.34)
+    assert listener.wait_for("blitzmask/front_door/state").json()["objects"] == 2
+    listener.wait_for("blitzmask/front_door/availability", b"online")
+    output.close()
+
+
+@with_mosquitto
+@pytest.mark.parametrize(("pause", "told"), [(1e9, [0, 1, 0, 2, 0]), (0.0, [0, 1, 1, 1, 0, 0, 2, 0])])
 def test_the_state_is_told_when_it_changes_and_else_after_a_pause(
     mosquitto: Mosquitto, listener: Listener, monkeypatch: pytest.MonkeyPatch, pause: float, told: list[int]
 ) -> None:
@@ -157,9 +176,10 @@ def test_the_state_is_told_when_it_changes_and_else_after_a_pause(
     output = output_to(mosquitto)
     for number, tracks in enumerate([(1,), (1,), (2,), (), (), (3, 4)]):
         output.write(answered(number, *tracks), fps=1.0)
-    output.write(Answered(frame(7), result(7, error=InvalidImage("it is corrupt"))), fps=1.0)
+    output.write(AnsweredFrame(frame(7), result(7, error=InvalidImage("it is corrupt"))), fps=1.0)
     output.close()
-    states = []
+    states: list[int] = []
+    listener.wait_for("blitzmask/front_door/availability", b"offline")
     while (message := listener.wait_for_any()).payload != b"offline":
         if message.topic == "blitzmask/front_door/state":
             states.append(message.json()["objects"])
@@ -174,6 +194,7 @@ def test_who_comes_later_still_learns_of_the_camera(mosquitto: Mosquitto, listen
     output = output_to(mosquitto)
     output.write(answered(1, 1), fps=1.0)
     listener.wait_for("blitzmask/front_door/state")
+    listener.wait_for("blitzmask/front_door/availability", b"online")
     late = Listener(mosquitto.port)
     topics = ("homeassistant/device/blitzmask_front_door/config", "blitzmask/front_door/state")
     found = {message.topic: message.retained for message in (late.wait_for_any() for _ in range(3))}
@@ -235,7 +256,7 @@ def test_a_broker_with_a_certificate_of_ones_own_is_known_by_its_authority(tmp_p
         own = parse_broker(f"{url}?ca={authority.ca}")
         MqttOutput(own, "door", labels=(), title=lambda number: None).close()
         for stranger in ("", f"?ca={authority.stranger.cert}"):
-            with pytest.raises(InvalidOption, match=f"{url}: no broker answers: .*certificate verify failed"):
+            with pytest.raises(InvalidOption, match=f"{url}: TLS fails: .*certificate verify failed"):
                 MqttOutput(parse_broker(url + stranger), "door", labels=(), title=lambda number: None)
         with pytest.raises(InvalidOption, match=r"ca missing\.pem: no such file"):
             MqttOutput(parse_broker(f"{url}?ca=missing.pem"), "door", labels=(), title=lambda number: None)
@@ -245,7 +266,7 @@ def test_a_broker_with_a_certificate_of_ones_own_is_known_by_its_authority(tmp_p
 
 def test_where_no_broker_is_that_is_said() -> None:
     with pytest.raises(
-        InvalidOption, match=r"--out mqtt://127\.0\.0\.1:1: no broker answers: Connection refused"
+        Unavailable, match=r"--out mqtt://127\.0\.0\.1:1: no broker answers: Connection refused"
     ):
         MqttOutput(parse_broker("mqtt://127.0.0.1:1"), "door", labels=(), title=lambda number: None)
 
@@ -264,6 +285,13 @@ def test_a_broker_is_read_from_its_url() -> None:
         "mqtt:///topic",
         "mqtt://me:secret@hub:x",
         "mqtt://me:secret@hub/a/+",
+        "mqtt://me:secret/2@hub",
+        "mqtt://me:secret?2@hub/home",
+        "mqtt://me:secret#2@hub",
+        "mqtt://me:secret@2@hub",
+        "mqtt://me:secret%2@hub",
+        "mqtt://me:secret[2@hub",
+        "mqtt://me:secret 2@hub",
         "mqtt://me:secret@hub?ca=own.pem",
         "mqtts://me:secret@hub?cafile=own.pem",
     ],

@@ -1,4 +1,4 @@
-"""A cable that is cut again and again."""
+"""A connection that breaks again and again."""
 
 import asyncio
 import gc
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from service.camera.answered import Answered
-from service.camera.link import Asked
+from service.camera.output import AnsweredFrame
 from service.camera.plan import CameraPlan
 from service.camera.run import Camera
 from service.camera.source import Shot
+from service.camera.stream_client import StreamRequest
 from service.serving.streaming import StreamOptions
 from tests.fakes import encode_picture
 from tests.service.camera.conftest import FakeClock, FakeSource, RestartableServer
@@ -26,7 +26,7 @@ POOL = 6  # threads that the loop may still add to its own
 
 
 class Cable:
-    """Relays connections, until it is cut."""
+    """Relays connections until it is cut."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -54,14 +54,14 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def laid(cable: Cable) -> AsyncIterator[str]:
-    """The near end's address."""
+    """The address of the near end of a cable."""
     async with await asyncio.start_server(cable.relay, "127.0.0.1", 0) as server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         cable.cut()
 
 
 class CuttingOutput:
-    """Cuts the cable after every so many answers; `held` is what was open by some of the cuts."""
+    """Cuts the cable after every tenth answer; `held` counts open files and threads at some of the cuts."""
 
     def __init__(self, cable: Cable) -> None:
         self.ids: list[int] = []
@@ -69,7 +69,7 @@ class CuttingOutput:
         self._cable = cable
         self._loop = asyncio.get_running_loop()
 
-    def write(self, answered: Answered, *, fps: float) -> None:
+    def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         self.ids.append(answered.frame.id)
         cuts, between = divmod(len(self.ids), BETWEEN)
         if between == 0 and cuts <= CUTS:
@@ -77,6 +77,9 @@ class CuttingOutput:
                 gc.collect()
                 self.held.append((len(list(Path("/dev/fd").iterdir())), threading.active_count()))
             self._loop.call_soon_threadsafe(self._cable.cut)
+
+    def pause(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -91,8 +94,8 @@ async def test_every_frame_is_answered_once_however_often_the_cable_is_cut_and_n
     cable = Cable(server.port)
     async with laid(cable) as address:
         output, text = CuttingOutput(cable), io.StringIO()
-        plan = CameraPlan(source, address, (), Asked(StreamOptions(policy="all")))
-        await Camera(plan, [output], Console(file=text, width=300), clock=FakeClock()).run(source.open())
+        plan = CameraPlan(source, address, (), StreamRequest(StreamOptions(policy="all")))
+        await Camera(plan, Console(file=text, width=300), clock=FakeClock()).run(source.open(), [output])
     assert output.ids == list(range(frames))
     assert text.getvalue().count("again in") >= CUTS
     descriptors, threads = zip(*output.held[EARLY:], strict=True)

@@ -1,4 +1,4 @@
-"""Real files and a real network camera, read through OpenCV."""
+"""Real files and a real network camera, read by OpenCV."""
 
 import re
 import threading
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from service.camera.source import Shot, SourceLost
-from service.camera.video import NetworkCamera, VideoCapture, VideoFile, Webcam
+from service.camera.video import NetworkCamera, VideoCapture, VideoFile, Webcam, measure_fps
 from service.serving.streaming import RawImage
 from service.types import Size
 
@@ -56,6 +56,27 @@ def test_corrupt_pictures_are_passed_over(write_video: Callable[..., str]) -> No
     times = [shot.time or 0.0 for shot in shots]
     assert times == sorted(times)
     assert times[-1] > 2.5  # it went on after the damage
+
+
+def test_a_video_of_which_nothing_can_be_decoded_is_lost(write_video: Callable[..., str]) -> None:
+    path = Path(write_video(frames=20))
+    content = path.read_bytes()
+    start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    path.write_bytes(content[:start] + bytes(end - start) + content[end:])
+    capture = VideoFile(path).open()
+    with pytest.raises(SourceLost, match="no picture of it can be decoded; this OpenCV has no decoder"):
+        capture.read()
+    capture.close()
+
+
+def test_a_rate_that_no_video_has_is_replaced_by_the_mean(write_video: Callable[..., str]) -> None:
+    path = Path(write_video(frames=30, fps=1000.0))
+    capture = VideoFile(path).open()
+    capture.close()
+    assert capture.fps == 240.0
+    assert measure_fps(Path(write_video("fast.mp4", frames=30, fps=50.0))) == pytest.approx(50.0)
+    assert measure_fps(Path(write_video("slower.mp4", frames=30, fps=12.5))) == 25.0
+    assert measure_fps(Path(write_video("one.mp4", frames=1))) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"no video", b"\0" * 5000])
@@ -136,7 +157,10 @@ def test_a_network_camera_that_is_away_is_said_so_without_its_password() -> None
         ),
         ("rtsp://door:8554/", "door:8554"),
         ("http://door/mjpg?usr=me&pwd=secret&camera=3", "door/mjpg?camera=3"),
-        ("rtsp://door/user=me_password=secret_channel=1.sdp?real_stream", "door"),
+        ("rtsp://door/user=me_password=secret_channel=1.sdp?real_stream", "door?real_stream"),
+        ("rtsp://nvr/cam?1", "nvr/cam?1"),
+        ("http://proxy/get?src=rtsp%3A%2F%2Fme%3Asecret%40nvr&camera=3", "proxy/get?camera=3"),
+        ("http://door/get?p%61ssword=secret", "door/get"),
     ],
 )
 def test_a_network_camera_is_named_by_all_of_its_address_but_secrets(url: str, name: str) -> None:

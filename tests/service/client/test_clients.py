@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from tests.fakes import FakeModel, Gate, encode_picture, find_middle
 from tests.service.client.conftest import MAX_BODY, Addresses, Ask, call, serving
 
 PICTURE = encode_picture(60, 30)
+NAN = float("nan")
+TYPING: Any = Options  # for mistakes that mypy would find
 
 
 async def test_an_answer_is_the_object_that_the_service_made(ask: Ask, model: FakeModel) -> None:
@@ -37,8 +40,6 @@ async def test_options_reach_the_service(ask: Ask) -> None:
 async def test_the_model_and_its_version_can_be_chosen(ask: Ask) -> None:
     found = await ask(PICTURE, model="other", version="2")
     assert (found.model, found.version) == ("other", "2")
-    with pytest.raises(errors.ModelNotFound, match="there is no model toy 7"):
-        await ask(PICTURE, model="toy", version="7")
 
 
 async def test_masks_and_overlay_come_from_the_answer(ask: Ask) -> None:
@@ -60,20 +61,57 @@ async def test_every_form_of_masks_is_the_object_that_the_service_made(
     assert np.array_equal(decode_masks(found), decode_masks(model.segment(PICTURE, Options())))
 
 
-@pytest.mark.parametrize("image", [b"", b"text", PICTURE[:-20]])
-async def test_what_the_caller_can_mend_is_a_request_error(ask: Ask, image: bytes) -> None:
-    with pytest.raises(errors.RequestError, match="image"):
-        await ask(image)
+async def test_an_image_may_be_a_path_or_pixels(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(PICTURE)
+    expected = await ask(PICTURE)
+    for image in (bytearray(PICTURE), tmp_path / "photo.png", str(tmp_path / "photo.png")):
+        assert await ask(image) == expected
+    for pixels in (np.zeros((30, 60, 3), np.uint8), np.zeros((30, 60), np.uint8)):
+        assert (await ask(pixels)).image == Size(30, 60)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        await ask(tmp_path / "missing.jpg")
 
 
-async def test_an_image_larger_than_the_server_takes_is_told_as_such(ask: Ask) -> None:
-    with pytest.raises(errors.ImageTooLarge, match="larger"):
-        await ask(bytes(3 * MAX_BODY))
+@pytest.mark.parametrize(
+    ("image", "asked", "kind", "clue"),
+    [
+        (b"", {}, errors.InvalidImage, "image"),
+        (b"text", {}, errors.InvalidImage, "image"),
+        (b"photo.jpg", {}, errors.InvalidImage, "image"),
+        (PICTURE[:-20], {}, errors.InvalidImage, "image"),
+        (7, {}, errors.InvalidImage, "the image is a int, expected bytes, a path"),
+        (np.zeros((30, 60, 3)), {}, errors.InvalidImage, "the array is float64"),
+        (bytes(3 * MAX_BODY), {}, errors.ImageTooLarge, "larger"),
+        (PICTURE, {"options": Options(classes=("unicorn",))}, errors.InvalidOption, "unicorn"),
+        (PICTURE, {"options": TYPING(classes="unicorn")}, errors.InvalidOption, "'unicorn'"),
+        (PICTURE, {"options": Options(classes=())}, errors.InvalidOption, "classes is empty"),
+        (PICTURE, {"options": Options(score_threshold=2)}, errors.InvalidOption, "score_threshold"),
+        (
+            PICTURE,
+            {"options": Options(score_threshold=NAN)},
+            errors.InvalidOption,
+            "score_threshold",
+        ),
+        (PICTURE, {"options": Options(max_instances=0)}, errors.InvalidOption, "max_instances"),
+        (PICTURE, {"options": TYPING(masks="png")}, errors.InvalidOption, "masks is 'png'"),
+        (PICTURE, {"model": "toy", "version": "7"}, errors.ModelNotFound, "there is no model toy 7"),
+        (PICTURE, {"model": "m" * 20_000}, errors.ModelNotFound, "there is no model m"),
+    ],
+)
+async def test_the_same_mistake_is_the_same_error(
+    ask: Ask, image: Any, asked: dict[str, Any], kind: type[Exception], clue: str
+) -> None:
+    with pytest.raises(kind, match=clue) as caught:
+        await ask(image, **asked)
+    assert type(caught.value) is kind
 
 
-async def test_an_unknown_class_is_named(ask: Ask) -> None:
-    with pytest.raises(errors.RequestError, match="unicorn"):
-        await ask(PICTURE, Options(classes=("unicorn",)))
+async def test_without_masks_there_is_nothing_to_decode(ask: Ask) -> None:
+    found = await ask(PICTURE, Options(masks="none"))
+    with pytest.raises(ValueError, match="the answer has no masks"):
+        decode_masks(found)
+    nothing = await ask(PICTURE, Options(masks="none", score_threshold=1))
+    assert decode_masks(nothing).shape == (0, 30, 60)
 
 
 @pytest.mark.parametrize("model", [FakeModel(before=lambda: 1 // 0)])

@@ -4,16 +4,16 @@ from typing import Any
 import orjson
 import pytest
 
-from service.doctor.benchmark import Trial
+from service.doctor.benchmark import Benchmark
 from service.doctor.checks import Finding, examine, is_fit
-from service.doctor.hardware import Board, RuntimeFound
+from service.doctor.hardware import Hardware, RuntimeFound
 from service.doctor.tables import findings_to_json
 from service.settings import Settings
 
 ONNX = RuntimeFound("onnxruntime", "1.31.1", ("CPUExecutionProvider",))
 LITERT = RuntimeFound("ai-edge-litert", "2.3.0")
 OLD = RuntimeFound("tflite-runtime", "2.14.0")
-TRIAL = Trial("toy", "onnx", "fp32", True, 9.7, 17.4, in_effect=("CPUExecutionProvider",))
+BENCHMARK = Benchmark("toy", "onnx", "fp32", True, 9.7, 17.4, in_effect=("CPUExecutionProvider",))
 SETTINGS = Settings(workers=1, slots=2, threads=1)
 
 
@@ -21,7 +21,7 @@ def missing(found: RuntimeFound) -> RuntimeFound:
     return RuntimeFound(found.package, fault="No module named it")
 
 
-BOARD = Board(
+HARDWARE = Hardware(
     system="Linux",
     architecture="x86_64",
     processor="CPU",
@@ -35,9 +35,11 @@ BOARD = Board(
 
 
 def look(
-    board: Board = BOARD, settings: Settings = SETTINGS, trials: tuple[Trial, ...] = (TRIAL,)
+    hardware: Hardware = HARDWARE,
+    settings: Settings = SETTINGS,
+    benchmarks: tuple[Benchmark, ...] = (BENCHMARK,),
 ) -> tuple[Finding, ...]:
-    return examine(board, settings, trials)
+    return examine(hardware, settings, benchmarks)
 
 
 def find(findings: tuple[Finding, ...], subject: str) -> Finding:
@@ -77,7 +79,7 @@ def test_a_healthy_board_has_nothing_to_mend() -> None:
 def test_what_is_in_the_way_is_told_with_what_to_do(
     changes: dict[str, Any], subject: str, state: str, advice: str
 ) -> None:
-    findings = look(replace(BOARD, **changes))
+    findings = look(replace(HARDWARE, **changes))
     found = find(findings, subject)
     assert found.state == state
     assert advice in found.advice
@@ -86,8 +88,8 @@ def test_what_is_in_the_way_is_told_with_what_to_do(
 
 def test_an_accelerator_whose_provider_is_there_needs_no_advice() -> None:
     cuda = replace(ONNX, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
-    board = replace(BOARD, devices=("NVIDIA GPU",), runtimes=(cuda, LITERT, missing(OLD)))
-    assert find(look(board), "device").state == "ok"
+    hardware = replace(HARDWARE, devices=("NVIDIA GPU",), runtimes=(cuda, LITERT, missing(OLD)))
+    assert find(look(hardware), "device").state == "ok"
 
 
 @pytest.mark.parametrize(
@@ -104,46 +106,46 @@ def test_a_board_without_the_runtime_that_is_asked_for_is_not_fit(
     runtime: Any, runtimes: tuple[RuntimeFound, ...], fit: bool
 ) -> None:
     settings = SETTINGS.model_copy(update={"runtime": runtime})
-    assert is_fit(look(replace(BOARD, runtimes=runtimes), settings)) == fit
+    assert is_fit(look(replace(HARDWARE, runtimes=runtimes), settings)) == fit
 
 
 @pytest.mark.parametrize(
-    ("trial", "state"),
+    ("benchmark", "state"),
     [
-        (replace(TRIAL, fault="no provider cuda"), "fault"),
-        (replace(TRIAL, fault="cut", serves=False), "warning"),
-        (Trial("toy", "", "", fault="card.json: ..."), "fault"),
+        (replace(BENCHMARK, fault="no provider cuda"), "fault"),
+        (replace(BENCHMARK, fault="cut", serves=False), "warning"),
+        (Benchmark("toy", "", "", fault="card.json: ..."), "fault"),
     ],
 )
 def test_a_file_that_does_not_run_keeps_the_board_from_serving_if_it_is_the_one_that_serves(
-    trial: Trial, state: str
+    benchmark: Benchmark, state: str
 ) -> None:
-    findings = look(trials=(trial,))
+    findings = look(benchmarks=(benchmark,))
     (found,) = [each for each in findings if each.area == "models"]
-    assert (found.state, found.advice) == (state, trial.fault)
+    assert (found.state, found.advice) == (state, benchmark.fault)
     assert is_fit(findings) == (state != "fault")
 
 
 def test_without_models_the_board_is_not_fit() -> None:
-    findings = look(trials=())
+    findings = look(benchmarks=())
     assert find(findings, "models folder").state == "fault"
     assert not is_fit(findings)
 
 
 def test_int8_on_the_old_runtime_is_warned_of_on_x86_alone() -> None:
-    trial = replace(TRIAL, runtime="tflite", precision="int8")
-    board = replace(BOARD, runtimes=(ONNX, missing(LITERT), OLD))
-    assert find(look(board, trials=(trial,)), "toy tflite int8").state == "warning"
-    arm = replace(board, architecture="aarch64")
-    assert find(look(arm, trials=(trial,)), "toy tflite int8").state == "ok"
+    benchmark = replace(BENCHMARK, runtime="tflite", precision="int8")
+    hardware = replace(HARDWARE, runtimes=(ONNX, missing(LITERT), OLD))
+    assert find(look(hardware, benchmarks=(benchmark,)), "toy tflite int8").state == "warning"
+    arm = replace(hardware, architecture="aarch64")
+    assert find(look(arm, benchmarks=(benchmark,)), "toy tflite int8").state == "ok"
     assert find(look(arm), "tflite-runtime").state == "ok"
 
 
 def test_what_was_asked_for_in_vain_is_told() -> None:
     asked = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    found = find(look(trials=(replace(TRIAL, asked=asked),)), "toy onnx fp32")
+    found = find(look(benchmarks=(replace(BENCHMARK, asked=asked),)), "toy onnx fp32")
     assert (found.state, "without CUDAExecutionProvider" in found.advice) == ("warning", True)
-    found = find(look(trials=(replace(TRIAL, asked=asked, in_effect=asked[:1]),)), "toy onnx fp32")
+    found = find(look(benchmarks=(replace(BENCHMARK, asked=asked, in_effect=asked[:1]),)), "toy onnx fp32")
     assert found.state == "ok"
 
 
@@ -151,8 +153,8 @@ def test_what_was_asked_for_in_vain_is_told() -> None:
     ("serves", "alone_ms", "state"), [(True, 20.0, "ok"), (True, 22.0, "note"), (False, 22.0, "ok")]
 )
 def test_threads_that_cost_more_than_they_bring_are_told(serves: bool, alone_ms: float, state: str) -> None:
-    trial = replace(TRIAL, serves=serves, alone_ms=alone_ms)
-    found = find(look(trials=(trial,)), "toy onnx fp32")
+    benchmark = replace(BENCHMARK, serves=serves, alone_ms=alone_ms)
+    found = find(look(benchmarks=(benchmark,)), "toy onnx fp32")
     assert found.state == state
     assert ("BLITZ_THREADS_ALONE=1" in found.advice) == (state == "note")
 

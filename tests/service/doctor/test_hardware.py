@@ -4,7 +4,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from service.doctor.hardware import find_runtime, read_board
+from service.doctor.hardware import find_runtime, read_hardware
 
 X86 = """processor\t: 0
 model name\t: Some CPU @ 2 GHz
@@ -30,23 +30,23 @@ def write_machine(root: Path, cpuinfo: str, *devices: str) -> Path:
 
 
 def test_an_x86_machine_is_read(tmp_path: Path) -> None:
-    board = read_board(write_machine(tmp_path, X86, "nvidia0"))
-    assert board.processor == "Some CPU @ 2 GHz"
-    assert board.features == ("AVX2", "FMA", "AVX-512", "AVX512-VNNI")
-    assert (board.memory_mb, board.devices) == (2000, ("NVIDIA GPU",))
-    assert 1 <= board.usable <= board.cores
+    hardware = read_hardware(write_machine(tmp_path, X86, "nvidia0"))
+    assert hardware.processor == "Some CPU @ 2 GHz"
+    assert hardware.features == ("AVX2", "FMA", "AVX-512", "AVX512-VNNI")
+    assert (hardware.memory_mb, hardware.devices) == (2000, ("NVIDIA GPU",))
+    assert 1 <= hardware.usable <= hardware.cores
 
 
 def test_an_arm_board_is_read(tmp_path: Path) -> None:
-    board = read_board(write_machine(tmp_path, ARM, "apex_0"))
-    assert board.features == ("NEON", "NEON fp16", "NEON dot product")
-    assert board.devices == ("Coral EdgeTPU",)
+    hardware = read_hardware(write_machine(tmp_path, ARM, "apex_0"))
+    assert hardware.features == ("NEON", "NEON fp16", "NEON dot product")
+    assert hardware.devices == ("Coral EdgeTPU",)
 
 
 def test_a_system_without_proc_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    board = read_board(tmp_path)
-    assert (board.features, board.memory_mb, board.devices) == ((), 0, ())
-    assert board.processor
+    hardware = read_hardware(tmp_path)
+    assert (hardware.features, hardware.memory_mb, hardware.devices) == ((), 0, ())
+    assert hardware.processor
 
 
 def test_a_runtime_is_found_with_its_version_and_providers() -> None:

@@ -1,4 +1,4 @@
-"""In a narrow terminal nothing is cut, in a pipe nothing is folded."""
+"""The tables: a narrow terminal cuts nothing, and a pipe folds nothing."""
 
 import io
 

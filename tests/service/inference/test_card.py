@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from service.errors import InvalidCard
 from service.inference.card import CentersDecoder, read_artifact, read_card
+from service.inference.golden import read_golden
 from service.types import Size
 
 
@@ -73,6 +75,18 @@ def test_a_decoder_without_coefficients_has_the_box_heads_only() -> None:
         (lambda card: card["files"][0].update(sha256="abc"), "files.0.sha256"),
         (lambda card: card["files"][1].update(path="fp32.onnx"), "a file stands twice"),
         (lambda card: card["files"][2].update(precision="fp32"), "a runtime and precision stands twice"),
+        (lambda card: card.update(version="1" * 5000), "version: String should have at most 200"),
+        (lambda card: card.update(parameters=2**70), "parameters: Input should be less than"),
+        (lambda card: card.update(multiply_adds=-1), "multiply_adds: Input should be greater"),
+        (lambda card: card["labels"][0].update(category_id=2**63), "labels.0.category_id: Input should be"),
+        (lambda card: card["labels"][0].update(name="cup, mug"), "labels.0.name: .*'cup, mug' holds a comma"),
+        (lambda card: card["labels"][0].update(name="cup\nmug"), "holds a comma, a line break"),
+        (lambda card: card["labels"][0].update(name="cup\u2028mug"), "a line break or another control"),
+        (lambda card: card["labels"][0].update(name=" cup"), "begins or ends with a space"),
+        (lambda card: card["input"].update(height=2**40), "input.height: Input should be less than"),
+        (lambda card: card["decoder"].update(max_instances=2**40), "decoder.max_instances: Input should be"),
+        (lambda card: card["decoder"].update(overlap=float("nan")), "decoder.overlap: "),
+        (lambda card: card["labels"].extend([{}] * 50), "and 90 more"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(
@@ -87,6 +101,30 @@ def test_a_card_that_contradicts_itself_is_refused(
 def test_a_card_that_is_no_json_object_is_refused(folder: Path, content: bytes) -> None:
     (folder / "card.json").write_bytes(content)
     with pytest.raises(InvalidCard, match=r"card\.json"):
+        read_card(folder)
+
+
+def test_a_card_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+    path, plain = folder / "card.json", read_card(folder)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_card(folder) == plain
+
+
+@pytest.mark.parametrize("name", ["card.json", "golden.json", "fp32.onnx"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path)])
+def test_a_pipe_a_folder_or_a_loop_is_refused_and_not_waited_for(
+    folder: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    file = read_card(folder).files[0]
+    (folder / name).unlink()
+    make(folder / name)
+    with pytest.raises(InvalidCard, match=f"cannot read .*{name}: "):
+        read_card(folder), read_golden(folder), read_artifact(folder, file)
+
+
+def test_a_card_of_gigabytes_is_not_read(folder: Path) -> None:
+    os.truncate(folder / "card.json", 5_000_000_000)
+    with pytest.raises(InvalidCard, match="5000000000 bytes, at most 20000000 are read"):
         read_card(folder)
 
 
@@ -122,5 +160,5 @@ def test_a_damaged_artifact_is_refused(folder: Path, damage: Callable[[bytes], b
 def test_a_missing_artifact_is_refused(folder: Path) -> None:
     file = read_card(folder).files[0]
     (folder / file.path).unlink()
-    with pytest.raises(InvalidCard, match=r"cannot read .*fp32\.onnx, which the card lists"):
+    with pytest.raises(InvalidCard, match=r"cannot read .*fp32\.onnx: No such file"):
         read_artifact(folder, file)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -29,7 +29,16 @@ STORED: dict[int, str] = {  # how a picture is stored so that each EXIF orientat
     7: "TRANSVERSE",
     8: "ROTATE_270",
 }
-SHAPES = [(480, 640), (640, 480), (333, 517), (517, 333), (64, 96), (200, 1001), (1080, 1920), (37, 41)]
+SHAPES = [
+    (480, 640),
+    (640, 480),
+    (333, 517),
+    (517, 333),
+    (64, 96),
+    (200, 1001),
+    (1080, 1920),
+    (37, 41),
+]
 
 
 class PaintedBackend:
@@ -120,6 +129,7 @@ def test_a_painted_mask_comes_back_at_its_pixels(
 
 
 @settings(deadline=None)  # a busy machine is no fault
+@example(height=3, width=1000, corners=(0.2, 0.25, 0.7, 0.8))  # its two scales differ by a factor of 3.5
 @given(
     height=st.integers(20, 400),
     width=st.integers(20, 400),

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,10 @@ GOLDEN = {"schema_version": 1, "seed": 1, "tolerance": {}, "samples": [SAMPLE]}
         GOLDEN | {"tolerance": {"fp33": 1}},
         GOLDEN | {"samples": [SAMPLE | {"at": [0, 0]}]},
         GOLDEN | {"surprise": 1},
+        GOLDEN | {"seed": 2**70},
+        *[GOLDEN | {"tolerance": {"fp32": value}} for value in (math.nan, math.inf, -1, 0, 1e9)],
+        *[GOLDEN | {"samples": [SAMPLE | {"value": value}]} for value in (math.nan, math.inf)],
+        GOLDEN | {"samples": [SAMPLE | {"at": [0, -1, 0]}]},
     ],
 )
 def test_a_malformed_file_is_refused(tmp_path: Path, content: Any) -> None:

@@ -4,6 +4,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,14 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
-from service.errors import ImageTooLarge, InvalidCard, InvalidImage, InvalidOption, SelfTestFailed
+from service.errors import (
+    ImageTooLarge,
+    InvalidCard,
+    InvalidImage,
+    InvalidOption,
+    OutOfMemory,
+    SelfTestFailed,
+)
 from service.inference.backends import BackendChoice
 from service.inference.card import read_card
 from service.inference.golden import read_golden
@@ -135,9 +143,9 @@ def test_only_what_is_not_exact_is_reduced(
 ) -> None:
     seen = list[tuple[int, ...]]()
 
-    def note(pixels: Pixels, canvas: Size, image: Size) -> tuple[Pixels, Placement]:
+    def note(pixels: Pixels, *rest: Any, **options: Any) -> tuple[Pixels, Placement]:
         seen.append(pixels.shape[:2])
-        return letterbox(pixels, canvas, image)
+        return letterbox(pixels, *rest, **options)
 
     monkeypatch.setattr("service.inference.segmenter.letterbox", note)
     data = cv2.imencode(".jpg", np.zeros((256, 384, 3), np.uint8))[1].tobytes()
@@ -310,3 +318,33 @@ def test_values_that_are_no_numbers_give_an_error_and_no_answer(
         broken.segment_pixels(FLOWERS, Options())
     with pytest.raises(SelfTestFailed):
         broken.self_test(read_golden(toy_folder))
+
+
+class FailingBackend(NanBackend):
+    """A runtime that raises."""
+
+    def __init__(self, segmenter: Segmenter, error: Exception) -> None:
+        super().__init__(segmenter)
+        self.error = error
+
+    def run(self, pixels: Pixels, *, crowded: bool = False) -> dict[str, Floats]:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), OutOfMemory),
+        (RuntimeError("Failed to allocate memory for requested buffer of size 9"), OutOfMemory),
+        (RuntimeError("std::bad_alloc"), OutOfMemory),
+        (RuntimeError("shape mismatch"), RuntimeError),
+    ],
+)
+def test_memory_that_is_short_has_a_name_whoever_runs_out_of_it(
+    onnx_segmenter: Segmenter, error: Exception, expected: type[Exception]
+) -> None:
+    failing = Segmenter(onnx_segmenter.card, FailingBackend(onnx_segmenter, error), Limits())
+    with pytest.raises(expected):
+        failing.segment_pixels(FLOWERS, Options())
+    with pytest.raises(expected):
+        failing.segment(encode_png(FLOWERS), Options())

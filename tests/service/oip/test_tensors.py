@@ -60,9 +60,8 @@ def test_numbers_may_be_nested_or_not(values: list[object]) -> None:
     assert pixels.tolist() == [[[1, 2, 3], [4, 5, 6]]]
 
 
-@pytest.mark.parametrize("value", [b"\xff\x00", "/wA="])
-def test_an_element_is_binary_or_base64(value: object) -> None:
-    assert read_tensor(Offered("image", BYTES, (1,), values=[value])).item() == b"\xff\x00"
+def test_an_element_is_binary() -> None:
+    assert read_tensor(Offered("image", BYTES, (1,), values=[b"\xff\x00"])).item() == b"\xff\x00"
 
 
 @pytest.mark.parametrize(
@@ -125,9 +124,9 @@ def test_the_number_of_elements_is_that_of_the_shape(raw: bytes) -> None:
         read_tensor(Offered("image", BYTES, (1,), raw))
 
 
-@pytest.mark.parametrize("value", ["no base64!", "YQ", 5, None, ["YQ=="]])
-def test_elements_that_are_neither_are_refused(value: object) -> None:
-    with pytest.raises(InvalidOption, match="base64"):
+@pytest.mark.parametrize("value", ["text", 5, None, [b"a"]])
+def test_elements_that_are_not_binary_are_refused(value: object) -> None:
+    with pytest.raises(InvalidOption, match="not binary"):
         read_tensor(Offered("image", BYTES, (1,), values=[value]))
 
 

@@ -1,4 +1,4 @@
-"""What a container is asked, every few seconds."""
+"""The health check that a container runs every few seconds."""
 
 import asyncio
 from pathlib import Path
@@ -39,6 +39,15 @@ async def test_it_knows_whether_the_service_is_ready_however_it_is_spoken_to(
     assert await ask(port)
     await server.stop()
     assert not await ask(port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "0.0.0.0"])
+async def test_it_asks_the_address_that_the_service_listens_on(host: str) -> None:
+    server = Server(Settings(host=host, http_port=0, grpc_port=0, slots=1, stop_delay_s=0, drain_s=1))
+    port, _ = await server.start()
+    await server.load(lambda _: FakeCatalog())
+    assert await asyncio.to_thread(is_ready, port, host)
+    await server.stop()
 
 
 async def test_where_nobody_listens_nobody_is_ready() -> None:

@@ -18,7 +18,7 @@ from service.serving.engine import Models
 from service.settings import Settings
 from tests.fakes import FakeCatalog, FakeModel, encode_picture
 
-QUICK = Settings(http_port=0, grpc_port=0, slots=1, stop_delay_s=0, drain_s=5)
+QUICK = Settings(http_port=0, grpc_port=0, slots=1, stop_delay_s=0, drain_s=5, slots_in="threads")
 
 
 @pytest.fixture

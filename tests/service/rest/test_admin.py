@@ -12,9 +12,8 @@ from service.inference.backends import BackendChoice
 from service.inference.images import Limits
 from service.rest.app import create_app
 from service.rest.schemas import ModelsAnswer
-from service.security.callers import Callers
+from service.security.callers import Callers, Rules
 from service.security.keys import Key, hash_key
-from service.security.rules import Rules
 from service.serving.admission import Admission
 from service.serving.catalog import Catalog
 from service.serving.engine import Engine

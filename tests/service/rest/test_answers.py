@@ -1,7 +1,7 @@
 import pytest
 from starlette.exceptions import HTTPException
 
-from service.rest.answers import COCO_RESULTS, JSON, LABEL_MAP, choose_format
+from service.rest.formats import COCO_RESULTS, JSON, LABEL_MAP, choose_format
 
 
 @pytest.mark.parametrize(

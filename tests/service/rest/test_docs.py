@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from service.inference.image_headers import ACCEPTED
-from service.rest.answers import FORMATS
-from service.rest.asked import SegmentQuery
-from service.rest.description import PROBLEMS
+from service.rest.formats import FORMATS
+from service.rest.openapi import PROBLEMS
+from service.rest.parameters import SegmentQuery
 from service.rest.schemas import Problem
 from service.serving.engine import Engine
 from tests.fakes import encode_picture
@@ -160,5 +160,5 @@ async def test_the_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", answer.text)
     assert "://" not in answer.text
-    for link in re.findall(r'href="([^"]+)"', answer.text):
+    for link in re.findall(r'href="([^"#]+)', answer.text):
         assert (await client.get(f"/{link}")).status_code == 200

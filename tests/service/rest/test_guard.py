@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -15,9 +16,8 @@ from service.errors import Forbidden, Unauthorized
 from service.rest.app import create_app
 from service.rest.guard import check_origin
 from service.rest.schemas import Problem
-from service.security.callers import Callers
+from service.security.callers import Callers, Rules
 from service.security.keys import Key, hash_key
-from service.security.rules import Rules
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 
@@ -329,3 +329,45 @@ def test_no_header_is_taken_for_a_key_or_breaks_anything(told: list[tuple[str, b
     headers = [(name.lower().encode(), value) for name, value in told]
     with pytest.raises(Unauthorized):
         Callers((CAM,)).admit(Headers(raw=headers))
+
+
+class TestOtherSites:
+    """Pages of the sites in BLITZ_ORIGINS call /v1 and /v2; a preflight shows no key."""
+
+    ASKED: ClassVar = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+
+    @pytest.fixture
+    def rules(self) -> Rules:
+        return Rules(Callers((CAM,)), origins=("http://A.example/",))
+
+    @pytest.mark.parametrize("path", ["/v1/segment", "/v2/models/toy/infer", "/v2"])
+    async def test_an_allowed_one_may_ask_and_read(self, client: httpx.AsyncClient, path: str) -> None:
+        site = {"origin": "http://a.example"}
+        answer = await client.options(path, headers=site | self.ASKED)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "http://a.example"
+        assert "x-api-key" in answer.headers["access-control-allow-headers"]
+        answer = await client.post("/v1/segment", content=encode_picture(), headers=SHOWN | PNG | site)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "http://a.example"
+        assert "server-timing" in answer.headers["access-control-expose-headers"]
+
+    async def test_it_reads_problems_too(self, client: httpx.AsyncClient) -> None:
+        answer = await client.get("/v1/models", headers={"origin": "http://a.example"})
+        assert answer.status_code == 401
+        assert answer.headers["access-control-allow-origin"] == "http://a.example"
+
+    @pytest.mark.parametrize(
+        ("path", "origin"), [("/v1/segment", "http://b.example"), ("/metrics", "http://a.example")]
+    )
+    async def test_nothing_else_is_shared(self, client: httpx.AsyncClient, path: str, origin: str) -> None:
+        answer = await client.options(path, headers={"origin": origin} | SHOWN | self.ASKED)
+        assert answer.status_code == 405
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_all_sites_may_be_allowed(engine: Engine) -> None:
+    app = create_app(engine, max_body=MAX_BODY, rules=Rules(origins=("*",)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        answer = await client.get("/v1/models", headers={"origin": "https://any.example"})
+    assert answer.headers["access-control-allow-origin"] == "*"

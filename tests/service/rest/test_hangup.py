@@ -7,8 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from service.rest.boundary import ClientGone
-from service.rest.hangup import unless_gone
+from service.rest.boundary import ClientGone, unless_gone
 
 
 def make_request(receive: Callable[[], Awaitable[Message]]) -> Request:

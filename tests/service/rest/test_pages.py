@@ -8,8 +8,9 @@ import pytest
 
 from service.rest.pages import ASSETS, FOLDER, MEDIA_TYPES, read_assets
 
-ADDRESS = re.compile(r"""(?:href|src)="(?!#|docs")([^"]+)\"""")
+ADDRESS = re.compile(r"""(?:href|src)="(?!#|docs"|openapi.json|\./)([^"]+)\"""")
 IMPORT = re.compile(r"""from "\./([\w.]+)";""")
+PAGES = ("index.html", "docs.html")
 TEXTS = [path for path in ASSETS if not path.endswith(".jpg")]
 
 
@@ -59,11 +60,15 @@ async def test_the_page_cannot_be_posted_to(client: httpx.AsyncClient) -> None:
 
 
 def test_whatever_the_page_refers_to_is_there() -> None:
-    addresses = ADDRESS.findall(ASSETS["index.html"].body.decode())
-    assert len(addresses) > 5
+    addresses = [path for page in PAGES for path in ADDRESS.findall(ASSETS[page].body.decode())]
+    assert len(addresses) > 10
     assert {address.removeprefix("page/") for address in addresses} <= set(ASSETS)
     imported = {f"js/{name}" for path in TEXTS for name in IMPORT.findall(ASSETS[path].body.decode())}
-    assert {path for path in ASSETS if path.endswith(".js")} == imported | {"js/main.js", "js/types.js"}
+    assert {path for path in ASSETS if path.endswith(".js")} == imported | {
+        "js/main.js",
+        "js/docs.js",
+        "js/types.js",
+    }
 
 
 @pytest.mark.parametrize("path", TEXTS)

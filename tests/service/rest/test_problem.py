@@ -89,6 +89,43 @@ async def test_wrong_paths_and_methods_are_problems_too(
 
 
 @pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/segment", "POST"),
+        ("/healthz", "GET, HEAD"),
+        ("/v2/models/toy/ready", "GET, HEAD"),
+        ("/v2/models/toy/infer", "POST"),
+        ("/docs", "GET, HEAD"),
+        ("/", "GET, HEAD"),
+    ],
+)
+async def test_a_wrong_method_is_told_the_right_ones(
+    client: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    assert (await client.request("DELETE", path)).headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/models", "/v2/models/toy", "/openapi.json", "/docs", "/"])
+async def test_head_is_answered_wherever_get_is(client: httpx.AsyncClient, engine: Engine, path: str) -> None:
+    head, get = await client.head(path), await client.get(path)
+    assert head.status_code == get.status_code == 200
+    assert head.headers["content-length"] == get.headers["content-length"]
+    counted = path.replace("/toy", "/{name}")
+    assert f'method="HEAD {counted}"'.encode() in engine.metrics.exposition()
+
+
+async def test_no_memory_is_a_503(engine: Engine) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    async with service(FakeModel(before=fail)) as client:
+        answer = await client.post("/v1/segment", content=encode_picture(), headers=PNG)
+    problem = read_problem(answer)
+    assert (problem.status, problem.type) == (503, "urn:blitzmask:problem:OutOfMemory")
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
     ("query", "text"),
     [
         ("score_treshold=0.5", "score_treshold is not an option of this path; /docs lists them"),

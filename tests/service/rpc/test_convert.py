@@ -5,8 +5,9 @@ import pytest
 
 from service import errors
 from service.errors import InvalidOption
-from service.rpc.convert import STATUS, error_to_frame, error_to_status, options_from_proto, refuse_unknown
+from service.rpc.convert import options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
+from service.rpc.statuses import STATUS, error_to_frame, error_to_status
 from service.types import MaskFormat, Options
 
 
@@ -36,7 +37,10 @@ def test_the_text_of_our_errors_is_for_the_caller_that_of_others_is_not() -> Non
     status, text = error_to_status(RuntimeError("swordfish"))
     assert status == grpc.StatusCode.INTERNAL
     assert "swordfish" not in text
-    assert error_to_frame(errors.InvalidImage("bad")) == pb.FrameError(code=3, message="bad")
+    assert error_to_frame(errors.InvalidImage("bad")) == pb.FrameError(
+        code=3, message="bad", type="InvalidImage"
+    )
+    assert error_to_frame(RuntimeError("swordfish")).type == ""
 
 
 def test_options_that_are_not_set_are_the_models_own() -> None:

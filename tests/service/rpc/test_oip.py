@@ -85,20 +85,12 @@ def _other_type(request: pb.ModelInferRequest) -> None:
     request.inputs[0].datatype = "FP16"
 
 
-def _unknown_parameter(request: pb.ModelInferRequest) -> None:
-    request.parameters["speed"].int64_param = 1
-
-
 def _no_value(request: pb.ModelInferRequest) -> None:
     request.parameters["masks"].SetInParent()
 
 
 def _shared_memory(request: pb.ModelInferRequest) -> None:
     request.inputs[0].parameters["shared_memory_region"].string_param = "x"
-
-
-def _classification(request: pb.ModelInferRequest) -> None:
-    request.outputs.add(name="scores").parameters["classification"].int64_param = 3
 
 
 def _unknown_field(request: pb.ModelInferRequest) -> None:
@@ -112,10 +104,8 @@ def _unknown_field(request: pb.ModelInferRequest) -> None:
         (_both, "beside raw_input_contents"),
         (_neither, "0 elements"),
         (_other_type, "datatype FP16, expected BYTES"),
-        (_unknown_parameter, "speed"),
         (_no_value, "parameter masks has no value"),
         (_shared_memory, "shared_memory_region"),
-        (_classification, "classification"),
         (_unknown_field, "no field 31"),
     ],
 )
@@ -127,6 +117,15 @@ async def test_what_cannot_be_used_is_refused(
     code, text = await refusal(stub.ModelInfer(request))
     assert code == grpc.StatusCode.INVALID_ARGUMENT
     assert clue in text
+
+
+async def test_parameters_that_nobody_here_knows_are_ignored(stub: Stub) -> None:
+    """kserve's client sends `binary_data_size` with each tensor, Triton's may send `classification`."""
+    request = ask_image()
+    request.parameters["speed"].int64_param = 1
+    request.inputs[0].parameters["binary_data_size"].int64_param = len(RAW)
+    request.outputs.add(name="scores").parameters["classification"].int64_param = 3
+    assert [output.name for output in (await stub.ModelInfer(request)).outputs] == ["scores"]
 
 
 async def test_a_model_that_nobody_knows(stub: Stub) -> None:

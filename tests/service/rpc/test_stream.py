@@ -12,6 +12,7 @@ from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
 
 PICTURE = encode_picture(60, 30)
+PATIENCE_S = 20
 
 
 def frame(number: int, image: bytes = PICTURE) -> pb.Frame:
@@ -271,3 +272,41 @@ class TestHeld:
         gate.open()
         assert (await call.read()).frame_id == 1
         call.cancel()
+
+
+def one_a_lifetime() -> pb.Frame:
+    """A first message that asks for an answer to every frame, one frame in 30 years."""
+    return pb.Frame(options=pb.StreamOptions(policy=pb.FRAME_POLICY_ALL, max_fps=1e-9))
+
+
+async def test_a_stream_that_waits_for_its_pace_ends_with_its_client(
+    stub: pb_grpc.SegmentationServiceStub, engine: Engine
+) -> None:
+    call = stub.SegmentStream()
+    for message in (one_a_lifetime(), *map(frame, range(8))):
+        await call.write(message)
+    await call.read()
+    assert engine.streams == 1
+    call.cancel()
+    async with asyncio.timeout(PATIENCE_S):
+        while engine.streams:
+            await asyncio.sleep(0.001)
+
+
+async def read_to_the_end(call: "grpc.aio.StreamStreamCall[pb.Frame, pb.FrameResult]") -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+async def test_a_stream_that_waits_for_its_pace_ends_with_the_service(
+    stub: pb_grpc.SegmentationServiceStub, engine: Engine
+) -> None:
+    call = stub.SegmentStream()
+    for message in (one_a_lifetime(), *map(frame, range(8))):
+        await call.write(message)
+    first = await call.read()
+    engine.stop()
+    with pytest.raises(grpc.aio.AioRpcError, match="the service is stopping"):
+        await read_to_the_end(call)
+    assert first.frame_id == 0
+    assert engine.streams == 0

@@ -1,4 +1,4 @@
-"""Who may call, and how often."""
+"""Callers by their keys, and the rate of a key."""
 
 from pathlib import Path
 
@@ -77,6 +77,16 @@ def test_what_is_refused_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None
     now += 0.21
     assert caller.count() is None
     assert caller.count() is not None
+
+
+def test_a_key_that_was_not_used_saves_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("service.security.callers.time.monotonic", lambda: now)
+    caller = Callers((BURST,)).admit(show("third"))
+    caller.charge()
+    now += 3600
+    refused = [caller.count() is not None for _ in range(7)]
+    assert refused == [False] * 5 + [True] * 2
 
 
 def test_one_keys_rate_is_no_other_keys_business() -> None:

@@ -1,6 +1,8 @@
 """Certificate files, and what is said of those that cannot be used."""
 
 import asyncio
+import io
+import json
 import socket
 import ssl
 from pathlib import Path
@@ -11,7 +13,7 @@ from service.errors import InvalidSetting
 from service.process.server import Server
 from service.security.tls import Tls, read_tls
 from service.settings import Settings
-from tests.certificates import Authority, Pair, make_authority, run_openssl
+from tests.certificates import Authority, Pair, make_authority, make_expired_pair, run_openssl
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_a_file_that_is_not_what_it_should_be_is_named(
 
 
 def test_a_key_of_another_certificate_is_told_from_one_that_is_broken(made: Authority) -> None:
-    with pytest.raises(InvalidSetting, match=r"BLITZ_TLS_KEY=.*it is not the key of the certificate"):
+    with pytest.raises(InvalidSetting, match=r"BLITZ_TLS_KEY=.*it does not belong to the certificate"):
         read_tls(made.server.cert, made.client.key, None)
 
 
@@ -118,3 +120,21 @@ async def test_a_certificate_that_is_renewed_is_shown_from_the_next_handshake_on
 def put(pair: Pair, cert: Path, key: Path) -> None:
     cert.write_bytes(pair.cert.read_bytes())
     key.write_bytes(pair.key.read_bytes())
+
+
+@pytest.mark.parametrize("client_ca", [False, True])
+def test_an_expired_certificate_says_so_when_it_is_loaded(
+    made: Authority, tmp_path: Path, lines: io.StringIO, *, client_ca: bool
+) -> None:
+    pair = make_expired_pair(tmp_path)
+    Tls(pair.cert, pair.key, made.ca if client_ca else None).open_context()
+    line = json.loads(lines.getvalue())
+    assert (line["event"], line["level"]) == ("certificate is refused by clients", "error")
+    assert (line["cert"], line["reason"]) == (str(pair.cert), "certificate has expired")
+
+
+@pytest.mark.parametrize("name", ["server", "stranger"])
+def test_a_certificate_within_its_dates_says_nothing(made: Authority, lines: io.StringIO, name: str) -> None:
+    pair: Pair = getattr(made, name)
+    Tls(pair.cert, pair.key).open_context()
+    assert lines.getvalue() == ""

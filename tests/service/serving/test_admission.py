@@ -4,10 +4,11 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
-from functools import partial
+from typing import Any
 
 import pytest
 
+from service.compute.task import Listener, Task, Turn
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.serving.admission import Admission
 
@@ -21,7 +22,7 @@ class Held:
         self.begun = threading.Event()
         self.let = threading.Event()
 
-    def __call__(self, waited: float) -> str:
+    def __call__(self, turn: Turn) -> str:
         self.begun.set()
         assert self.let.wait(PATIENCE_S)
         return "done"
@@ -45,17 +46,17 @@ async def settle() -> None:
 
 
 async def test_work_runs_on_a_thread_and_gives_its_result(admission: Admission) -> None:
-    name = await admission.run(lambda waited: threading.current_thread().name)
+    name = await admission.run(lambda turn: threading.current_thread().name)
     assert name.startswith("slot")
 
 
 async def test_an_error_of_the_work_reaches_the_caller_and_frees_the_slot(admission: Admission) -> None:
-    def fail(waited: float) -> None:
+    def fail(turn: Turn) -> None:
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
         await admission.run(fail)
-    assert await admission.run(lambda waited: 1) == 1
+    assert await admission.run(lambda turn: 1) == 1
     await settle()
     assert (admission.running, admission.waiting) == (0, 0)
 
@@ -91,7 +92,7 @@ async def test_who_came_first_is_served_first(admission: Admission) -> None:
     first = asyncio.create_task(admission.run(held))
     await held.begins()
     rest = []
-    for note in (lambda waited: order.append(0), lambda waited: order.append(1)):
+    for note in (lambda turn: order.append(0), lambda turn: order.append(1)):
         rest.append(asyncio.create_task(admission.run(note)))
         await settle()
     held.let.set()
@@ -103,25 +104,25 @@ async def test_work_is_told_how_long_it_waited(admission: Admission) -> None:
     held = Held()
     first = asyncio.create_task(admission.run(held))
     await held.begins()
-    second = asyncio.create_task(admission.run(lambda waited: waited))
+    second = asyncio.create_task(admission.run(lambda turn: turn.waited_s))
     await settle()
     before = asyncio.get_running_loop().time()
     await asyncio.sleep(0.02)
     held.let.set()
     await first
     assert 0.02 <= await second <= asyncio.get_running_loop().time() - before + 1
-    assert await admission.run(lambda waited: waited) < 0.02
+    assert await admission.run(lambda turn: turn.waited_s) < 0.02
 
 
 async def test_a_deadline_that_has_passed_costs_nothing(admission: Admission) -> None:
-    ran = list[float]()
+    ran = list[Turn]()
     with pytest.raises(DeadlineExceeded):
         await admission.run(ran.append, deadline=asyncio.get_running_loop().time())
     assert not ran
 
 
 async def test_what_waits_past_its_deadline_is_dropped_before_it_begins(admission: Admission) -> None:
-    held, ran = Held(), list[float]()
+    held, ran = Held(), list[Turn]()
     first = asyncio.create_task(admission.run(held))
     await held.begins()
     with pytest.raises(DeadlineExceeded, match="while the request waited"):
@@ -142,7 +143,7 @@ async def test_work_that_has_begun_is_finished_past_its_deadline(admission: Admi
 
 
 async def test_a_cancelled_caller_leaves_the_queue(admission: Admission) -> None:
-    held, ran = Held(), list[float]()
+    held, ran = Held(), list[Turn]()
     first = asyncio.create_task(admission.run(held))
     await held.begins()
     waiting = asyncio.create_task(admission.run(ran.append))
@@ -164,41 +165,83 @@ async def test_a_slot_is_free_only_when_its_thread_is(admission: Admission) -> N
     assert task.cancelled()
     assert admission.running == 1
     held.let.set()
-    assert await admission.run(lambda waited: "next") == "next"
+    assert await admission.run(lambda turn: "next") == "next"
 
 
 async def test_a_slot_given_to_a_caller_that_leaves_goes_to_the_next(admission: Admission) -> None:
-    held = Held()
+    held, ran = Held(), list[Turn]()
     first = asyncio.create_task(admission.run(held))
     await held.begins()
-    leaving = asyncio.create_task(admission.run(lambda waited: "never"))
-    next_one = asyncio.create_task(admission.run(lambda waited: "next"))
+    leaving = asyncio.create_task(admission.run(ran.append))  # handed to the slot ahead of time
+    next_one = asyncio.create_task(admission.run(lambda turn: "next"))
+    await settle()
+    leaving.cancel()
     await settle()
     held.let.set()
-    admission._threads.submit(int).result(PATIENCE_S)  # the only thread has reported its slot as free
-    asyncio.get_running_loop().call_soon(leaving.cancel)  # after the hand-over, before `leaving` can run
     await first
     assert await next_one == "next"
     assert leaving.cancelled()
-    await settle()
+    assert not ran
     assert (admission.running, admission.waiting) == (0, 0)
 
 
 @pytest.mark.parametrize(("slots", "roomy"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8)])
 async def test_it_is_crowded_from_half_the_slots_on(slots: int, roomy: int) -> None:
-    admission = Admission(slots, 0)
-    held, crowded = [Held() for _ in range(slots)], []
-    futures = []
-    for work in held:
-        futures.append(admission.queue(partial(partial, work, 0.0)))
-        crowded.append(admission.crowded)
-    for work in held:
-        work.let.set()
-    await asyncio.gather(*futures)
+    admission, let, crowded = Admission(slots, 0), threading.Event(), []
+
+    def note(turn: Turn) -> None:
+        crowded.append(turn.crowded)
+        assert let.wait(PATIENCE_S)
+
+    for count in range(1, slots + 1):
+        admission.queue(lambda: note)
+        while len(crowded) < count:
+            await asyncio.sleep(0.001)
+    let.set()
     await admission.drain()
     assert crowded == [False] * roomy + [True] * (slots - roomy)
-    assert not admission.crowded
     admission.close()
+
+
+async def test_a_task_that_comes_back_begins_again_before_those_that_wait() -> None:
+    executor = FakeExecutor()
+    admission = Admission(1, 5, executor=executor)
+    waiting = [asyncio.create_task(admission.run(lambda turn, n=n: n)) for n in range(3)]
+    await settle()
+    first = executor.taken.pop()
+    executor.listener.returned(first)
+    assert executor.taken == [first]
+    while executor.taken:
+        executor.finish(executor.taken.pop())
+    assert await asyncio.gather(*waiting) == [0, 1, 2]
+
+
+class FakeExecutor:
+    """One slot that does what a test tells it."""
+
+    def __init__(self) -> None:
+        self.taken: list[Task[Any]] = []
+        self.listener: Listener
+
+    busy = property(lambda self: len(self.taken))
+    ahead = (0, 0)
+
+    def listen(self, listener: Listener) -> None:
+        self.listener = listener
+
+    def has_room(self, *, ahead: bool) -> bool:
+        return not self.taken
+
+    def take(self, task: Task[Any]) -> None:
+        task.begun = True
+        self.taken.append(task)
+
+    def finish(self, task: Task[Any]) -> None:
+        task.succeed(task.work(Turn(crowded=False, waited_s=0)))
+        self.listener.finished(0.01)
+
+    def close(self) -> None:
+        pass
 
 
 async def test_drain_takes_nothing_new_and_waits_for_all_that_was_taken(admission: Admission) -> None:
@@ -228,7 +271,7 @@ async def test_many_callers_with_random_fates_leave_nothing_behind() -> None:
 
     async def ask(number: int) -> None:
         deadline = loop.time() + 0.0005 * (number % 7) if number % 3 == 0 else None
-        await admission.run(lambda waited: done.append(number), deadline=deadline)
+        await admission.run(lambda turn: done.append(number), deadline=deadline)
 
     tasks = [asyncio.create_task(ask(number)) for number in range(300)]
     await settle()
@@ -245,16 +288,16 @@ async def test_many_callers_with_random_fates_leave_nothing_behind() -> None:
 async def test_a_queue_that_would_last_too_long_is_full_before_its_places_are() -> None:
     admission = Admission(1, 100, longest_wait=0.05)
     for _ in range(20):  # at a pace of about 20 ms
-        await admission.run(lambda waited: time.sleep(0.02))
+        await admission.run(lambda turn: time.sleep(0.02))
     held = Held()
     running = [asyncio.create_task(admission.run(held))]
     await held.begins()
     while admission.expected_wait <= admission.longest_wait:
-        running.append(asyncio.create_task(admission.run(lambda waited: "waited")))
+        running.append(asyncio.create_task(admission.run(lambda turn: "waited")))
         await settle()
     assert 2 <= admission.waiting <= 10
     with pytest.raises(Overloaded):
-        await admission.run(lambda waited: "refused")
+        await admission.run(lambda turn: "refused")
     held.let.set()
     assert await asyncio.gather(*running)
     admission.close()
@@ -262,6 +305,6 @@ async def test_a_queue_that_would_last_too_long_is_full_before_its_places_are() 
 
 async def test_a_long_history_refuses_nobody_when_a_slot_is_free() -> None:
     admission = Admission(1, 100, longest_wait=0.001)
-    await admission.run(lambda waited: time.sleep(0.05))
-    assert await admission.run(lambda waited: "taken") == "taken"
+    await admission.run(lambda turn: time.sleep(0.05))
+    assert await admission.run(lambda turn: "taken") == "taken"
     admission.close()

@@ -1,3 +1,7 @@
+import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,9 @@ from service.inference.backends import BackendChoice
 from service.inference.images import Limits
 from service.inference.segmenter import Segmenter, open_model
 from service.serving.catalog import version_key
+from service.serving.repository import take_census
 from service.types import Options
-from tests.service.models import add, load, names
+from tests.service.models import add, load, names, rewrite
 
 __all__ = ["add"]  # a fixture
 
@@ -48,7 +53,7 @@ def test_versions_stand_in_folders_of_their_own_and_the_newest_answers(add: Any,
 
 
 def test_why_a_model_does_not_serve_is_told_without_the_folders_of_this_machine(
-    add: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    add: Any, tmp_path: Path
 ) -> None:
     add("a", "ash")
     (add("b", "birch") / "fp32.onnx").write_bytes(b"cut")
@@ -63,8 +68,7 @@ def test_why_a_model_does_not_serve_is_told_without_the_folders_of_this_machine(
             raise InvalidCard(f"cannot read '{folder.resolve()}/card.json'")
         return open_model(folder, *rest)
 
-    monkeypatch.setattr("service.serving.repository.open_model", open_some)
-    failures = load(tmp_path).failures
+    failures = load(tmp_path, opener=open_some).failures
     assert failures["b"].startswith("b/fp32.onnx is not the file its card describes: 3 bytes")
     assert failures["c"] == "RuntimeError: Load model from c/fp32.onnx failed: libort.so is old"
     assert failures["d"] == "cannot read 'd/card.json'"
@@ -73,6 +77,7 @@ def test_why_a_model_does_not_serve_is_told_without_the_folders_of_this_machine(
 @pytest.mark.parametrize(
     "ascending",
     [
+        ["9" * 4999, "1" * 5000, "2" * 5000],
         ["1", "2", "10"],
         ["1.0", "1.0.1", "1.1", "1.10"],
         ["1.0-rc1", "1.0-rc2", "1.0-rc10"],
@@ -110,17 +115,14 @@ def test_a_broken_model_does_not_keep_the_others_from_serving(add: Any, tmp_path
     assert catalog.get().segment_pixels(np.zeros((9, 9, 3), np.uint8), Options()).model == "ash"
 
 
-def test_an_error_of_no_known_kind_is_a_reason_too(
-    add: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_no_known_kind_is_a_reason_too(add: Any, tmp_path: Path) -> None:
     add("a", "ash"), add("b", "birch")
 
     def explode(folder: Path, choice: BackendChoice, limits: Limits) -> Any:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("service.serving.repository.open_model", explode)
     with pytest.raises(InvalidCard, match="no model serves; a: MemoryError: no room; b: MemoryError"):
-        load(tmp_path)
+        load(tmp_path, opener=explode)
 
 
 def test_when_the_newest_version_is_broken_the_one_before_answers(add: Any, tmp_path: Path) -> None:
@@ -149,6 +151,100 @@ def test_a_default_that_is_broken_or_unknown_is_an_error_that_says_why(add: Any,
         load(tmp_path, default="oak")
 
 
+@pytest.mark.parametrize("name", [".Trash-1000", "..2026_11_28", "lost+found", "__pycache__", "mine/.old"])
+def test_hidden_folders_are_no_models(add: Any, tmp_path: Path, name: str) -> None:
+    add("mine/1", "ash"), add(f"{name}/ash", "ash", "9.9.9")
+    shutil.copy(tmp_path / "mine" / "1" / "card.json", tmp_path / name)
+    assert names(load(tmp_path)) == [("ash", "1")]
+    assert load(tmp_path).failures == {}
+
+
+def test_a_folder_that_is_reached_by_several_names_counts_once(add: Any, tmp_path: Path) -> None:
+    add("..2026_11_28/ash", "ash")
+    (tmp_path / "..data").symlink_to("..2026_11_28")
+    (tmp_path / "ash").symlink_to("..data/ash")
+    add("birch/2", "birch", "2")
+    (tmp_path / "birch" / "latest").symlink_to("2")
+    catalog = load(tmp_path)
+    assert (names(catalog), catalog.failures) == ([("ash", "1"), ("birch", "2")], {})
+
+
+def test_a_swap_of_a_linked_folder_is_a_change(add: Any, tmp_path: Path) -> None:
+    add("..one/ash", "ash", "1"), add("..two/ash", "ash", "2")
+    (tmp_path / "..data").symlink_to("..one")
+    (tmp_path / "ash").symlink_to("..data/ash")
+    catalog = load(tmp_path)
+    (tmp_path / "..new").symlink_to("..two")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    assert names(catalog.refreshed()) == [("ash", "2")]
+
+
+def make_non_utf8_name(tmp_path: Path, ash: Path) -> None:
+    shutil.copytree(ash, tmp_path / os.fsdecode(b"m\xff"))
+
+
+def make_pipe_for_a_card(tmp_path: Path, ash: Path) -> None:
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "card.json")
+
+
+def make_link_to_nothing(tmp_path: Path, ash: Path) -> None:
+    shutil.copytree(ash, tmp_path / "link")
+    (tmp_path / "link" / "golden.json").unlink()
+    (tmp_path / "link" / "golden.json").symlink_to("nowhere")
+
+
+def make_long_version(tmp_path: Path, ash: Path) -> None:
+    shutil.copytree(ash, tmp_path / "long")
+    rewrite(tmp_path / "long" / "card.json", '"version": "1"', f'"version": "{"1" * 5000}"')
+
+
+@pytest.mark.parametrize(
+    ("make", "place", "reason"),
+    [
+        (make_non_utf8_name, r"m\udcff", "name is not UTF-8"),
+        (make_pipe_for_a_card, "pipe", "card.json: it is not a regular file"),
+        (make_link_to_nothing, "link", "golden.json: No such file"),
+        (make_long_version, "long", "version: String should have at most 200"),
+    ],
+)
+def test_an_odd_folder_has_a_printable_reason_and_is_opened_once(
+    add: Any, tmp_path: Path, make: Callable[[Path, Path], None], place: str, reason: str
+) -> None:
+    make(tmp_path, add("ash", "ash"))
+    catalog = load(tmp_path)
+    assert names(catalog) == [("ash", "1")]
+    assert list(catalog.failures) == [place]
+    assert reason in catalog.failures[place]
+    json.dumps(catalog.failures).encode("ascii").decode("unicode_escape").encode()
+    assert catalog.refreshed() is catalog
+    assert take_census(tmp_path) == take_census(tmp_path)
+
+
+def test_odd_things_beside_the_models_do_no_harm(add: Any, tmp_path: Path) -> None:
+    add("ash", "ash")
+    for pipe in (tmp_path / "pipe", tmp_path / "ash" / "pipe"):
+        os.mkfifo(pipe)
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "ash" / "gone").symlink_to("nowhere")
+    catalog = load(tmp_path)
+    assert (names(catalog), catalog.failures) == ([("ash", "1")], {})
+    assert catalog.refreshed() is catalog
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\0", bytes(range(256))])
+def test_a_default_that_is_no_text_is_an_error_that_says_so(add: Any, tmp_path: Path, content: bytes) -> None:
+    add("ash", "ash")
+    catalog = load(tmp_path)
+    (tmp_path / "DEFAULT").write_bytes(content)
+    with pytest.raises(InvalidCard, match="DEFAULT cannot be read as text"):
+        load(tmp_path)
+    with pytest.raises(InvalidCard, match="DEFAULT cannot be read as text"):
+        catalog.refreshed()
+    (tmp_path / "DEFAULT").write_bytes(b"\xef\xbb\xbfash\r\n")
+    assert load(tmp_path).get().card.name == "ash"
+
+
 def test_folders_without_a_card_are_no_models(add: Any, tmp_path: Path) -> None:
     add("a", "ash")
     (tmp_path / "notes").mkdir()
@@ -158,9 +254,12 @@ def test_folders_without_a_card_are_no_models(add: Any, tmp_path: Path) -> None:
     assert catalog.failures == {}
 
 
-@pytest.mark.parametrize("place", [".", "missing"])
-def test_no_model_at_all_is_an_error_that_says_where_to_put_one(tmp_path: Path, place: str) -> None:
-    with pytest.raises(InvalidCard, match=r"no model serves: .* no folder with a card\.json"):
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [(".", r"it holds no folder with a card\.json"), ("missing", "there is no such folder")],
+)
+def test_no_model_at_all_is_an_error_that_names_the_folder(tmp_path: Path, place: str, fault: str) -> None:
+    with pytest.raises(InvalidCard, match=f"no model serves: BLITZ_MODELS_DIR={tmp_path / place}: {fault}"):
         load(tmp_path / place)
 
 

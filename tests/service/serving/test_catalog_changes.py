@@ -1,4 +1,4 @@
-"""What a catalog becomes when its folder, or somebody's mind, changes."""
+"""The catalog after a change of its folder, or after an admin's load or unload."""
 
 import shutil
 import weakref

@@ -43,7 +43,7 @@ async def engine() -> AsyncIterator[Engine]:
 
 @contextlib.asynccontextmanager
 async def watching(engine: Engine, until: Callable[[int], bool]) -> AsyncIterator[list[str]]:
-    """What was logged until a condition, of how many lines there are, held."""
+    """The lines that were logged until `until`, given their number, holds."""
     structlog.reset_defaults()
     with capture_logs() as lines:
         task = asyncio.create_task(watch_models(engine, EVERY_S))
@@ -64,12 +64,14 @@ async def test_what_is_new_answers_and_what_is_refused_is_told(engine: Engine) -
 
 async def test_a_trouble_is_told_once_and_ends_nothing(engine: Engine) -> None:
     trouble = InvalidCard("the default model oak does not serve")
-    catalog = Changing(trouble, trouble, OSError("gone"), OSError("gone"), trouble)
+    odd = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    catalog = Changing(trouble, trouble, OSError("gone"), OSError("gone"), odd, trouble)
     engine.use(catalog)
     async with watching(engine, lambda told: catalog.looks > 6) as lines:
         assert lines == [
             "models folder unusable: the default model oak does not serve",
-            "models folder unusable: gone",
+            "models folder unusable: OSError('gone')",
+            f"models folder unusable: {odd!r}",
             "models folder unusable: the default model oak does not serve",
         ]
     assert engine.catalog is catalog

@@ -18,7 +18,7 @@ from opentelemetry.trace import StatusCode  # noqa: E402
 
 from service.telemetry.metrics import Metrics  # noqa: E402
 from service.telemetry.request_log import Access  # noqa: E402
-from service.telemetry.spans import Recorder  # noqa: E402
+from service.telemetry.spans import RecordingTracer  # noqa: E402
 from service.types import BackendInfo, Segmentation, Size, Timings  # noqa: E402
 from tests.fakes import encode_picture  # noqa: E402
 from tests.running import running_server  # noqa: E402
@@ -37,16 +37,16 @@ def exporter() -> InMemorySpanExporter:
 
 
 @pytest.fixture
-def recorder(exporter: InMemorySpanExporter) -> Iterator[Recorder]:
-    recorder = Recorder(sdk.SimpleSpanProcessor(exporter))
-    yield recorder
-    recorder.close()
+def tracer(exporter: InMemorySpanExporter) -> Iterator[RecordingTracer]:
+    tracer = RecordingTracer(sdk.SimpleSpanProcessor(exporter))
+    yield tracer
+    tracer.close()
 
 
-def finish(recorder: Recorder, traceparent: str | None = None, *, outcome: str = "ok") -> Access:
+def finish(tracer: RecordingTracer, traceparent: str | None = None, *, outcome: str = "ok") -> Access:
     """A request that took its time ago."""
     about: dict[str, object] = {"method": "POST", "path": "/v1/segment", "status": 200}
-    access = Access("rest", "id-1", outcome, about=about, span=recorder.begin(traceparent, None))
+    access = Access("rest", "id-1", outcome, about=about, span=tracer.begin(traceparent, None))
     access.started -= 1
     if outcome == "ok":
         access.found(FOUND, queue_ms=3.0)
@@ -55,9 +55,9 @@ def finish(recorder: Recorder, traceparent: str | None = None, *, outcome: str =
 
 
 def test_a_request_and_its_stages_are_spans_of_its_callers_trace(
-    recorder: Recorder, exporter: InMemorySpanExporter
+    tracer: RecordingTracer, exporter: InMemorySpanExporter
 ) -> None:
-    finish(recorder, PARENT)
+    finish(tracer, PARENT)
     *stages, request = exporter.get_finished_spans()
     assert request.name == "POST /v1/segment"
     assert request.parent is not None
@@ -78,9 +78,9 @@ def last_ms(span: ReadableSpan) -> int:
 
 
 def test_what_is_known_of_a_request_has_opentelemetrys_names(
-    recorder: Recorder, exporter: InMemorySpanExporter
+    tracer: RecordingTracer, exporter: InMemorySpanExporter
 ) -> None:
-    finish(recorder)
+    finish(tracer)
     *_, request = exporter.get_finished_spans()
     assert request.attributes == {
         "blitzmask.transport": "rest",
@@ -106,17 +106,17 @@ def test_what_is_known_of_a_request_has_opentelemetrys_names(
     ],
 )
 def test_only_what_the_service_failed_at_is_an_error(
-    recorder: Recorder, exporter: InMemorySpanExporter, outcome: str, status: StatusCode
+    tracer: RecordingTracer, exporter: InMemorySpanExporter, outcome: str, status: StatusCode
 ) -> None:
-    finish(recorder, outcome=outcome)
+    finish(tracer, outcome=outcome)
     (request,) = exporter.get_finished_spans()
     assert request.status.status_code == status
 
 
 def test_what_the_caller_does_not_sample_is_not_recorded_but_answered(
-    recorder: Recorder, exporter: InMemorySpanExporter
+    tracer: RecordingTracer, exporter: InMemorySpanExporter
 ) -> None:
-    access = finish(recorder, PARENT[:-1] + "0")
+    access = finish(tracer, PARENT[:-1] + "0")
     assert exporter.get_finished_spans() == ()
     assert access.ids["trace_id"] == TRACE
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest.samples import sample_photos
+from loadtest.generators.photos import sample_photos
 from service.inference.backends import ALLOWED_LOSS, BackendChoice, choose_file, open_backend
 from service.inference.card import ArtifactFile, Card, read_card
 from service.inference.golden import draw_picture

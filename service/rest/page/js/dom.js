@@ -41,3 +41,16 @@ export function part(root, name) {
 export function actionButtons(name) {
   return document.querySelectorAll(`button[data-action="${name}"]`);
 }
+
+/**
+ * @param {string} tag
+ * @param {string} [text]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElement}
+ */
+export function make(tag, text = "", ...children) {
+  const element = document.createElement(tag);
+  if (text) element.textContent = text;
+  element.append(...children);
+  return element;
+}

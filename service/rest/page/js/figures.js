@@ -22,7 +22,7 @@ const ANSWERED = /(segment|frame)$/i;
  * @property {number} busy slots
  * @property {number} slots
  * @property {number} streams open
- * @property {number} refused requests since the start
+ * @property {number} refused by the full queue since the start
  * @property {[name: string, milliseconds: number][]} stages mean times per image since the start
  *
  * @typedef {Object} Tile
@@ -50,7 +50,7 @@ const TILES = [
     name: "Queue",
     unit: "waiting",
     value: ({ waiting }) => waiting,
-    note: ({ places, refused }) => `${count(places)} places, ${count(refused)} refused so far`,
+    note: ({ places, refused }) => `${count(places)} places, ${count(refused)} refused because it was full`,
   },
   {
     name: "Slots",
@@ -118,7 +118,7 @@ function figuresOf(now, before, seconds) {
     busy: total(now, "blitzmask_slots_busy"),
     slots: total(now, "blitzmask_slots"),
     streams: total(now, "blitzmask_streams"),
-    refused: total(now, "blitzmask_rejected_total"),
+    refused: total(now, "blitzmask_rejected_total", { reason: "Overloaded" }),
     stages: stageMeans(now),
   };
 }

@@ -8,7 +8,14 @@
 
 import { byId, part, renderList } from "./dom.js";
 import { colourOf } from "./palette.js";
-import { NOTHING_HIGHLIGHTED, absence, highlighted, instanceName, listedInstances } from "./state.js";
+import {
+  NOTHING_HIGHLIGHTED,
+  absence,
+  explainRest,
+  highlighted,
+  instanceName,
+  listedInstances,
+} from "./state.js";
 
 /** @param {Store<State>} store @param {Session} session */
 export function mountObjects(store, session) {
@@ -22,7 +29,7 @@ export function mountObjects(store, session) {
       const shown = listedInstances(state);
       renderList(list, template, shown, (row, one) => fillRow(row, one, state));
       count.textContent = state.answer ? countText(shown.length, state.answer.instances.length) : "";
-      hint.textContent = shown.length ? "" : absence(state);
+      hint.textContent = shown.length ? explainRest(state, shown) : absence(state);
       hint.hidden = !hint.textContent;
       keepOneStop(list);
     },

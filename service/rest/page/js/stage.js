@@ -43,7 +43,9 @@ function showPhase(store) {
       stage.dataset.phase = phase;
       stage.ariaBusy = String(phase === "busy");
       frame.hidden = !live && (!picture || refused);
+      const focusIsLost = empty.contains(document.activeElement);
       empty.hidden = !frame.hidden || phase === "busy";
+      if (empty.hidden && focusIsLost) stage.focus(); // the button that was pressed is gone
       bar.hidden = !empty.hidden;
     },
   );

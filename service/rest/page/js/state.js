@@ -126,6 +126,25 @@ export function absence(state) {
   return "Nothing scores this high. Lower the threshold to see more.";
 }
 
+/**
+ * The objects that are not in the list, and the grey ones in it, explained.
+ *
+ * @param {State} state
+ * @param {readonly {instance: Instance}[]} shown
+ * @returns {string} "" where there are none
+ */
+export function explainRest(state, shown) {
+  const all = state.answer?.instances.length ?? 0;
+  const scoring = scoringInstances(state).length;
+  const grey = state.live ? shown.filter(({ instance }) => instance.track_id === undefined).length : 0;
+  const sentences = [
+    all > scoring && `Below the threshold: ${all - scoring}.`,
+    scoring > shown.length && `In classes that are switched off: ${scoring - shown.length}.`,
+    grey && "Grey objects are not tracked: their scores are too low to begin an identity.",
+  ];
+  return sentences.filter(Boolean).join(" ");
+}
+
 /** @param {Instance} instance @returns {string} its label, and its identity where it has one */
 export function instanceName({ label, track_id }) {
   return track_id === undefined ? label : `${label} #${track_id}`;

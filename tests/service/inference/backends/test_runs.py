@@ -1,4 +1,4 @@
-"""What every backend has to do, and what only one of them does."""
+"""The contract of every backend, and the parts that only one of them has."""
 
 import shutil
 import sys
@@ -29,7 +29,7 @@ def draw(count: int) -> Pixels:
 
 
 def cell_means(pixels: Pixels) -> Floats:
-    """What the toy computes its heads from: float [N, 16, 24, 3] in [0, 1]."""
+    """The means of cells, from which the toy computes its heads: float [N, 16, 24, 3] in [0, 1]."""
     means: Floats = pixels.reshape(-1, 16, 4, 24, 4, 3).mean(axis=(2, 4)) / 255
     return means
 

@@ -22,7 +22,7 @@ LEVELS = st.sampled_from([0.0, 0.5, -1.0, 0.3])
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """How large the parts of a scene are."""
+    """The sizes of the parts of a scene."""
 
     field: Size
     placement: Placement

@@ -26,7 +26,7 @@ IMAGE = Size(4, 6)
 
 
 def place_crop(crop: RleCrop, image: Size) -> Mask:
-    """What pycocotools makes of the crop, at its offset."""
+    """The crop as pycocotools decodes it, at its offset."""
     mask = np.zeros((image.height, image.width), bool)
     decoded = coco.decode(crop.rle.to_coco())
     mask[crop.y : crop.y + decoded.shape[0], crop.x : crop.x + decoded.shape[1]] = decoded

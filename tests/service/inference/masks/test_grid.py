@@ -1,4 +1,4 @@
-"""Where pixels fall between samples, worked out once for pictures of one size."""
+"""The positions of pixels between samples, computed once for images of one size."""
 
 import numpy as np
 import pytest
@@ -22,6 +22,11 @@ def test_pictures_of_one_size_share_their_grid() -> None:
 def test_nothing_is_kept_of_a_picture_that_is_too_long_to_be_common() -> None:
     long = Size(1, 1_000_000)
     assert place(long) is not place(long)
+
+
+def test_each_axis_has_its_own_scale() -> None:
+    grid = place_grid(Placement(Size(3, 1000), Size(64, 96), placed=Size(1, 96)), Size(16, 24))
+    assert (grid.rows.pitch, grid.columns.pitch) == pytest.approx((1 / 3 / 4, 0.096 / 4))
 
 
 def test_what_is_shared_cannot_be_written_to() -> None:

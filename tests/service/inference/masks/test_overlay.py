@@ -1,4 +1,4 @@
-"""What people see: the right pixels coloured, the others left alone."""
+"""The overlay colours the right pixels and leaves the others alone."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.inference.masks.forms import CONVERTERS
-from service.inference.masks.overlay import INK, NOBODYS, PALETTE, choose_pen, draw_overlay, place_labels
+from service.inference.masks.overlay import INK, PALETTE, UNTRACKED, choose_pen, draw_overlay, place_labels
 from service.inference.masks.rle import runs_to_rles
 from service.inference.masks.runs import Runs
 from service.types import BackendInfo, Instance, MaskFormat, Pixels, Segmentation, Size
@@ -107,8 +107,8 @@ def test_an_identity_keeps_its_colour_whatever_its_place() -> None:
 
 def test_what_has_no_identity_has_nobodys_colour() -> None:
     car, stranger = replace(rectangle(100, 100, 80, 60), track_id=1), rectangle(250, 100, 80, 60)
-    assert (draw(car, stranger)[130, 250] == NOBODYS).all()
-    assert NOBODYS not in PALETTE
+    assert (draw(car, stranger)[130, 250] == UNTRACKED).all()
+    assert UNTRACKED not in PALETTE
 
 
 def test_labels_never_cover_each_other() -> None:

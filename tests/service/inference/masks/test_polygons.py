@@ -26,7 +26,7 @@ def fill_even_odd(rings: tuple[Ring, ...], image: Size) -> Mask:
 
 
 def wind(rings: tuple[Ring, ...], image: Size) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """How often the rings wind around each pixel, clockwise counting up."""
+    """The winding number of the rings around each pixel, clockwise positive."""
     turns = np.zeros((image.height, image.width), np.int64)
     for ring in rings:
         for (x, y), (_, to_y) in zip(ring, np.roll(ring, -1, axis=0), strict=True):

@@ -159,3 +159,20 @@ def find_sessions() -> list[object]:
     """By their very type: lazy objects of other libraries do not bear to be asked whether they are one."""
     gc.collect()
     return [one for one in gc.get_objects() if type(one) is StreamSession]
+
+
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        ("[" * 100_000, "100000 characters, at most 65536 are read"),
+        ({f"{number}{'x' * 300}": 1 for number in range(100)}, "and 96 more"),
+    ],
+)
+async def test_options_without_measure_are_refused_in_few_words(
+    connect: Connect, said: Said, detail: str
+) -> None:
+    browser = await open_stream(connect, said)
+    problem = str((await browser.answer())["detail"])
+    assert detail in problem
+    assert len(problem) < 500
+    assert (await browser.closed())[0] == 1008

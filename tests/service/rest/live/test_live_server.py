@@ -9,6 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from service.inference.documents import Json
+from service.rest import live_connection
 from service.rest.app import create_app
 from service.rest.server import RestServer
 from service.serving.engine import Engine
@@ -36,6 +37,12 @@ async def read(socket: ClientConnection) -> Json:
     async with asyncio.timeout(PATIENCE_S):
         content: Json = orjson.loads(await socket.recv())
     return content
+
+
+async def read_all(socket: ClientConnection) -> None:
+    """Read until the connection is closed, and raise that it is."""
+    while True:
+        await read(socket)
 
 
 async def until_idle(engine: Engine) -> None:
@@ -110,3 +117,43 @@ async def test_a_server_that_stops_says_so(address: str, engine: Engine, server:
         with pytest.raises(ConnectionClosed):
             await read(socket)
         assert (socket.close_code, socket.close_reason) == (1012, "the service is stopping")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server looks for clients that have hung up all the time."""
+    monkeypatch.setattr(live_connection, "INTERVAL_S", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("goodbye", [True, False])
+async def test_a_client_that_leaves_frames_unread_behind_is_let_go(
+    address: str, engine: Engine, *, goodbye: bool
+) -> None:
+    """The second frame would have its turn in a day, and the end of the connection lies behind six more."""
+    socket = await connect(address, close_timeout=0.01)
+    await socket.send('{"policy": "all", "max_fps": 1e-9}')
+    for _ in range(8):
+        await socket.send(PICTURE)
+    await read(socket)
+    assert engine.streams == 1
+    if goodbye:
+        await socket.close()
+    else:
+        socket.transport.abort()
+    await until_idle(engine)
+
+
+async def test_a_server_that_stops_answers_at_once_what_waits_for_its_turn(
+    address: str, engine: Engine, server: RestServer
+) -> None:
+    async with connect(address) as socket:
+        await socket.send('{"policy": "all", "max_fps": 1e-9}')
+        for _ in range(8):
+            await socket.send(PICTURE)
+        await read(socket)
+        engine.stop()
+        with pytest.raises(ConnectionClosed):
+            await read_all(socket)
+        assert socket.close_code == 1012
+    await until_idle(engine)

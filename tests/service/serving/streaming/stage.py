@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from service.serving.streaming import Frame, FrameResult, Picture, StreamOptions, StreamSession
+from service.compute.task import Turn, Work
+from service.serving.streaming import Frame, FrameResult, Picture, StreamEnds, StreamOptions, StreamSession
 from service.serving.tracking import TrackPolicy
 from service.types import BackendInfo, Instance, Segmentation, Size
 
@@ -48,9 +49,9 @@ class FakeWorkers:
         self.free = slots
         self.refusal: Exception | None = None
         self.begun: list[Callable[[], None]] = []
-        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[Callable[[], Work[Any]], asyncio.Future[Any]]] = deque()
 
-    def queue(self, begin: Callable[[], Callable[[], T]]) -> asyncio.Future[T]:
+    def queue(self, begin: Callable[[], Work[T]]) -> asyncio.Future[T]:
         if self.refusal is not None:
             raise self.refusal
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -74,12 +75,12 @@ class FakeWorkers:
                 self.free -= 1
                 self.begun.append(partial(self._finish, begin(), future))
 
-    def _finish(self, work: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+    def _finish(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
         self.release()
         if future.cancelled():
             return
         try:
-            future.set_result(work())
+            future.set_result(work(Turn(crowded=False, waited_s=0)))
         except Exception as error:
             future.set_exception(error)
 
@@ -104,6 +105,7 @@ class Stage:
     clock: FakeClock = field(default_factory=FakeClock)
     results: list[FrameResult] = field(default_factory=list)
     read: int = 0
+    ends: StreamEnds | None = None
 
     def __post_init__(self) -> None:
         self.reading = asyncio.Event()  # whether the client reads its results
@@ -112,14 +114,14 @@ class Stage:
         self.captured_us: list[int] = []
         self._pictures: asyncio.Queue[Picture | ConnectionError | None] = asyncio.Queue()
         self.session = StreamSession(
-            segment,
+            lambda picture: lambda turn: segment(picture),
             self.workers,
             options=self.options,
             tracking=self.tracking,
             threshold=self.threshold,
             clock=self.clock,
         )
-        self.task = asyncio.create_task(self.session.run(self._frames(), self._send))
+        self.task = asyncio.create_task(self.session.run(self._read, self._send, self.ends))
 
     async def show(self, *pictures: Picture | ConnectionError | None) -> None:
         """The camera shows these, the last of which may be the end of the stream."""
@@ -153,13 +155,15 @@ class Stage:
             for outcome in (result.outcome for result in self.results)
         ]
 
-    async def _frames(self) -> AsyncGenerator[Frame, None]:
-        while (picture := await self._pictures.get()) is not None:
-            if isinstance(picture, ConnectionError):
-                raise picture
-            captured_us = self.captured_us[self.read] if self.captured_us else None
-            self.read += 1
-            yield Frame(self.read, captured_us, picture, self.clock.now())
+    async def _read(self) -> Frame | None:
+        picture = await self._pictures.get()
+        if isinstance(picture, ConnectionError):
+            raise picture
+        if picture is None:
+            return None
+        captured_us = self.captured_us[self.read] if self.captured_us else None
+        self.read += 1
+        return Frame(self.read, captured_us, picture, self.clock.now())
 
     async def _send(self, result: FrameResult) -> None:
         await self.reading.wait()
@@ -183,5 +187,5 @@ def segment(picture: Picture) -> Segmentation:
 
 async def settle() -> None:
     """Let everything run that can."""
-    for _ in range(50):
+    for _ in range(100):
         await asyncio.sleep(0)

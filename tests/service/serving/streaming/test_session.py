@@ -1,4 +1,4 @@
-"""Which frames are answered, when, and in what order."""
+"""The frames that are answered, their order, and their times."""
 
 import pytest
 
@@ -67,7 +67,7 @@ async def test_streams_take_turns_whatever_their_rates() -> None:
         await workers.finish()
     counts = [len(stage.results) for stage in stages]
     assert sum(counts) >= 38
-    assert max(counts) - min(counts) <= 1
+    assert max(counts) - min(counts) <= 2  # the second stream has two frames begun before the others come
     for stage in stages:
         await stage.stop()
 

@@ -2,7 +2,6 @@
 
 import itertools
 from collections import Counter
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -34,9 +33,11 @@ async def follow(catalog: Catalog, path: Path) -> list[Segmentation]:
     capture = VideoFile(path).open()
     found: list[Segmentation] = []
 
-    async def frames() -> AsyncGenerator[Frame, None]:
-        for number, shot in enumerate(itertools.islice(iter(capture.read, None), FRAMES)):
-            yield Frame(number, round((shot.time or 0) * 1e6), shot.picture)
+    shots = enumerate(itertools.islice(iter(capture.read, None), FRAMES))
+
+    async def read() -> Frame | None:
+        number, shot = next(shots, (0, None))
+        return None if shot is None else Frame(number, round((shot.time or 0) * 1e6), shot.picture)
 
     async def keep(result: FrameResult) -> None:
         assert isinstance(result.outcome, Segmentation), result.outcome
@@ -44,7 +45,7 @@ async def follow(catalog: Catalog, path: Path) -> list[Segmentation]:
 
     options = StreamOptions(Options(masks="none"), policy="all", track=True)
     with engine.open_stream(options, None, None) as session:
-        await session.run(frames(), keep)
+        await session.run(read, keep)
     capture.close()
     engine.admission.close()
     return found

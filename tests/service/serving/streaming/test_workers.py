@@ -2,11 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from service.compute.task import Turn, Work
 from service.errors import NotReady, Overloaded
 from service.serving.admission import Admission
 from service.serving.streaming import Frame, FrameResult, Picture, StreamOptions, StreamSession
@@ -30,7 +30,7 @@ class Hold:
     def __init__(self) -> None:
         self._begun, self._let = threading.Event(), threading.Event()
 
-    def __call__(self, waited: float = 0) -> None:
+    def __call__(self, turn: Turn) -> None:
         self._begun.set()
         assert self._let.wait(PATIENCE_S)
 
@@ -46,17 +46,10 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_is_queued_begins_and_works_on_the_thread_of_a_slot(admission: Admission) -> None:
-    names = list[str]()
-
-    def begin() -> Callable[[], str]:
-        names.append(threading.current_thread().name)
-        return lambda: threading.current_thread().name
-
-    names.append(await admission.queue(begin))
-    assert names[0] == names[1]
-    assert names[0].startswith("slot")
-    await admission.run(lambda waited: None)
+async def test_what_is_queued_works_on_the_thread_of_a_slot(admission: Admission) -> None:
+    name = await admission.queue(lambda: lambda turn: threading.current_thread().name)
+    assert name.startswith("slot")
+    await admission.run(lambda turn: None)
     await settle()
     assert admission.running == 0
 
@@ -65,12 +58,12 @@ async def test_what_is_queued_begins_and_works_on_the_thread_of_a_slot(admission
 async def test_an_error_of_what_is_queued_reaches_who_waits_and_frees_the_slot(
     admission: Admission, place: str
 ) -> None:
-    def fail() -> Callable[[], None]:
+    def fail(*turn: Turn) -> Work[None]:
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
         await admission.queue(fail if place == "begin" else lambda: fail)
-    await admission.run(lambda waited: None)
+    await admission.run(lambda turn: None)
     await settle()
     assert admission.running == 0
 
@@ -79,10 +72,10 @@ async def test_frames_and_requests_are_served_in_the_order_in_which_they_came(ad
     hold, order = Hold(), list[str]()
     first = asyncio.create_task(admission.run(hold))
     await hold.begins()
-    before = admission.queue(lambda: partial(order.append, "a"))
-    request = asyncio.create_task(admission.run(lambda waited: order.append("b")))
+    before = admission.queue(lambda: lambda turn: order.append("a"))
+    request = asyncio.create_task(admission.run(lambda turn: order.append("b")))
     await settle()
-    after = admission.queue(lambda: partial(order.append, "c"))
+    after = admission.queue(lambda: lambda turn: order.append("c"))
     hold.let_go()
     await asyncio.gather(first, before, request, after)
     assert order == ["a", "b", "c"]
@@ -92,9 +85,9 @@ async def test_frames_take_no_place_in_the_queue(admission: Admission) -> None:
     hold = Hold()
     tasks = [asyncio.create_task(admission.run(hold))]
     await hold.begins()
-    frames = [admission.queue(lambda: lambda: None) for _ in range(3)]
+    frames = [admission.queue(lambda: lambda turn: None) for _ in range(3)]
     assert (admission.waiting, admission.waiting_frames) == (0, 3)
-    tasks.append(asyncio.create_task(admission.run(lambda waited: None)))
+    tasks.append(asyncio.create_task(admission.run(lambda turn: None)))
     await settle()
     with pytest.raises(Overloaded):
         admission.check()
@@ -110,11 +103,11 @@ async def test_a_frame_that_is_cancelled_in_time_is_not_begun(admission: Admissi
     hold, begun = Hold(), list[str]()
     first = asyncio.create_task(admission.run(hold))
     await hold.begins()
-    leaving = admission.queue(lambda: partial(begun.append, "never"))
+    leaving = admission.queue(lambda: lambda turn: begun.append("never"))
     leaving.cancel()  # and the slot is free before the loop can tell the queue
     hold.let_go()
     await first
-    await admission.run(lambda waited: None)
+    await admission.run(lambda turn: None)
     await settle()
     assert not begun
     assert (admission.running, admission.waiting, admission.waiting_frames) == (0, 0, 0)
@@ -123,7 +116,7 @@ async def test_a_frame_that_is_cancelled_in_time_is_not_begun(admission: Admissi
 async def test_nothing_can_be_queued_once_the_service_stops(admission: Admission) -> None:
     await admission.drain()
     with pytest.raises(NotReady):
-        admission.queue(lambda: lambda: None)
+        admission.queue(lambda: lambda turn: None)
 
 
 async def run_stream(
@@ -132,21 +125,25 @@ async def run_stream(
     """The ids of the frames answered."""
     answered = list[int]()
 
-    async def frames() -> AsyncGenerator[Frame, None]:
-        for number in range(count):
-            yield Frame(number, None, b"")
+    frames = iter([Frame(number, None, b"") for number in range(count)])
+
+    async def read() -> Frame | None:
+        return next(frames, None)
 
     async def send(result: FrameResult) -> None:
         answered.append(result.id)
 
-    await StreamSession(segment, admission, options=StreamOptions(policy="all")).run(frames(), send)
+    def plan(picture: Picture) -> Work[Segmentation]:
+        return lambda turn: segment(picture)
+
+    await StreamSession(plan, admission, options=StreamOptions(policy="all")).run(read, send)
     return answered
 
 
 async def test_many_streams_and_requests_share_real_threads_and_leave_nothing_behind() -> None:
     admission = Admission(2, 100)
     streams = [asyncio.create_task(run_stream(admission, 50, lambda picture: FOUND)) for _ in range(8)]
-    requests = [asyncio.create_task(admission.run(lambda waited: None)) for _ in range(50)]
+    requests = [asyncio.create_task(admission.run(lambda turn: None)) for _ in range(50)]
     assert await asyncio.gather(*streams) == [list(range(50))] * 8
     await asyncio.gather(*requests)
     await admission.drain()
@@ -160,7 +157,7 @@ async def test_a_session_that_is_cancelled_gives_its_slot_back_when_its_thread_i
     hold = Hold()
 
     def segment(picture: Picture) -> Segmentation:
-        hold()
+        hold(Turn(crowded=False, waited_s=0))
         return FOUND
 
     stream = asyncio.create_task(run_stream(admission, 3, segment))
@@ -169,6 +166,6 @@ async def test_a_session_that_is_cancelled_gives_its_slot_back_when_its_thread_i
     await asyncio.wait([stream])
     assert admission.running == 1
     hold.let_go()
-    await admission.run(lambda waited: None)
+    await admission.run(lambda turn: None)
     await settle()
     assert admission.running == 0

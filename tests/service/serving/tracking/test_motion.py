@@ -4,9 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from service.serving.tracking.motion import (
+from service.serving.tracking.overlap import Doubles
+from service.serving.tracking.track import (
     FRAME,
-    Doubles,
     Motions,
     correct_motions,
     motions_to_boxes,

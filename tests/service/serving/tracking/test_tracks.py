@@ -1,4 +1,4 @@
-"""Who keeps an identity, and who gets a new one."""
+"""Identities and classes across the frames of made-up streams."""
 
 import random
 from dataclasses import replace
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from service.errors import InvalidOption
-from service.serving.tracking import TrackPolicy, Tracks, follow_instances
-from service.types import Size
+from service.frames import StreamOptions
+from service.serving.tracking import TrackPolicy, Tracks, follow_instances, plan_tracking, widen_options
+from service.types import Options, Size
 from tests.service.serving.tracking.scene import IMAGE, Thing, drive, identify, segment
 
 
@@ -63,6 +64,17 @@ def test_things_hidden_behind_another_come_out_as_themselves() -> None:
 def test_a_dip_of_the_score_does_not_interrupt() -> None:
     frames = [[replace(car, score=0.15)] if 8 <= n < 20 else [car] for n, car in enumerate(drive(30))]
     assert identify(frames)[1:] == [(1,)] * 29
+
+
+def test_a_score_that_just_reaches_a_threshold_counts() -> None:
+    frames = [[replace(car, score=score)] for car, score in zip(drive(4), [0.5, 0.5, 0.1, 0.1], strict=True)]
+    assert identify(frames, TrackPolicy(confident=0.5, doubtful=0.1)) == [(None,), (1,), (1,), (1,)]
+
+
+def test_an_overlap_that_is_just_the_least_continues_a_track() -> None:
+    """Boxes of 60 columns that are 40 columns apart: an IoU of 20 / 100."""
+    frames = [[Thing(50, width=60)]] * 5 + [[Thing(90, width=60)]]
+    assert identify(frames)[-1] == (1,)
 
 
 def test_a_dip_below_everything_is_an_occlusion() -> None:
@@ -173,3 +185,60 @@ def test_a_policy_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(InvalidOption, match="doubtful <= confident"):
         TrackPolicy(confident, doubtful, memory)
+
+
+def test_a_memory_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="memory"):
+        plan_tracking(StreamOptions(track=True, track_memory=-1), 0.5)
+
+
+def test_a_tracker_sees_more_than_is_shown() -> None:
+    options = StreamOptions(Options(score_threshold=0.5, max_instances=7), track=True)
+    tracking = plan_tracking(options, 0.5)
+    assert tracking is not None
+    assert tracking.confident == 0.5
+    assert widen_options(options.segment, tracking, 0.5) == Options(score_threshold=0.25, max_instances=7)
+
+
+def test_a_tracker_may_believe_less_than_is_shown() -> None:
+    options = StreamOptions(track=True, track_threshold=0.4)
+    tracking = plan_tracking(options, 0.1)
+    assert tracking is not None
+    assert (tracking.confident, tracking.doubtful) == (0.4, 0.2)
+    assert widen_options(options.segment, tracking, 0.1).score_threshold == 0.1
+
+
+def test_without_tracking_nothing_is_widened() -> None:
+    options = StreamOptions(Options(score_threshold=0.5))
+    assert plan_tracking(options, 0.5) is None
+    assert widen_options(options.segment, None, 0.5) is options.segment
+
+
+def classify(labels: list[str], score: float = 0.9) -> list[tuple[str, int]]:
+    """The classes that a thing is reported with, whose detections have these labels."""
+    tracks, seen = Tracks(), []
+    for number, label in enumerate(labels):
+        frame = segment([Thing(50 + number, label=label, score=score)])
+        tracks, answer = follow_instances(tracks, frame, time=number / 30)
+        seen += [(one.label, one.category_id) for one in answer.instances]
+    return seen
+
+
+def test_a_track_has_the_label_that_most_of_its_detections_have() -> None:
+    labels = ["dog", "dog", "person", "dog", "horse", "horse", "dog"]
+    assert classify(labels) == [("dog", 1)] * 7
+
+
+def test_a_track_changes_its_label_when_its_detections_do() -> None:
+    seen = [label for label, _ in classify(["dog"] * 100 + ["fox"] * 30)]
+    assert seen[:110] == ["dog"] * 110
+    assert seen[-5:] == ["fox"] * 5
+
+
+def test_two_detections_whose_iou_is_just_the_least_are_one_thing() -> None:
+    """Boxes of 170 rows that are 30 rows apart: an IoU of 140 / 200."""
+    lower = Thing(50, y=100, height=170)
+    assert identify([[Thing(50, y=100, height=170), replace(lower, y=130, score=0.5)]] * 2) == [
+        (None, None),
+        (1, None),
+    ]

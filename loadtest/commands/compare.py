@@ -1,0 +1,125 @@
+"""The compare command: two servers, or two settings of one, in turns: a drifting machine slows both."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from loadtest.commands.arguments import Clients, Found, RunArguments
+from loadtest.generators.loops import ClosedLoop, open_clients
+from loadtest.generators.photos import choose_photos
+from loadtest.measurement.harness import Harness, Setup, Stage, open_harness
+from loadtest.measurement.row import Load, Row
+from loadtest.measurement.statistics import bootstrap_ratio
+from loadtest.reports.content import Finding, Outcome
+from loadtest.types import Form
+from service.rpc.generated import segmentation_pb2 as messages
+
+_ADDRESS = (
+    "http(s)://HOST:PORT or grpc(s)://HOST:PORT, with oip+ before it for that protocol, "
+    "and ?model=...&masks=...&score_threshold=... after it"
+)
+_JSON_TIMINGS = re.compile(rb',?"timings_ms":\{[^}]*\}')
+
+
+class Compare(RunArguments):
+    """Two servers in turns: ratios of throughput and latency, B over A."""
+
+    a: CliPositionalArg[str] = Field(description=_ADDRESS)
+    b: CliPositionalArg[str] = Field(description="the same")
+    image: Path | None = Field(
+        default=None, description="a photo, or a folder of photos; unset: three samples"
+    )
+    duration: float = Field(default=2.0, ge=0.1, le=86_400, description="seconds of each server in a round")
+    warmup: float = Field(default=0.5, ge=0, le=86_400, description="seconds before each of these")
+    rounds: int = Field(default=10, ge=2, le=1000, description="number of rounds")
+    concurrency: Clients = Field(default=4, description="clients")
+    same_answers: bool = Field(
+        default=False,
+        description="fail unless both answer the first 16 photos with the same bytes, timings aside",
+    )
+
+    async def run(self, stage: Stage) -> Found:
+        """Measures without a baseline: each server is compared with the other one."""
+        photos = choose_photos(self.image)
+        setups = [
+            Setup(self.parse(address), photos, self.models, "none", self.warmup, self.max_requests)
+            for address in (self.a, self.b)
+        ]
+        async with open_harness(setups[0], stage) as side_a, open_harness(setups[1], stage) as side_b:
+            same = (compare_answers(side_a, side_b),) if self.same_answers else ()
+            rows_a, rows_b = await self.measure_rounds(side_a, side_b)
+        rows = tuple(row for pair in zip(rows_a, rows_b, strict=True) for row in pair)
+        return Found(Outcome(rows, (*same, *compare_rows(rows_a, rows_b))), (side_a, side_b))
+
+    async def measure_rounds(self, side_a: Harness, side_b: Harness) -> tuple[list[Row], list[Row]]:
+        """The rows of A and of B in rounds A B, B A, A B, ..."""
+        rows: tuple[list[Row], list[Row]] = ([], [])
+        async with (
+            open_clients(side_a.setup.target, self.concurrency) as clients_a,
+            open_clients(side_b.setup.target, self.concurrency) as clients_b,
+        ):
+            sides = (
+                (side_a, ClosedLoop(clients_a, side_a.setup.photos), "A", rows[0]),
+                (side_b, ClosedLoop(clients_b, side_b.setup.photos), "B", rows[1]),
+            )
+            for number in range(self.rounds):
+                for harness, loop, side, measured in sides if number % 2 == 0 else sides[::-1]:
+                    load = Load(f"{side} {number + 1}", clients=self.concurrency)
+                    measured.append(await harness.measure(load, loop, seconds=self.duration))
+                if side_a.stop.is_set():
+                    break
+        return rows
+
+
+def compare_rows(rows_a: Sequence[Row], rows_b: Sequence[Row]) -> tuple[Finding, ...]:
+    """B over A, round by round: throughput, and latency when every round of both has one."""
+    pairs = list(zip(rows_a, rows_b, strict=True))
+    return (
+        _to_finding("throughput, B over A", [(a.throughput, b.throughput) for a, b in pairs]),
+        _to_finding("p50 latency, B over A", [(a.latency.p50, b.latency.p50) for a, b in pairs]),
+        _to_finding("p99 latency, B over A", [(a.latency.p99, b.latency.p99) for a, b in pairs]),
+    )
+
+
+def compare_answers(side_a: Harness, side_b: Harness) -> Finding:
+    """The number of photos that both servers answered with the same bytes, timings aside."""
+    pairs = zip(side_a.answers, side_b.answers, strict=True)
+    forms = side_a.setup.target.form, side_b.setup.target.form
+    same = sum(remove_timings(forms[0], a) == remove_timings(forms[1], b) for a, b in pairs)
+    count = len(side_a.answers)
+    return Finding("photos with the same answer", same, "", target=f"all {count}", met=same == count)
+
+
+def remove_timings(form: Form, answer: bytes) -> bytes:
+    """The answer without the milliseconds of its stages.
+
+    >>> remove_timings(("native", "rest"), b'{"image":{},"timings_ms":{"infer":7.1}}')
+    b'{"image":{}}'
+    """
+    return _REMOVERS.get(form, bytes)(answer)
+
+
+def _remove_from_message(answer: bytes) -> bytes:
+    message = messages.SegmentResponse.FromString(answer)
+    message.ClearField("timings_ms")
+    return message.SerializeToString(deterministic=True)
+
+
+_REMOVERS: Mapping[Form, Callable[[bytes], bytes]] = MappingProxyType(
+    {
+        ("native", "rest"): lambda answer: _JSON_TIMINGS.sub(b"", answer),
+        ("native", "grpc"): _remove_from_message,
+    }
+)
+
+
+def _to_finding(name: str, pairs: Sequence[tuple[float | None, float | None]]) -> Finding:
+    known = [(a, b) for a, b in pairs if a and b]
+    if not known or len(known) < len(pairs):
+        return Finding(name, None, "times")
+    ratio = bootstrap_ratio([b for _, b in known], [a for a, _ in known])
+    return Finding(name, ratio.estimate, "times", low=ratio.low, high=ratio.high)

@@ -1,0 +1,187 @@
+"""One compute process as the front sees it, and the template that forks it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import structlog
+
+from service.compute.task import Task
+from service.compute.template import BORN, READY, REPORT, TemplatePlan
+from service.compute.wire import Reader, pack
+from service.compute.worker import Order, Outcome
+
+SECRET = ("BLITZ_", "OTEL_")  # variables whose names begin so may hold keys
+BUFFER = 4_000_000  # bytes on their way to a compute process, as far as the kernel allows
+
+log = structlog.get_logger("service.compute")
+
+
+class Owner(Protocol):
+    """What a child tells of itself, in the loop."""
+
+    def done(self, child: "Child", seconds: float) -> None:
+        """A task is done after so many seconds of work."""
+        ...
+
+    def lost(self, child: "Child", tasks: list[Task[Any]]) -> None:
+        """The process has ended; these tasks are not done, and it may have worked on the first."""
+        ...
+
+
+class Child(Reader):
+    """A compute process and the tasks it was sent, in their order."""
+
+    def __init__(self, pid: int, owner: Owner) -> None:
+        super().__init__(self._settle)
+        self.pid = pid
+        self.tasks: deque[Task[Any]] = deque()
+        self.born = self.began = time.monotonic()  # began: its first task
+        self.gone = False
+        self._owner = owner
+        self._transport: asyncio.WriteTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.gone = True
+        tasks = list(self.tasks)
+        self.tasks.clear()
+        self._owner.lost(self, tasks)
+
+    def send(self, task: Task[Any], *, crowded: bool) -> None:
+        """Let the process run a task after those that it has; one that cannot be sent fails."""
+        if self.gone:
+            task.fail(ConnectionError("the compute process has ended"))
+            return
+        try:
+            message = pack(Order(task.work, crowded, task.arrived, task.deadline))
+        except Exception as error:
+            task.fail(error)
+            return
+        if not self.tasks:
+            self._begin(task)
+        self.tasks.append(task)
+        self._transport.write(message)
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._transport.abort()
+
+    def _begin(self, task: Task[Any]) -> None:
+        task.begun = True
+        self.began = time.monotonic()
+
+    def _settle(self, message: object) -> None:
+        assert isinstance(message, Outcome)
+        task = self.tasks.popleft()
+        if self.tasks:
+            self._begin(self.tasks[0])
+        if message.error is None:
+            task.succeed(message.result)
+        else:
+            task.fail(message.error)
+        self._owner.done(self, message.seconds)
+
+
+class Template:
+    """The template process; `ended` is told the process id and exit status of all that it forked."""
+
+    def __init__(self, plan: TemplatePlan, ended: Callable[[int, int], None]) -> None:
+        self._ended = ended
+        self._ready = asyncio.get_running_loop().create_future()
+        self._births: deque[asyncio.Future[int]] = deque()
+        self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+        with other:
+            self.process = _launch(other, plan)
+        asyncio.get_running_loop().add_reader(self._control, self._read)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    async def fork(self, owner: Owner) -> Child:
+        """A new compute process; raises ConnectionError where the template has ended."""
+        await asyncio.shield(self._ready)
+        ours, theirs = socket.socketpair()
+        for side in (ours, theirs):
+            side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        loop = asyncio.get_running_loop()
+        birth: asyncio.Future[int] = loop.create_future()
+        with theirs:
+            socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
+        self._births.append(birth)
+        pid = await birth
+        _, child = await loop.create_unix_connection(lambda: Child(pid, owner), sock=ours)
+        return child
+
+    def wake(self) -> None:
+        """Let the template go on, where somebody has stopped it."""
+        if look_at_process(self.process.pid)[0] == "T":
+            log.error("template of compute processes was stopped: it is continued", pid=self.process.pid)
+            self.process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End the template, and with it all that it has forked."""
+        self._give_up()
+        self._control.close()
+        self.process.kill()
+        self.process.wait()
+
+    def _read(self) -> None:
+        try:
+            message = self._control.recv(REPORT.size)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = b""
+        if not message:
+            self._give_up()
+            return
+        pid, status = REPORT.unpack(message)
+        if status == READY and pid == self.process.pid:
+            self._ready.set_result(None)
+        elif status == BORN:
+            self._births.popleft().set_result(pid)
+        else:
+            self._ended(pid, status)
+
+    def _give_up(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._control)
+        gone = ConnectionError("the template of compute processes has ended")
+        for waiting in (self._ready, *self._births):
+            if not waiting.done():
+                waiting.set_exception(gone)
+                waiting.exception()  # nobody may wait for it
+        self._births.clear()
+
+
+def look_at_process(pid: int) -> tuple[str, float]:
+    """The state of a process, T where it was stopped, and its resident megabytes; "" and 0 where unknown."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", 0.0
+    return fields[0], int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _launch(control: socket.socket, plan: TemplatePlan) -> "subprocess.Popen[bytes]":
+    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(SECRET)}
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # one thread, so that it may fork
+    command = [sys.executable, "-m", "service.compute.template", str(control.fileno()), plan.to_json()]
+    return subprocess.Popen(
+        command, env=environment, pass_fds=[control.fileno()], stdin=subprocess.DEVNULL, cwd=Path.cwd()
+    )

@@ -1,0 +1,111 @@
+"""Models that live in compute processes: their descriptions in the front, and the table of each process."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from service.compute.task import Turn
+from service.errors import NotReady
+from service.inference.backends.base import Backend, BackendChoice
+from service.inference.card import Card, Runtime
+from service.inference.images import Limits
+from service.inference.segmenter import Segmenter, open_model
+from service.types import BackendInfo, Heads, Options, Pixels, Segmentation
+
+_OPENED: dict[int, Segmenter] = {}  # of this compute process, by the number the front gave them
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the front has to know of a model that a compute process has opened and tested.
+
+    card: as JSON. alone: what computes an inference that has the machine for itself; crowded: what computes
+        one among others.
+    """
+
+    card: str
+    alone: BackendInfo
+    crowded: BackendInfo
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWork:
+    """Opens and tests a model and keeps it under its number; raises ArtifactError's leaves."""
+
+    number: int
+    folder: Path
+    choice: BackendChoice
+    limits: Limits
+
+    def __call__(self, turn: Turn) -> Opened:
+        segmenter = open_model(self.folder, self.choice, self.limits)
+        _OPENED[self.number] = segmenter
+        backend = segmenter.backend
+        return Opened(segmenter.card.model_dump_json(), backend.describe(), backend.describe(crowded=True))
+
+    def narrowed(self) -> "OpenWork":
+        """The same without a session of many threads, which only one compute process needs."""
+        return replace(self, choice=replace(self.choice, threads_alone=None))
+
+    def settled(self, opened: Opened) -> "OpenWork":
+        """The same for the very file that was opened, whatever was left open before."""
+        runtime: Runtime = "onnx" if opened.crowded.runtime == "onnxruntime" else "tflite"
+        precision = opened.crowded.precision
+        return replace(self, choice=replace(self.choice, runtime=runtime, precision=precision))
+
+
+@dataclass(frozen=True, slots=True)
+class CloseWork:
+    """Frees a model of this process."""
+
+    number: int
+
+    def __call__(self, turn: Turn) -> None:
+        segmenter = _OPENED.pop(self.number, None)
+        if segmenter is not None:
+            segmenter.close()
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedBackend:
+    """What computes a model elsewhere; it computes nothing here."""
+
+    opened: Opened
+
+    def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
+        raise NotImplementedError("this model computes in compute processes only")
+
+    def describe(self, *, crowded: bool = False) -> BackendInfo:
+        return self.opened.crowded if crowded else self.opened.alone
+
+    def close(self) -> None:
+        """Nothing is open here."""
+
+
+class DescribedModel:
+    """A model of the compute processes; pickled to one of them, it becomes that process's `Segmenter`."""
+
+    def __init__(self, number: int, opened: Opened, limits: Limits) -> None:
+        self.number = number
+        self.card = Card.model_validate_json(opened.card)
+        self.backend: Backend = DescribedBackend(opened)
+        self.limits = limits
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return find_opened, (self.number,)
+
+    def segment(self, data: bytes, options: Options, *, crowded: bool = False) -> Segmentation:
+        raise NotImplementedError("this model computes in compute processes only")
+
+    def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
+        raise NotImplementedError("this model computes in compute processes only")
+
+    def close(self) -> None:
+        """The compute processes free it once nobody holds this description."""
+
+
+def find_opened(number: int) -> Segmenter:
+    """The model of that number in this compute process; raises NotReady where it could not be opened."""
+    try:
+        return _OPENED[number]
+    except KeyError:
+        raise NotReady("the model could not be opened again after a compute process had ended") from None

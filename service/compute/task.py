@@ -1,0 +1,123 @@
+"""The vocabulary between admission and the slots: Work, Turn, Task, and the Executor that runs tasks."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The circumstances in which a work begins.
+
+    crowded: other slots are at work, so this one keeps to its own core. waited_s: seconds since it was asked.
+    """
+
+    crowded: bool
+    waited_s: float
+
+
+class Work(Protocol[R_co]):
+    """Something to compute; for compute processes it must be picklable, and so must its result."""
+
+    def __call__(self, turn: Turn, /) -> R_co: ...
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A work on one picture, which is to blame where the work ends a process."""
+
+    @property
+    def image(self) -> bytes: ...
+
+
+@dataclass(slots=True, eq=False)
+class Task(Generic[T]):
+    """A work on its way through the queue and a slot; `future` gets its result in the loop.
+
+    plan: gives the work, once, when a slot takes the task. counted: it takes a place in the queue.
+    arrived, deadline: seconds of the monotonic clock. begun: a slot works on it, as far as the loop knows.
+    deaths: compute processes that ended while they ran it. retries: it may begin again in another one.
+    """
+
+    plan: Callable[[], Work[T]]
+    future: asyncio.Future[T]
+    arrived: float
+    counted: bool = True
+    deadline: float | None = None
+    begun: bool = False
+    deaths: int = 0
+    retries: bool = True
+    _work: Work[T] | None = field(default=None, init=False)
+
+    @property
+    def work(self) -> Work[T]:
+        """The work, planned when it is first needed; raises what `plan` raises."""
+        if self._work is None:
+            self._work = self.plan()
+        return self._work
+
+    def succeed(self, result: T) -> None:
+        """Give the result to whoever still waits for it."""
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """Give the error to whoever still waits for the result."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+def count_behind(slots: Iterable[Iterable[Task[Any]]]) -> tuple[int, int]:
+    """Tasks of the slots that have not begun and that somebody waits for: all of them, and the counted."""
+    behind = [task for tasks in slots for task in tasks if not task.begun and not task.future.done()]
+    return len(behind), sum(task.counted for task in behind)
+
+
+class Listener(Protocol):
+    """The side of admission that an executor reports to, in the loop."""
+
+    def finished(self, seconds: float) -> None:
+        """A task is done after so many seconds of work: there is room for another."""
+        ...
+
+    def returned(self, task: Task[Any]) -> None:
+        """A task that was taken could not be computed: it goes back to the front of the queue."""
+        ...
+
+    def roomier(self) -> None:
+        """A slot has become able to work."""
+        ...
+
+
+class Executor(Protocol):
+    """Slots that run tasks; used from one event loop."""
+
+    @property
+    def busy(self) -> int:
+        """Slots at work."""
+        ...
+
+    @property
+    def ahead(self) -> tuple[int, int]:
+        """Tasks that were taken and wait behind the one their slot works on: all of them, and the counted."""
+        ...
+
+    def listen(self, listener: Listener) -> None:
+        """Report to this listener from now on."""
+        ...
+
+    def has_room(self, *, ahead: bool) -> bool:
+        """Whether a slot can begin a task, or, `ahead` of time, take one that follows the task it runs."""
+        ...
+
+    def take(self, task: Task[Any]) -> None:
+        """Run a task in the best slot, now or right after the task that it runs."""
+        ...
+
+    def close(self) -> None:
+        """Let all slots go; work that runs is not waited for."""
+        ...

@@ -1,0 +1,134 @@
+"""The formats of an answer, and the one that a request's Accept header prefers.
+
+Every renderer is a module-level function or a partial of one: the engine may send it to another process.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import TypeAlias
+
+import cv2
+import orjson
+from starlette.exceptions import HTTPException
+
+from service.errors import InvalidOption
+from service.inference.documents import answer_to_coco, answer_to_json
+from service.inference.images import Limits, decode_image
+from service.inference.masks.forms import draw_labelmap, forms_to_runs
+from service.inference.masks.overlay import draw_overlay
+from service.rest.problem import shorten
+from service.types import Answer, Options
+
+Render: TypeAlias = Callable[[Answer], bytes]
+
+JSON = "application/json"
+COCO_RESULTS = "application/x-coco-results+json"
+PNG, JPEG = "image/png", "image/jpeg"
+LABEL_MAP = "image/png;type=labelmap"
+FORMATS = (JSON, COCO_RESULTS, PNG, JPEG, LABEL_MAP)  # the first is the default
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The encoded image of a request, for the formats that draw on it."""
+
+    image: bytes
+    limits: Limits
+
+
+def choose_renderer(media: str, picture: Picture, image_id: int) -> Render:
+    """The function that writes an answer in one of FORMATS."""
+    match media:
+        case "image/png":
+            return partial(render_drawing, picture=picture, suffix=".png")
+        case "image/jpeg":
+            return partial(render_drawing, picture=picture, suffix=".jpg")
+        case "application/x-coco-results+json":
+            return partial(render_coco, image_id=image_id)
+        case "image/png;type=labelmap":
+            return render_labelmap
+        case _:
+            return render_json
+
+
+def render_json(answer: Answer) -> bytes:
+    """The native answer."""
+    return orjson.dumps(answer_to_json(answer))
+
+
+def render_coco(answer: Answer, image_id: int) -> bytes:
+    """COCO results, for `COCO.loadRes`."""
+    return orjson.dumps(answer_to_coco(answer, image_id))
+
+
+def render_drawing(answer: Answer, picture: Picture, suffix: str) -> bytes:
+    """The image at its full size with masks, boxes and labels drawn on it, as .png or .jpg."""
+    drawn = draw_overlay(decode_image(picture.image, picture.limits), answer.segmentation)
+    quality = (cv2.IMWRITE_PNG_COMPRESSION, 3) if suffix == ".png" else (cv2.IMWRITE_JPEG_QUALITY, 90)
+    _, encoded = cv2.imencode(suffix, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), quality)
+    return encoded.tobytes()
+
+
+def render_labelmap(answer: Answer) -> bytes:
+    """A PNG of 16 bits: n where the n-th instance is on top, counted from 1; 0 where there is none."""
+    found = answer.segmentation
+    masks = [instance.segmentation for instance in found.instances if instance.segmentation is not None]
+    _, encoded = cv2.imencode(".png", draw_labelmap(forms_to_runs(masks, found.image)))
+    return encoded.tobytes()
+
+
+@lru_cache(64)  # clients repeat their headers
+def choose_format(accept: str | None) -> str:
+    """The media type of FORMATS that an Accept header prefers; the first of them without a preference.
+
+    Raises HTTPException 406 where it accepts none.
+
+    >>> choose_format("image/webp, image/jpeg;q=0.9, */*;q=0.1")
+    'image/jpeg'
+    """
+    wishes = dict(_parse_wish(part) for part in (accept or "*/*").split(",")[:100])
+    qualities = {media: _quality(media, wishes) for media in FORMATS}
+    best = max(qualities, key=lambda media: qualities[media])
+    if qualities[best] <= 0:
+        raise HTTPException(
+            406, f"answers come as {', '.join(FORMATS)}; Accept asks for {shorten(accept or '')}"
+        )
+    return best
+
+
+def fit_options(options: Options, media: str) -> Options:
+    """The options that a format needs; raises InvalidOption where it needs masks and none are asked for."""
+    if media not in (COCO_RESULTS, LABEL_MAP):
+        return options
+    if options.masks == "none":
+        raise InvalidOption(f"masks is none, and {media} is made of them: leave one of the two out")
+    return replace(options, masks="rle")
+
+
+def _parse_wish(part: str) -> tuple[str, float]:
+    """A media range, with the parameter by which FORMATS tells media types apart, and its quality."""
+    media, *parameters = (piece.strip().lower() for piece in part.replace('"', "").split(";"))
+    quality = 1.0
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name == "q":
+            quality = _parse_quality(value)
+        elif name == "type":
+            media = f"{media};{parameter}"
+    return media, quality
+
+
+def _parse_quality(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return 0.0
+
+
+def _quality(media: str, wishes: dict[str, float]) -> float:
+    """The quality that the most specific range gives to a media type."""
+    for candidate in (media, media.partition(";")[0], f"{media.partition('/')[0]}/*", "*/*"):
+        if candidate in wishes:
+            return wishes[candidate]
+    return 0.0

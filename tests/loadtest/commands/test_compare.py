@@ -1,0 +1,67 @@
+import dataclasses
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from loadtest.commands.compare import Compare, compare_rows, remove_timings
+from loadtest.measurement.fake_server import GOOD_JSON, GOOD_MESSAGE, FakeServer, Reply, running
+from loadtest.reports.content import Outcome
+from service.rpc.generated import segmentation_pb2 as messages
+from tests.loadtest.rows import ROW, make_stage, with_latency
+
+
+async def compare(side_a: FakeServer, side_b: FakeServer, **arguments: Any) -> Outcome:
+    """The outcome of rounds of 0.2 seconds; B is asked for the model "b"."""
+    a, b = f"http://127.0.0.1:{side_a.port}", f"http://127.0.0.1:{side_b.port}?model=b"
+    words = {"a": a, "b": b, "duration": 0.2, "warmup": 0, "concurrency": 2, "rounds": 3} | arguments
+    return (await Compare.model_validate(words).run(make_stage())).outcome
+
+
+async def test_the_slower_of_two_servers_shows_by_its_ratio(fake: FakeServer) -> None:
+    fake.script = lambda _: Reply(body=GOOD_JSON, delay=0.04)
+    with running(FakeServer(lambda _: Reply(body=GOOD_JSON, delay=0.08))) as slow:
+        outcome = await compare(fake, slow, duration=0.5)
+
+    assert [row.name for row in outcome.rows] == ["A 1", "B 1", "A 2", "B 2", "A 3", "B 3"]
+    throughput, p50, _ = outcome.findings
+    assert throughput.value == pytest.approx(0.5, abs=0.12)
+    assert p50.value == pytest.approx(2, abs=0.4)
+    assert (throughput.low or 1) <= 0.62
+    assert (throughput.high or 0) >= 0.38
+
+
+async def test_the_sides_take_turns_at_going_first(fake: FakeServer) -> None:
+    fake.script = lambda _: Reply(body=GOOD_JSON, delay=0.01)
+    await compare(fake, fake, rounds=4, concurrency=1)
+    photos = 3
+    sides = "".join("B" if b"model=b" in head else "A" for head in fake.heads)
+    turns = "".join(side for side, _ in itertools.groupby(sides[2 * photos :]))  # without the probes
+    assert turns == "ABABA"  # A B, B A, A B, B A
+
+
+@pytest.mark.parametrize(("change", "same"), [("timings_ms", True), ("model", False)])
+async def test_answers_are_compared_byte_by_byte_but_for_timings(
+    fake: FakeServer, change: str, same: bool
+) -> None:
+    fields = json.loads(GOOD_JSON)
+    changed = {"timings_ms": {"infer": 1.0}} if change == "timings_ms" else {"model": "other"}
+    body = json.dumps(fields | changed, separators=(",", ":")).encode()
+    fake.script = lambda _: Reply(body=json.dumps(fields, separators=(",", ":")).encode())
+    with running(FakeServer(lambda _: Reply(body=body))) as other:
+        finding, *_ = (await compare(fake, other, same_answers=True, rounds=2)).findings
+    assert (finding.value, finding.met) == ((3, True) if same else (0, False))
+
+
+def test_timings_are_removed_from_a_message_and_nothing_else() -> None:
+    found = messages.SegmentResponse.FromString(remove_timings(("native", "grpc"), GOOD_MESSAGE))
+    assert not found.HasField("timings_ms")
+    assert (found.model, found.image.width) == ("fake", 6)
+    assert remove_timings(("oip", "rest"), b'{"a": 1}') == b'{"a": 1}'
+
+
+def test_a_round_without_an_answer_makes_a_ratio_unknown() -> None:
+    silent = with_latency(dataclasses.replace(ROW, throughput=0.0))
+    throughput, p50, p99 = compare_rows([ROW, ROW], [ROW, silent])
+    assert (throughput.value, p50.value, p99.value) == (None, None, None)

@@ -1,0 +1,183 @@
+import asyncio
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadtest.commands.loads import Open, measure_closed
+from loadtest.generators import loops
+from loadtest.generators.loops import Arrivals, Pacer, schedule_arrivals
+from loadtest.measurement.fake_server import GOOD_JSON, FakeServer, Reply
+from loadtest.measurement.harness import Setup, open_harness
+from loadtest.measurement.row import Row
+from tests.loadtest.rows import make_stage
+
+
+async def run(
+    setup: Setup, *rates: float, arrivals: Arrivals = "constant", seconds: float, stop_after: float = 60
+) -> list[Row]:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(stop_after, stop.set)
+    async with open_harness(setup, make_stage(stop)) as harness:
+        outcome = await Open(rate=rates, arrivals=arrivals, duration=seconds).measure_rows(harness)
+    return list(outcome.rows)
+
+
+async def test_requests_come_at_their_rate_however_slow_the_answers(fake: FakeServer, setup: Setup) -> None:
+    fake.script = lambda number: Reply(body=GOOD_JSON, delay=0.3 if number else 0)
+
+    (row,) = await run(setup, 50, seconds=1)
+
+    assert row.answered == 50
+    assert len(fake.arrivals) == 51  # with the probe
+    assert fake.arrivals[-1] - fake.arrivals[1] > 0.5
+    assert row.latency.p50 is not None
+    assert row.latency.p50 >= 299
+    assert row.sent_late.p50 is not None
+    assert (row.offered, row.clients, row.name) == (50, None, "50/s")
+
+
+async def test_a_stall_of_a_second_shows_in_the_open_loop_and_hides_in_the_closed_one(
+    fake: FakeServer, setup: Setup
+) -> None:
+    stalled: list[float] = []
+
+    def stall_once(number: int) -> Reply:
+        """From its twentieth request on, the server answers nothing for a second."""
+        now = time.perf_counter()
+        if number == 20:
+            stalled.append(now + 1)
+        until = stalled[-1] if stalled else now
+        return Reply(body=GOOD_JSON, delay=max(0.005, until - now))
+
+    fake.script = stall_once
+    (seen,) = await run(setup, 50, seconds=3)
+    fake.arrivals.clear()
+    stalled.clear()
+    async with open_harness(setup, make_stage()) as harness:
+        hidden = await measure_closed(harness, 1, seconds=3)
+
+    # a third of the open loop's requests were due during the stall, a single one of the closed loop's
+    assert seen.latency.p99 is not None
+    assert seen.latency.p99 > 900
+    assert seen.latency.p90 is not None
+    assert seen.latency.p90 > 600
+    assert hidden.latency.p90 is not None
+    assert hidden.latency.p90 < seen.latency.p90
+    assert hidden.latency.max is not None
+    assert hidden.latency.max > 900
+
+
+async def test_answers_within_a_second_are_told_from_those_that_came_later(
+    fake: FakeServer, setup: Setup
+) -> None:
+    fake.script = lambda number: Reply(body=GOOD_JSON, delay=1.2 if number % 2 else 0)
+    (row,) = await run(setup, 20, seconds=1)
+    assert row.answered == 20
+    assert row.in_time == pytest.approx(10, abs=1)
+
+
+async def test_refusals_are_counted_by_kind(fake: FakeServer, setup: Setup) -> None:
+    fake.script = lambda number: Reply(503 if number % 2 else 200, GOOD_JSON)
+    (row,) = await run(setup, 100, seconds=0.5)
+    assert row.errors == {"http 503": 25}
+    assert row.answered == 25
+
+
+async def test_connections_are_used_again(fake: FakeServer, setup: Setup) -> None:
+    await run(setup, 40, seconds=0.5)
+    assert len(fake.arrivals) == 21
+    assert len(fake.connections) <= 5
+
+
+async def test_too_many_under_way_are_an_error_and_not_a_crash(
+    fake: FakeServer, setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "_MAX_IN_FLIGHT", 5)
+    fake.script = lambda number: Reply(body=GOOD_JSON, delay=0.8 if number else 0)
+    (row,) = await run(setup, 40, seconds=0.5)
+    assert (row.answered, row.errors) == (5, {"not sent": 15})
+
+
+async def test_a_stop_ends_a_run_at_once(fake: FakeServer, setup: Setup) -> None:
+    fake.script = lambda number: Reply(body=GOOD_JSON, delay=0 if number < 5 else 60)
+    started = time.perf_counter()
+    rows = await run(setup, 20, 40, seconds=60, stop_after=0.6)
+    assert time.perf_counter() - started < 5
+    assert [row.answered for row in rows] == [4]
+
+
+async def test_times_are_handed_out_in_order_when_they_are_due() -> None:
+    handed: list[tuple[float, float]] = []
+    start = time.perf_counter()
+    due = [start + step * 0.02 for step in range(20)]
+    pacer = Pacer(due, lambda time_due: handed.append((time_due, time.perf_counter())))
+    pacer.start()
+    await asyncio.wait_for(pacer.done.wait(), 5)
+    pacer.stop()
+
+    assert [time_due for time_due, _ in handed] == due
+    assert min(now - time_due for time_due, now in handed) >= -0.001
+
+
+async def test_a_pacer_that_is_behind_hands_out_everything_at_once() -> None:
+    handed: list[float] = []
+    start = time.perf_counter() - 10
+    pacer = Pacer([start + step for step in range(5)], handed.append)
+    pacer.start()
+    await asyncio.wait_for(pacer.done.wait(), 1)
+    pacer.stop()
+    assert len(handed) == 5
+
+
+async def test_a_stopped_pacer_hands_out_no_more() -> None:
+    handed: list[float] = []
+    start = time.perf_counter()
+    pacer = Pacer([start, start + 60], handed.append)
+    pacer.start()
+    await asyncio.sleep(0.05)
+    pacer.stop()
+    await asyncio.wait_for(pacer.done.wait(), 1)
+    assert handed == [start]
+    assert time.perf_counter() - start < 5
+
+
+RATES = st.floats(0.1, 500)
+SECONDS = st.floats(0, 20)
+
+
+def test_constant_arrivals_are_evenly_spaced() -> None:
+    assert schedule_arrivals("constant", 4, seconds=1, seed=0).tolist() == [0, 0.25, 0.5, 0.75]
+
+
+def test_poisson_gaps_are_exponential() -> None:
+    offsets = schedule_arrivals("poisson", 100, seconds=1000, seed=3)
+    gaps = np.diff(offsets)
+    assert len(offsets) == pytest.approx(100_000, rel=0.02)
+    assert gaps.mean() == pytest.approx(0.01, rel=0.02)
+    assert gaps.std() == pytest.approx(0.01, rel=0.03)  # an exponential's deviation is its mean
+    assert (gaps > 0.02).mean() == pytest.approx(np.exp(-2), rel=0.05)
+    assert abs(np.corrcoef(gaps[:-1], gaps[1:])[0, 1]) < 0.02
+
+
+def test_counts_of_poisson_arrivals_vary_as_much_as_their_mean() -> None:
+    offsets = schedule_arrivals("poisson", 50, seconds=2000, seed=4)
+    counts = np.bincount(offsets.astype(int), minlength=2000)
+    assert counts.var() == pytest.approx(counts.mean(), rel=0.15)
+
+
+def test_a_schedule_can_be_repeated_and_another_seed_gives_another() -> None:
+    first, again, other = (schedule_arrivals("poisson", 100, seconds=5, seed=seed) for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+
+
+@given(st.sampled_from(["poisson", "constant"]), RATES, SECONDS, st.integers(0, 99))
+def test_offsets_are_in_order_and_within_the_run(
+    arrivals: Arrivals, rate: float, seconds: float, seed: int
+) -> None:
+    offsets = schedule_arrivals(arrivals, rate, seconds=seconds, seed=seed)
+    assert (np.diff(offsets) >= 0).all()
+    assert ((offsets >= 0) & (offsets <= seconds)).all()

@@ -114,7 +114,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     output, errors = start_writer(path, limit=100_000).communicate(timeout=120)
     assert output.split() == ["1"]
     assert "CheckpointNotWritten" in errors
-    assert "the last one is as it was" in errors
+    assert "The last checkpoint is unchanged" in errors
     check_whole(path, least=1)
     assert list(tmp_path.iterdir()) == [path]
 

@@ -26,10 +26,12 @@ async def test_the_slower_of_two_servers_shows_by_its_ratio(fake: FakeServer) ->
 
     assert [row.name for row in outcome.rows] == ["A 1", "B 1", "A 2", "B 2", "A 3", "B 3"]
     throughput, p50, _ = outcome.findings
-    assert throughput.value == pytest.approx(0.5, abs=0.12)
-    assert p50.value == pytest.approx(2, abs=0.4)
-    assert (throughput.low or 1) <= 0.62
-    assert (throughput.high or 0) >= 0.38
+    assert throughput.value is not None
+    assert throughput.low is not None
+    assert throughput.high is not None
+    assert throughput.low <= throughput.value <= throughput.high < 1
+    assert p50.value is not None
+    assert p50.value > 1
 
 
 async def test_the_sides_take_turns_at_going_first(fake: FakeServer) -> None:

@@ -125,11 +125,13 @@ class Harness:
         if self._null_server is None or not row.answered or self.stop.is_set():
             return None
         window = Window(_REPLAY_S, lead=_REPLAY_LEAD_S, stop=self.stop)
-        target = self._null_server.redirect(self.setup.target)
-        replaying = asyncio.create_task(replay(target, window, Recorder()))
+        target, recorder = self._null_server.redirect(self.setup.target), Recorder()
+        replaying = asyncio.create_task(replay(target, window, recorder))
         await asyncio.sleep(_REPLAY_LEAD_S)  # in which all clients connect
         spent, before = time.process_time(), window.sent
         await replaying
+        if recorder.failed or not recorder.answered:
+            return None
         per_request = 1e3 * (time.process_time() - spent) / max(1, window.sent - before)
         during_run = 1e3 * row.host.generator * row.host.seconds / row.answered
         return min(per_request * sent / row.answered, during_run)

@@ -1,10 +1,12 @@
 import dataclasses
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import service
 from loadtest.commands.compare import Compare, compare_rows, remove_timings
 from loadtest.measurement.fake_server import GOOD_JSON, GOOD_MESSAGE, FakeServer, Reply, running
 from loadtest.reports.content import Outcome
@@ -41,6 +43,19 @@ async def test_the_sides_take_turns_at_going_first(fake: FakeServer) -> None:
     sides = "".join("B" if b"model=b" in head else "A" for head in fake.heads)
     turns = "".join(side for side, _ in itertools.groupby(sides[2 * photos :]))  # without the probes
     assert turns == "ABABA"  # A B, B A, A B, B A
+
+
+async def test_the_servers_of_two_checkouts_are_started_and_compared(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "service").symlink_to(Path(service.__file__).parent)
+    (tmp_path / "models").symlink_to(models)
+    words = {"a": str(tmp_path), "b": str(tmp_path), "duration": 0.2, "warmup": 0, "rounds": 2}
+    arguments = words | {"transport": "grpc", "same_answers": True}
+    found = await Compare.model_validate(arguments).run(make_stage())
+    assert (found.outcome.findings[0].value, found.outcome.findings[0].met) == (3, True)
+    a, b = (harness.setup.target for harness in found.harnesses)
+    assert a.transport == b.transport == "grpc"
+    assert a.port != b.port
+    assert all(row.answered for row in found.outcome.rows)
 
 
 @pytest.mark.parametrize(("change", "same"), [("timings_ms", True), ("model", False)])

@@ -155,7 +155,7 @@ def _tabulate_counters(rows: Sequence[Row]) -> TextTable:
         (row.name, name.removeprefix("blitzmask_"), show(count, digits=0))
         for row in rows
         for name, count in row.metrics.items()
-        if name.startswith(_COUNTED_REQUESTS)
+        if name.startswith(_COUNTED_REQUESTS) and "/metrics" not in name
     )
     return TextTable("the server's own count", ("load", "counter", "requests"), lines)
 

@@ -38,8 +38,8 @@ class StreamOptions:
     max_fps: no more frames than this are begun in a second; None: as many as there are slots for.
     track: give the instances identities, by the overlap of their boxes or masks; `track_memory` is for how
         many seconds an object that is out of sight keeps its own. Instances begin an identity from the score
-        `track_threshold` on, and continue one from half of it on; None: the score threshold. An instance below
-        the score threshold is never reported. A tracked object has the label that most of its instances have.
+        `track_threshold` on, and continue one from half of it on; None: the score threshold. Instances below
+        the score threshold are never reported. A tracked object has the label of most of its instances.
     """
 
     segment: Options = field(default_factory=Options)

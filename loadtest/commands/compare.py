@@ -1,5 +1,6 @@
 """The compare command: two servers, or two settings of one, in turns: a drifting machine slows both."""
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,14 +14,15 @@ from loadtest.generators.loops import ClosedLoop, open_clients
 from loadtest.generators.photos import choose_photos
 from loadtest.measurement.harness import Harness, Setup, Stage, open_harness
 from loadtest.measurement.row import Load, Row
+from loadtest.measurement.server_process import serving
 from loadtest.measurement.statistics import bootstrap_ratio
 from loadtest.reports.content import Finding, Outcome
-from loadtest.types import Form
+from loadtest.types import Form, Target, Transport
 from service.rpc.generated import segmentation_pb2 as messages
 
 _ADDRESS = (
     "http(s)://HOST:PORT or grpc(s)://HOST:PORT, with oip+ before it for that protocol, "
-    "and ?model=...&masks=...&score_threshold=... after it"
+    "and ?model=...&masks=...&score_threshold=... after it; or a checkout's folder: its server is started"
 )
 _JSON_TIMINGS = re.compile(rb',?"timings_ms":\{[^}]*\}')
 
@@ -37,6 +39,7 @@ class Compare(RunArguments):
     warmup: float = Field(default=0.5, ge=0, le=86_400, description="seconds before each of these")
     rounds: int = Field(default=10, ge=2, le=1000, description="number of rounds")
     concurrency: Clients = Field(default=4, description="clients")
+    transport: Transport = Field(default="rest", description="of the servers that are started")
     same_answers: bool = Field(
         default=False,
         description="fail unless both answer the first 16 photos with the same bytes, timings aside",
@@ -45,15 +48,31 @@ class Compare(RunArguments):
     async def run(self, stage: Stage) -> Found:
         """Measures without a baseline: each server is compared with the other one."""
         photos = choose_photos(self.image)
-        setups = [
-            Setup(self.parse(address), photos, self.models, "none", self.warmup, self.max_requests)
-            for address in (self.a, self.b)
-        ]
-        async with open_harness(setups[0], stage) as side_a, open_harness(setups[1], stage) as side_b:
+        async with contextlib.AsyncExitStack() as stack:
+            targets = [self._find_server(address, stack) for address in (self.a, self.b)]
+            side_a, side_b = [
+                await stack.enter_async_context(
+                    open_harness(
+                        Setup(target, photos, self.models, "none", self.warmup, self.max_requests), stage
+                    )
+                )
+                for target in targets
+            ]
             same = (compare_answers(side_a, side_b),) if self.same_answers else ()
             rows_a, rows_b = await self.measure_rounds(side_a, side_b)
         rows = tuple(row for pair in zip(rows_a, rows_b, strict=True) for row in pair)
         return Found(Outcome(rows, (*same, *compare_rows(rows_a, rows_b))), (side_a, side_b))
+
+    def _find_server(self, address: str, stack: contextlib.AsyncExitStack) -> Target:
+        """The server at an address, or that of a checkout, which runs until the stack closes."""
+        folder = Path(address)
+        if not folder.is_dir():
+            return self.parse(address)
+        server = stack.enter_context(serving(folder / "models", checkout=folder))
+        scheme, port = {"rest": ("http", server.http_port), "grpc": ("grpc", server.grpc_port)}[
+            self.transport
+        ]
+        return self.parse(f"{scheme}://127.0.0.1:{port}")
 
     async def measure_rounds(self, side_a: Harness, side_b: Harness) -> tuple[list[Row], list[Row]]:
         """The rows of A and of B in rounds A B, B A, A B, ..."""

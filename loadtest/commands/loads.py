@@ -125,7 +125,7 @@ class Streams(LoadArguments):
 
 
 async def measure_closed(harness: Harness, count: int, *, seconds: float) -> Row:
-    """The row of so many clients in a closed loop."""
+    """The row of `count` clients in a closed loop."""
     photos = harness.setup.photos
 
     async def replay(target: Target, window: Window, recorder: Recorder) -> None:
@@ -154,7 +154,7 @@ def plan_cameras(target: Target, *, fps: float | None, policy: str) -> CameraSet
 
 
 async def measure_cameras(harness: Harness, setup: CameraSetup, count: int, *, seconds: float) -> Row:
-    """The row of so many cameras; its latencies are ages of results, from the time when a frame was due."""
+    """The row of `count` cameras; its latencies are ages of results, from the time when a frame was due."""
     photos = harness.setup.photos
     loop = CameraLoop(harness.setup.target, photos, setup=setup, count=count)
 

@@ -114,7 +114,7 @@ class MixedClient:
 
 @asynccontextmanager
 async def open_mixed_clients(target: Target, count: int) -> AsyncIterator[Sequence[Client]]:
-    """So many clients for the target's model, or for all models of the server; raises CannotRun."""
+    """`count` clients for the target's model, or for all models of the server; raises CannotRun."""
     models = (target.ask.model,) if target.ask.model else await list_models(target)
     clients = [MixedClient(target, models) for _ in range(count)]
     try:

@@ -84,7 +84,7 @@ class MaskCost:
 
 @dataclass(frozen=True, slots=True)
 class StageCosts:
-    """Milliseconds by stage for an image of this size with so many instances; `masks`: made both ways."""
+    """Milliseconds by stage for an image of this size and number of instances; `masks`: made both ways."""
 
     image: Size
     instances: int
@@ -139,7 +139,7 @@ def run_stages(
 
 
 def draw_crowd(card: Card, image: Size, count: int) -> tuple[Instances, Placement]:
-    """So many instances on the model's canvas, and the placement of the image there."""
+    """`count` instances on the model's canvas, and the placement of the image there."""
     placement = fit_canvas(image, card.canvas)
     return draw_instances(count, placement, stride=card.decoder.stride), placement
 

@@ -40,7 +40,7 @@ _LAG_S = 0.0001  # requests that are due within this time are started together
 
 @contextlib.asynccontextmanager
 async def open_clients(target: Target, count: int) -> AsyncIterator[Sequence[Client]]:
-    """So many clients, each with its own connection."""
+    """`count` clients, each with its own connection."""
     clients = [open_client(target) for _ in range(count)]
     try:
         yield clients

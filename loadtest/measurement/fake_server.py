@@ -85,7 +85,9 @@ class FakeServer:
         """Serves until `stop` is set; calls `ready` when the ports are known; port 0 means a free one."""
         rest = await asyncio.start_server(self._answer_rest, "127.0.0.1", self.port)
         self.port = rest.sockets[0].getsockname()[1]
-        rpc = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        rpc = grpc.aio.server(
+            options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20))
+        )
         rpc.add_generic_rpc_handlers((_Handler(self),))
         self.grpc_port = rpc.add_insecure_port(f"127.0.0.1:{self.grpc_port}")
         await rpc.start()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -17,7 +17,7 @@ from loadtest.measurement.row import Load, Row, Slice, compare_with_baseline
 from loadtest.measurement.server_info import Served, probe, scrape, subtract
 from loadtest.types import CannotRun, Photo, Target
 
-Replay: TypeAlias = Callable[[Target, Window, Recorder], Awaitable[None]]
+Replay: TypeAlias = Callable[[Target, Window, Recorder], Coroutine[None, None, None]]
 
 _BASELINE_S = 3.0  # at most, and half of the load next to it
 _FRESH_S = 2.0
@@ -124,11 +124,15 @@ class Harness:
         """
         if self._null_server is None or not row.answered or self.stop.is_set():
             return None
-        target = self._null_server.redirect(self.setup.target)
-        await replay(target, Window(_REPLAY_LEAD_S, stop=self.stop), Recorder())
-        window, spent = Window(_REPLAY_S, stop=self.stop), time.process_time()
-        await replay(target, window, Recorder())
-        per_request = 1e3 * (time.process_time() - spent) / max(1, window.sent)
+        window = Window(_REPLAY_S, lead=_REPLAY_LEAD_S, stop=self.stop)
+        target, recorder = self._null_server.redirect(self.setup.target), Recorder()
+        replaying = asyncio.create_task(replay(target, window, recorder))
+        await asyncio.sleep(_REPLAY_LEAD_S)  # in which all clients connect
+        spent, before = time.process_time(), window.sent
+        await replaying
+        if recorder.failed or not recorder.answered:
+            return None
+        per_request = 1e3 * (time.process_time() - spent) / max(1, window.sent - before)
         during_run = 1e3 * row.host.generator * row.host.seconds / row.answered
         return min(per_request * sent / row.answered, during_run)
 

@@ -35,20 +35,31 @@ class Serving:
 
 @contextlib.contextmanager
 def serving(
-    models: Path, *, settings: Mapping[str, str] | None = None, ready: bool = True
+    models: Path,
+    *,
+    checkout: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    ready: bool = True,
 ) -> Iterator[Serving]:
-    """A server while the block runs; `ready`: wait until its models are; `settings` are BLITZ_ variables.
+    """A server while the block runs, of another checkout if one is given.
+
+    ready: wait until its models are; settings: BLITZ_ variables.
 
     Raises CannotRun with the last line of the server's log when it ends or does not listen.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BLITZ_")}
-    environment |= {"BLITZ_MODELS_DIR": str(models), "BLITZ_HTTP_PORT": "0", "BLITZ_GRPC_PORT": "0"}
+    environment |= {
+        "BLITZ_MODELS_DIR": str(models.absolute()),
+        "BLITZ_HTTP_PORT": "0",
+        "BLITZ_GRPC_PORT": "0",
+    }
     with tempfile.NamedTemporaryFile() as log:
         started = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", "service", "serve"],
             stdout=log,
             stderr=subprocess.STDOUT,
+            cwd=checkout,
             env=environment | dict(settings or {}),
             start_new_session=True,  # the load test handles Ctrl-C
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,

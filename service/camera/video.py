@@ -69,8 +69,15 @@ class NetworkCamera:
         return None
 
     def open(self) -> "VideoCapture":
+        _spare_this_machine_the_proxy()
         patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE_MS]
         return VideoCapture(cv2.VideoCapture(self.url, cv2.CAP_FFMPEG, patience), self.name, live=True)
+
+
+def _spare_this_machine_the_proxy() -> None:
+    """Let FFmpeg ask cameras of this machine directly, and not through the proxy of http_proxy."""
+    known = os.environ.get("no_proxy", "").split(",")
+    os.environ["no_proxy"] = ",".join(dict.fromkeys(filter(None, (*known, "localhost", "127.0.0.1", "::1"))))
 
 
 @dataclass(frozen=True, slots=True)

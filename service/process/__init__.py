@@ -1,4 +1,4 @@
-"""The process around the service: server, workers, ports, signals, health check.
+"""The process around the service: its start, its workers, its limits, its signals, its health check.
 
-A change here never changes an answer.
+A change here changes how the service runs, and never an answer.
 """

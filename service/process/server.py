@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -21,7 +20,7 @@ from service.rest.app import create_app
 from service.rest.connections import ConnectionLimits
 from service.rest.server import RestServer
 from service.rpc.server import RpcServer
-from service.security.callers import Callers, Rules
+from service.security.callers import Callers, Cells, Rules
 from service.serving.admission import Admission
 from service.serving.changes import watch_models
 from service.serving.engine import Engine, Models
@@ -29,12 +28,12 @@ from service.serving.repository import OpenModel
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
+from service.telemetry.shared_metrics import WorkerPlace
 from service.telemetry.tracing import PROPAGATING, Tracer
 
 Load = Callable[[Settings], Models]
 
 DONE, FORCED, NEVER_READY = 0, 1, 2
-METERS = "meters"  # a file, where the rates of keys are counted for all workers
 LINGER_S = 0.5  # for requests that are on their way over open connections
 PRELOAD = (  # what compute processes import: runtimes, works, and what renders answers
     "onnxruntime",
@@ -45,7 +44,7 @@ PRELOAD = (  # what compute processes import: runtimes, works, and what renders 
     "service.rpc.convert",
 )
 MARGIN_S = 5.0  # for the servers' own clean-up, after the drain
-REFRESH_S = 1.0  # how old a gauge of another worker may be
+REFRESH_S = 0.25  # how old the numbers of another worker may be
 
 log = structlog.get_logger("service.process.server")
 
@@ -55,13 +54,15 @@ class Post:
     """A worker's place among the processes that share the ports.
 
     lifeline: a file descriptor that ends when the worker has to stop: its parent says so, or is gone.
-    metrics: the folder where the numbers of all workers are.
+    metrics: the worker's place in the memory where all workers publish their numbers.
+    meters: memory in which all workers count the rates of keys.
     bell: a file descriptor to close once the worker is ready, if it is the first; the others wait for that.
         They join workers that answer, so they open their ports only when they can, too.
     """
 
     lifeline: int
-    metrics: Path
+    metrics: WorkerPlace
+    meters: Cells
     bell: int | None
 
 
@@ -236,6 +237,7 @@ class Server:
         self.admission.close()
         for chore in self._chores:
             chore.cancel()
+        self.engine.metrics.refresh()  # the last that the other workers learn of this one
         await asyncio.to_thread(self.engine.tracer.close)
         log.info("stopped")
 
@@ -254,7 +256,7 @@ class Server:
             self._chores.append(asyncio.create_task(watch_models(self.engine, self._settings.watch_s)))
 
     async def _refresh(self) -> None:
-        """Keep this worker's gauges fresh for those who are scraped in its stead."""
+        """Publish this worker's numbers, for scrapes that another worker answers."""
         while True:
             self.engine.metrics.refresh()
             await asyncio.sleep(REFRESH_S)
@@ -281,7 +283,7 @@ def make_rules(settings: Settings, post: Post | None) -> Rules:
     callers = Callers(
         settings.api_keys,
         settings.admin_keys,
-        cells=None if post is None else post.metrics / METERS,
+        cells=None if post is None else post.meters,
         # An admin's call would reach one of several workers, and the others would not know.
         changing=post is None,
     )

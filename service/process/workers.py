@@ -15,23 +15,22 @@ import os
 import select
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import structlog
 
 from service.errors import BlitzError, InvalidSetting
 from service.process.limits import check_host, choose_family
 from service.process.signals import stopping_signals
+from service.security.callers import make_cells
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
+from service.telemetry.shared_metrics import SharedMetrics, WorkerPlace
 
 DONE, FAILED = 0, 1
 PAUSE_S = 1.0  # before a worker that has ended is replaced, if it had lived no longer than that
 HEEDED = (*stopping_signals(), signal.SIGCHLD)
-FOLDER_OF_NUMBERS = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client, in the workers
 
 log = structlog.get_logger("service.process.workers")
 
@@ -50,19 +49,20 @@ def run_workers(settings: Settings) -> int:
     with (
         _reserve_port(host, settings.http_port, "BLITZ_HTTP_PORT") as http_port,
         _reserve_port(host, settings.grpc_port, "BLITZ_GRPC_PORT") as grpc_port,
-        tempfile.TemporaryDirectory(prefix="blitzmask-") as folder,
         _heed_signals() as heeded,
     ):
         settings = settings.model_copy(update={"http_port": http_port, "grpc_port": grpc_port})
-        return Crew(settings, Path(folder)).run(heeded)
+        return Crew(settings).run(heeded)
 
 
 class Crew:
-    """The workers that are alive, by process id, and when each was started."""
+    """The workers that are alive, by process id, when each was started, and its place in shared memory."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._folder = folder
+        self._metrics = SharedMetrics(settings.workers)
+        self._meters = make_cells(len(settings.api_keys) + len(settings.admin_keys))
+        self._places: dict[int, int] = {}
         self._started: dict[int, float] = {}
         self._due: list[float] = []  # when those that are missing are to start
         self._lifeline, self._grip = os.pipe()
@@ -107,8 +107,7 @@ class Crew:
             if pid == 0:
                 return
             lived = time.monotonic() - self._started.pop(pid)
-            for gauges in self._folder.glob(f"gauge_live*_{pid}.db"):
-                gauges.unlink()
+            self._metrics.retire(self._places.pop(pid))
             code = os.waitstatus_to_exitcode(status)
             if self._stopping:
                 self._status = self._status or (DONE if code == DONE else FAILED)
@@ -123,24 +122,26 @@ class Crew:
             self._hire(joins=True)
 
     def _hire(self, *, joins: bool) -> None:
+        place = min(set(range(self._settings.workers)) - set(self._places.values()))
         pid = os.fork()
         if pid == 0:
-            self._work(joins=joins)
+            self._work(place, joins=joins)
         self._started[pid] = time.monotonic()
+        self._places[pid] = place
 
-    def _work(self, *, joins: bool) -> None:
+    def _work(self, place: int, *, joins: bool) -> None:
         """What a worker does from its first moment to its last; never returns."""
         status = FAILED
         try:
             _forget_signals()
             os.close(self._grip)
-            os.environ[FOLDER_OF_NUMBERS] = str(self._folder)
             from service.process.server import (  # only now: they start threads, and read the above
                 Post,
                 run_server,
             )
 
-            post = Post(self._lifeline, self._folder, bell=None if joins else self._bell)
+            bell = None if joins else self._bell
+            post = Post(self._lifeline, WorkerPlace(self._metrics, place), self._meters, bell)
             status = run_server(self._settings, post)
         except BlitzError as error:
             log.error("worker failed", reason=str(error))

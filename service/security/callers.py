@@ -4,7 +4,6 @@ import mmap
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeAlias
 
 from service.errors import Forbidden, RateLimited, Unauthorized
@@ -65,8 +64,8 @@ class Caller:
 class Callers:
     """Decides who may call: everybody where there are no `keys`, else clients that show one of them.
 
-    Only one of the `admins` keys may change the models; such a key opens everything else too. `cells` is a
-    file in which several processes share their rate meters; `changing` false: nobody may change the models.
+    Only one of the `admins` keys may change the models; such a key opens everything else too. `cells` is
+    memory in which several processes share their rate meters; `changing` false: nobody may change the models.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Callers:
         keys: Sequence[Key] = (),
         admins: Sequence[Key] = (),
         *,
-        cells: Path | None = None,
+        cells: "Cells | None" = None,
         changing: bool = True,
     ) -> None:
         self._keys = (*keys, *admins)
@@ -112,22 +111,15 @@ class Callers:
         return caller
 
 
-def _make_meters(keys: Sequence[Key], path: Path | None) -> list[RateMeter | None]:
+def make_cells(count: int) -> Cells:
+    """`count` numbers for rate meters, at first 0; a process that is forked shares them with its parent."""
+    return memoryview(mmap.mmap(-1, max(count, 1) * WIDTH)).cast("d")
+
+
+def _make_meters(keys: Sequence[Key], cells: "Cells | None") -> list[RateMeter | None]:
     """A meter for every key that has a rate."""
-    if not any(key.rate for key in keys):
-        return [None] * len(keys)
-    cells = _open_cells(len(keys), path)
+    cells = make_cells(len(keys)) if cells is None else cells
     return [RateMeter(key.rate, cells, place) if key.rate else None for place, key in enumerate(keys)]
-
-
-def _open_cells(count: int, path: Path | None) -> Cells:
-    """`count` numbers, at first 0; processes that open the same path share them."""
-    if path is None:
-        return memoryview(bytearray(count * WIDTH)).cast("d")
-    with path.open("ab") as file:
-        file.truncate(count * WIDTH)
-    with path.open("r+b") as file:
-        return memoryview(mmap.mmap(file.fileno(), count * WIDTH)).cast("d")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,11 @@
-"""What Prometheus may scrape: requests, stages, queue, rejections, models.
+"""The metrics that Prometheus scrapes: requests, stages, queue, rejections, models.
 
-Several workers write their numbers into files of one folder, where whichever is scraped adds them up; what a
-worker that is gone has counted stays counted. prometheus_client decides at its import whether it does so.
+With several workers, whichever is scraped answers with the numbers of all: see `shared_metrics`.
 """
 
 import collections
 import platform
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -20,11 +18,13 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from service import __version__
 from service.errors import Forbidden, ImageTooLarge, Unauthorized, Unavailable, UnsupportedMedia
 from service.telemetry.logs import count_dropped_lines
+from service.telemetry.shared_metrics import Family, Together, WorkerPlace, combine
 from service.types import STAGES, BackendInfo, Segmentation, Timings
 
 Transport: TypeAlias = Literal["rest", "grpc"]
@@ -37,7 +37,7 @@ UNAVAILABLE = {error.__name__ for error in Unavailable.__subclasses__()}
 REJECTIONS = UNAVAILABLE | {
     error.__name__ for error in (Unauthorized, Forbidden, ImageTooLarge, UnsupportedMedia)
 }
-NOTES = 1000  # at most, before they are counted
+MOST_NOTES = 1000  # before they are counted
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 MODEL = ("model", "version", "runtime", "runtime_version", "precision", "asked", "in_effect")
 
@@ -78,11 +78,13 @@ HISTOGRAMS: Mapping[str, tuple[str, Labels]] = MappingProxyType(
 
 
 class Metrics:
-    """The instruments of one server, in a registry of their own; `folder` is where workers meet."""
+    """The instruments of one server, in a registry of their own; `place` is a worker's among several."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, place: WorkerPlace | None = None) -> None:
         self.registry = registry = CollectorRegistry()
-        self._folder = folder
+        self._place = place
+        self._inherited = place.read() if place else ()  # from a worker that was here before
+        self._together: dict[str, Together] = {}
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         self._served: list[Gauge] = []
         self._counters = {
@@ -93,9 +95,8 @@ class Metrics:
             name: Histogram(PREFIX + name, text, labels, buckets=BUCKETS, registry=registry)
             for name, (text, labels) in HISTOGRAMS.items()
         }
-        # Noted now, counted together: one by one, among inferences that take the caches, it would cost
-        # several times as much. A worker counts at once: what it has counted stays when it is killed.
-        self._patience = NOTES if folder is None else 1
+        # Values are noted now and counted together: one by one, among inferences that take the caches,
+        # counting would cost several times as much.
         self._notes: list[tuple[Instrument, Labels, float]] = []
         self._adders: dict[tuple[Instrument, Labels], Callable[[float], None]] = {}
         self._describe_process()
@@ -103,12 +104,11 @@ class Metrics:
         self.watch(PREFIX + "log_lines_dropped", text, count_dropped_lines)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """A gauge that is read when it is scraped; those of several workers are added."""
-        gauge = Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")
-        self._watched.append((gauge, read))
+        """Add a gauge that is read at each scrape; those of several workers are added up."""
+        self._watched.append((self._add_gauge(name, text, together="sum"), read))
 
     def settle(self) -> None:
-        """Count what has been noted."""
+        """Count the values that were noted."""
         notes, self._notes = self._notes, []
         for instrument, labels, value in notes:
             add = self._adders.get((instrument, labels))
@@ -119,10 +119,12 @@ class Metrics:
             add(value)
 
     def refresh(self) -> None:
-        """Count what has been noted and read what is watched, for whoever is scraped next."""
+        """Count the values that were noted, read the watched ones, and publish them to the other workers."""
         self.settle()
         for gauge, read in self._watched:
             gauge.set(read())
+        if self._place is not None:
+            self._place.publish(combine([self._inherited, self._describe_families()]))
 
     def request(self, transport: Transport, method: str, *, outcome: str, seconds: float) -> None:
         """Count one answered request or frame; `outcome` is "ok" or the error's name."""
@@ -134,13 +136,13 @@ class Metrics:
         self._count("rejected", reason)
 
     def called(self, key: str, *, outcome: str) -> None:
-        """Count one request of the key of this name."""
+        """Count one request with the key of this name."""
         self._count("key_requests", key, outcome)
 
     def answered(
         self, segmentation: Segmentation, *, queue_ms: float, render_ms: float | None = None
     ) -> None:
-        """Record the stages and the finds of one segmentation; render_ms: what its answer took to write."""
+        """Record the stages and instances of one segmentation; render_ms: the time to write its answer."""
         model = segmentation.model
         self.stages(model, segmentation.timings, queue_ms=queue_ms, render_ms=render_ms)
         found = collections.Counter(instance.label for instance in segmentation.instances)
@@ -150,7 +152,7 @@ class Metrics:
     def stages(
         self, model: str, timings: Timings, *, queue_ms: float, render_ms: float | None = None
     ) -> None:
-        """Record where the time of one answer went."""
+        """Record the time of each stage of one answer."""
         self._observe(queue_ms / 1000, "stage_seconds", "queue", model)
         for stage in STAGES:
             self._observe(getattr(timings, stage) / 1000, "stage_seconds", stage, model)
@@ -162,7 +164,7 @@ class Metrics:
         self._count("frames_dropped", transport, by=count)
 
     def serving(self, models: Iterable[tuple[str, str, BackendInfo]]) -> None:
-        """Name the models that answer from now on, their versions, and what computes them."""
+        """Set the models that answer from now on: names, versions, and backends."""
         for gauge in self._served:
             gauge.set(0)
         self._served = [self._models.labels(*_name_model(*model)) for model in models]
@@ -170,42 +172,58 @@ class Metrics:
             gauge.set(1)
 
     def refused(self, count: int) -> None:
-        """How many folders of models do not serve."""
+        """Set the number of model folders that do not serve."""
         self._refused.set(count)
 
     def ready(self, *, now: bool) -> None:
-        """Whether the service is ready."""
+        """Say whether the service is ready."""
         self._ready.set(now)
 
     def exposition(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """All metrics, in Prometheus' text format."""
         self.refresh()
-        registry = self.registry
-        if self._folder is not None:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]  # theirs
+        if self._place is None:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        registry.register(_Combined(self._place.read_all()))
         return generate_latest(registry)
+
+    def _add_gauge(self, name: str, text: str, labels: Labels = (), *, together: Together) -> Gauge:
+        """A gauge, and how those of several workers are combined."""
+        self._together[name] = together
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _describe_families(self) -> list[Family]:
+        """The numbers of this worker, without those that Prometheus' client adds about its process."""
+        return [
+            Family(
+                metric.name,
+                metric.documentation,
+                metric.type,
+                self._together.get(metric.name, "sum"),
+                lasting=metric.name not in self._together,
+                samples={
+                    (sample.name, tuple(sample.labels.items())): sample.value
+                    for sample in metric.samples
+                    if not sample.name.endswith("_created")
+                },
+            )
+            for metric in self.registry.collect()
+            if metric.name.startswith(PREFIX)
+        ]
 
     def _describe_process(self) -> None:
         registry = self.registry
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        self._models = Gauge(
-            "blitzmask_model_info",
-            "1 for every model that serves, with the backend in effect; 0 for one that did.",
-            MODEL,
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._refused = _gauge(registry, "models_refused", "Folders of models that do not serve.", "livemax")
-        self._ready = _gauge(registry, "ready", "1 while the service is ready.", "livemin")
-        build = Gauge(
-            "blitzmask_build_info",
-            "1, with the version of the service.",
-            ("version", "python"),
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
+        text = "1 for every model that serves, with the backend in effect; 0 for one that did."
+        self._models = self._add_gauge(PREFIX + "model_info", text, MODEL, together="max")
+        text = "Folders of models that do not serve."
+        self._refused = self._add_gauge(PREFIX + "models_refused", text, together="max")
+        text = "1 while the service is ready."
+        self._ready = self._add_gauge(PREFIX + "ready", text, together="min")
+        text = "1, with the version of the service."
+        build = self._add_gauge(PREFIX + "build_info", text, ("version", "python"), together="max")
         build.labels(__version__, platform.python_version()).set(1)
 
     def _count(self, name: str, *labels: str, by: float = 1) -> None:
@@ -216,15 +234,22 @@ class Metrics:
 
     def _note(self, instrument: Instrument, labels: Labels, value: float) -> None:
         self._notes.append((instrument, labels, value))
-        if len(self._notes) >= self._patience:
+        if len(self._notes) >= MOST_NOTES:
             self.settle()
 
 
-def _gauge(
-    registry: CollectorRegistry, name: str, text: str, together: Literal["livemax", "livemin"]
-) -> Gauge:
-    """A gauge, and how those of several workers are put together."""
-    return Gauge(PREFIX + name, text, registry=registry, multiprocess_mode=together)
+class _Combined(Collector):
+    """The families of all workers, for prometheus_client to write."""
+
+    def __init__(self, families: Sequence[Family]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families:
+            metric = Metric(family.name, family.text, family.kind)
+            for (name, labels), value in family.samples.items():
+                metric.add_sample(name, dict(labels), value)
+            yield metric
 
 
 def _name_model(name: str, version: str, backend: BackendInfo) -> Labels:

@@ -46,8 +46,8 @@ ROW = Row(
 )
 
 
-def with_baseline(row: Row, slices: Sequence[Slice], *floors: BaselineRun) -> Row:
-    return dataclasses.replace(row, baseline=compare_with_baseline(slices, floors))
+def with_baseline(row: Row, slices: Sequence[Slice], *runs: BaselineRun) -> Row:
+    return dataclasses.replace(row, baseline=compare_with_baseline(slices, runs))
 
 
 def with_latency(row: Row, *, p50: float | None = None, p99: float | None = None) -> Row:

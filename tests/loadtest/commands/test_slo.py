@@ -70,8 +70,8 @@ def test_overload_counts_answers_in_time_and_the_wait_for_a_refusal() -> None:
 
 
 def test_recovery_is_the_worst_after_over_before_and_a_machine_that_drifts_is_no_fault() -> None:
-    def alone(p50: float | None, floor: float) -> Row:
-        return with_baseline(ROW, [Slice(1, p50)], BaselineRun(1, floor), BaselineRun(1, floor))
+    def alone(p50: float | None, baseline: float) -> Row:
+        return with_baseline(ROW, [Slice(1, p50)], BaselineRun(1, baseline), BaselineRun(1, baseline))
 
     calm = alone(10, 10)
     assert judge_recovery(calm, [alone(11, 10), alone(22, 20)]).value == pytest.approx(1.1)

@@ -15,7 +15,7 @@ def card(models: Path) -> Card:
 
 
 def see(card: Card, count: int) -> tuple[Instances, Instances]:
-    """What is drawn, and what the decoder sees of it."""
+    """The drawn instances, and those that the decoder finds."""
     drawn = draw_instances(count, fit_canvas(Size(48, 64), card.canvas), stride=card.decoder.stride)
     seen = DECODERS[card.decoder.family](
         paint_heads(card, drawn), decoder=card.decoder, threshold=0.3, classes=None

@@ -37,7 +37,7 @@ ASK = Ask("m", Options(score_threshold=0.25, max_instances=7, classes=("person",
 
 
 def target_of(server: Serving, form: Form, shown: Credentials | None = None) -> Target:
-    """A server's port; with something to show, over TLS."""
+    """The target of one form; over TLS when there are credentials."""
     protocol, transport = form
     port = {"rest": server.http_port, "grpc": server.grpc_port}[transport]
     target = Target(

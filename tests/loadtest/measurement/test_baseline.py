@@ -16,12 +16,12 @@ def plan(models: Path, photo: Photo) -> BaselinePlan:
     return BaselinePlan(models / "fake", BackendChoice(slots=2), Options(), (photo.data,), processes=2)
 
 
-async def test_the_floor_is_what_all_workers_do_together(plan: BaselinePlan) -> None:
-    floor = Baseline(plan)
+async def test_the_baseline_is_what_all_workers_do_together(plan: BaselinePlan) -> None:
+    baseline = Baseline(plan)
     try:
-        first, second = await floor.measure(0.3), await floor.measure(0.3)
+        first, second = await baseline.measure(0.3), await baseline.measure(0.3)
     finally:
-        floor.close()
+        baseline.close()
     assert first is not None
     assert second is not None
     assert first.rate > 10
@@ -29,24 +29,24 @@ async def test_the_floor_is_what_all_workers_do_together(plan: BaselinePlan) -> 
     assert first.rate <= 1.5 * 4 / (first.p50_ms / 1e3)  # four threads at most were at work
 
 
-async def test_a_floor_whose_process_was_killed_says_so_and_raises_nothing(plan: BaselinePlan) -> None:
-    floor = Baseline(plan)
+async def test_a_baseline_whose_process_was_killed_says_so_and_raises_nothing(plan: BaselinePlan) -> None:
+    baseline = Baseline(plan)
     for child in multiprocessing.active_children():
         child.kill()
     try:
-        assert await floor.measure(0.1) is None
+        assert await baseline.measure(0.1) is None
     finally:
-        floor.close()
+        baseline.close()
 
 
 def test_closing_leaves_no_process(plan: BaselinePlan) -> None:
-    floor = Baseline(plan)
+    baseline = Baseline(plan)
     assert len(multiprocessing.active_children()) == 2
-    floor.close()
+    baseline.close()
     assert multiprocessing.active_children() == []
 
 
-def test_a_model_that_does_not_open_is_told_in_one_line(plan: BaselinePlan, tmp_path: Path) -> None:
+def test_a_model_that_does_not_open_is_reported_in_one_line(plan: BaselinePlan, tmp_path: Path) -> None:
     absent = BaselinePlan(tmp_path / "absent", plan.choice, plan.options, plan.photos)
     with pytest.raises(CannotRun, match=r"card\.json") as refusal:
         Baseline(absent)
@@ -56,7 +56,7 @@ def test_a_model_that_does_not_open_is_told_in_one_line(plan: BaselinePlan, tmp_
 FAKE = Served(model="fake", version="1", runtime="onnxruntime", precision="fp32", in_effect=("cpu",))
 
 
-def test_the_floor_does_what_the_server_does_in_all_cores(models: Path, photo: Photo) -> None:
+def test_the_baseline_does_what_the_server_does_in_all_cores(models: Path, photo: Photo) -> None:
     target = Target("rest", "127.0.0.1", 1, Ask(options=Options(masks="none")))
 
     processes = plan_baseline("processes", models, served=FAKE, target=target, photos=(photo,))
@@ -75,13 +75,13 @@ def test_an_image_alone_has_all_cores(models: Path, photo: Photo) -> None:
     assert (plan.processes, plan.choice.slots, plan.choice.threads) == (1, 1, usable_cores())
 
 
-def test_another_machine_has_no_floor_here(models: Path, photo: Photo) -> None:
+def test_another_machine_has_no_baseline_here(models: Path, photo: Photo) -> None:
     with pytest.raises(CannotRun, match="another machine"):
         plan_baseline("threads", models, served=FAKE, target=Target("rest", "10.0.0.9", 1), photos=(photo,))
 
 
 @pytest.mark.parametrize("served", [Served("other", "1"), Served("fake", "2"), Served()])
-def test_a_model_that_is_not_here_has_no_floor(models: Path, served: Served) -> None:
+def test_a_model_that_is_not_here_has_no_baseline(models: Path, served: Served) -> None:
     with pytest.raises(CannotRun, match="--models"):
         find_model(models, served)
 

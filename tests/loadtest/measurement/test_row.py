@@ -85,9 +85,9 @@ def test_what_lies_between_spans_is_neither_counted_nor_shown() -> None:
     assert [(moment.second, moment.rate) for moment in row.timeline] == [(0, 2), (1, 2)]
 
 
-def test_every_slice_is_compared_with_the_floors_on_its_two_sides() -> None:
-    floors = [BaselineRun(100, 10), BaselineRun(50, 20), BaselineRun(10, 100)]
-    found = compare_with_baseline([Slice(75, 15), Slice(15, 120)], floors)
+def test_every_slice_is_compared_with_the_baselines_on_its_two_sides() -> None:
+    runs = [BaselineRun(100, 10), BaselineRun(50, 20), BaselineRun(10, 100)]
+    found = compare_with_baseline([Slice(75, 15), Slice(15, 120)], runs)
     assert found is not None
     assert found.share.estimate == pytest.approx((1 + 0.5) / 2)
     assert found.slowness is not None
@@ -104,7 +104,7 @@ def test_a_stolen_second_moves_neither_the_share_nor_its_interval_much() -> None
     assert found.share.high < 1
 
 
-def test_without_floors_or_latencies_there_is_nothing_to_compare_with() -> None:
+def test_without_baselines_or_latencies_there_is_nothing_to_compare_with() -> None:
     assert compare_with_baseline([Slice(1, 1)], []) is None
     assert compare_with_baseline([], [BaselineRun(1, 1)]) is None
     found = compare_with_baseline([Slice(0, None)], [BaselineRun(1, 1)] * 2)
@@ -122,7 +122,9 @@ def test_a_slice_has_what_was_answered_within_it() -> None:
     assert cut_slice(recorder, Span(5, 2)) == Slice(0.0, None)
 
 
-async def test_closed_loops_take_turns_with_the_floor(fake: FakeServer, setup: Setup, models: Path) -> None:
+async def test_closed_loops_take_turns_with_the_baseline(
+    fake: FakeServer, setup: Setup, models: Path
+) -> None:
     beside = dataclasses.replace(setup, models_dir=models, baseline="threads")
     async with open_harness(beside, make_stage()) as harness:
         row = await measure_closed(harness, 2, seconds=3)

@@ -35,7 +35,7 @@ async def test_a_later_photo_of_the_mix_may_be_the_bad_one(fake: FakeServer, pho
 
 
 @pytest.mark.parametrize("transport", ["rest", "grpc"])
-async def test_nobody_there_is_told_in_one_line(photo: Photo, transport: str) -> None:
+async def test_an_absent_server_is_reported_in_one_line(photo: Photo, transport: str) -> None:
     with running(FakeServer()) as server:
         port = {"rest": server.port, "grpc": server.grpc_port}[transport]
     target = Target("grpc" if transport == "grpc" else "rest", "127.0.0.1", port)
@@ -69,7 +69,7 @@ async def test_versions_of_a_model_share_its_name_and_the_default_is_the_first(f
     assert await list_models(Target("rest", "127.0.0.1", fake.port)) == ("b", "a")
 
 
-async def test_a_server_that_lists_none_is_told_in_one_line(fake: FakeServer) -> None:
+async def test_a_server_that_lists_none_is_reported_in_one_line(fake: FakeServer) -> None:
     for target in (
         Target("rest", "127.0.0.1", fake.port),
         Target("rest", "127.0.0.1", 1),

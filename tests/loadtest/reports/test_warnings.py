@@ -48,11 +48,11 @@ def test_a_baseline_that_moved_is_warned_about() -> None:
 
 
 def test_slices_that_disagree_are_warned_about_and_a_drift_that_they_follow_is_not() -> None:
-    floors = [BaselineRun(rate, 19) for rate in (100, 90, 80, 70, 60)]
+    runs = [BaselineRun(rate, 19) for rate in (100, 90, 80, 70, 60)]
     following = [Slice(rate, 40) for rate in (95, 85, 75, 65)]
-    assert find_warnings(with_baseline(ROW, following, *floors)) == ()
+    assert find_warnings(with_baseline(ROW, following, *runs)) == ()
     (warning,) = find_warnings(
-        with_baseline(ROW, [Slice(95, 40), Slice(50, 40), Slice(75, 40), Slice(30, 40)], *floors)
+        with_baseline(ROW, [Slice(95, 40), Slice(50, 40), Slice(75, 40), Slice(30, 40)], *runs)
     )
     assert "differs much between slices" in warning.text
 

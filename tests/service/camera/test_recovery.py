@@ -19,7 +19,7 @@ from service.serving.streaming import StreamOptions
 from tests.fakes import encode_picture
 from tests.service.camera.conftest import FakeClock, FakeSource, RestartableServer
 
-CUTS, BETWEEN = 200, 10  # answers between two cuts; more than can be under way
+CUTS, BETWEEN = 60, 10  # answers between two cuts; more than can be under way
 LOOKS = 10  # cuts between two looks at what is open: each takes as long as a few cuts
 EARLY = 2  # looks after which every file that is ever opened has been opened
 POOL = 6  # threads that the loop may still add to its own

@@ -1,5 +1,6 @@
 """Real files and a real network camera, read by OpenCV."""
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -139,6 +140,17 @@ def test_a_network_camera_that_hangs_up_is_lost_and_can_be_opened_again(door_cam
         assert 1 <= len(shots) <= 5
         assert shots[0] is not None
         assert shots[0].time is None
+
+
+def test_a_camera_of_this_machine_is_asked_without_the_proxy(
+    door_camera: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "example.com")
+    capture = NetworkCamera(door_camera).open()
+    assert capture.read() is not None
+    capture.close()
+    assert os.environ["no_proxy"] == "example.com,localhost,127.0.0.1,::1"
 
 
 def test_a_network_camera_that_is_away_is_said_so_without_its_password() -> None:

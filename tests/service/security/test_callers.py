@@ -1,11 +1,9 @@
 """Callers by their keys, and the rate of a key."""
 
-from pathlib import Path
-
 import pytest
 
 from service.errors import Forbidden, RateLimited, Unauthorized
-from service.security.callers import Callers
+from service.security.callers import Callers, make_cells
 from service.security.keys import Key, hash_key
 
 CAM = Key("cam", hash_key("first"))
@@ -97,8 +95,9 @@ def test_one_keys_rate_is_no_other_keys_business() -> None:
     callers.admit(show("third")).charge()
 
 
-def test_processes_that_share_cells_share_the_rate(tmp_path: Path) -> None:
-    first, second = (Callers((CAM, SLOW), cells=tmp_path / "meters") for _ in range(2))
+def test_processes_that_share_cells_share_the_rate() -> None:
+    cells = make_cells(2)
+    first, second = (Callers((CAM, SLOW), cells=cells) for _ in range(2))
     first.admit(show("second")).charge()
     with pytest.raises(RateLimited):
         second.admit(show("second")).charge()

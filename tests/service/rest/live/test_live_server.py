@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -13,6 +14,7 @@ from service.rest import live_connection
 from service.rest.app import create_app
 from service.rest.server import RestServer
 from service.serving.engine import Engine
+from service.types import Options, Pixels, Segmentation
 from tests.fakes import FakeModel, encode_picture
 
 MAX_BODY = 200_000
@@ -75,10 +77,17 @@ async def push(socket: ClientConnection) -> None:
         await socket.send(PICTURE)
 
 
+class WordyModel(FakeModel):
+    """Gives long answers, so that few of them fill the buffers between server and client."""
+
+    def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
+        found = super().segment_pixels(pixels, options, crowded=crowded)
+        return replace(found, version="1" * 300_000)
+
+
 @pytest.fixture
 def model() -> FakeModel:
-    """Its answers are long, so that few of them fill the buffers between server and client."""
-    return FakeModel("toy" * 100_000)
+    return WordyModel()
 
 
 async def test_a_client_that_does_not_read_is_read_no_further_and_holds_nobody_up(

@@ -15,7 +15,7 @@ from service.rest.upload import check_json
 B = TypeVar("B", bound=BaseModel)
 
 HEADER_LENGTH = "inference-header-content-length"
-MOST_ELEMENTS = 1_500_000  # of all tensors in JSON, which is parsed in one step; binary tensors have no limit
+MOST_ELEMENTS = 500_000  # of all tensors in JSON, which is parsed in one step; binary ones have no limit
 MOST_TENSORS, MOST_AXES = 100, 32
 Shape = Annotated[list[int], Field(description="-1 stands for 1 or more.", examples=[[-1, 4]])]
 KNOWN = (

@@ -38,8 +38,8 @@ from training.export.model_folder import EXPORTERS, ExportMismatch, ModelInfo, e
 from training.export.parity import parity
 from training.export.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
 from training.export.release import release
-from training.init_weights import WeightsRefused
 from training.lr_schedule import Diverged
+from training.networks.folded import WeightsRefused
 from training.options import (
     Categories,
     Checkpoint,

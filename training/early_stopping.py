@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """every: epochs between two validations. pictures: the most that are evaluated, spread over the val
-    split.
+    """every: epochs between two validations. pictures: at most so many, spread over the val split.
 
     patience: the run ends after so many validations without improvement, and keeps its best weights. None: it
     runs to its end and keeps its last weights.

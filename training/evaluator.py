@@ -46,9 +46,7 @@ def open_network(network: BlitzMask, labels: Sequence[Label], canvas: Size) -> S
 
 
 class Evaluator:
-    """Evaluates networks on at most `pictures` of a set; detections: the last ones, as in COCO's results
-    file.
-    """
+    """Evaluates networks on up to `pictures` of a set; detections: the last ones, in COCO's result format."""
 
     def __init__(self, data: EvaluationSet, labels: Sequence[Label], canvas: Size, *, pictures: int) -> None:
         self.data = EvaluationSet(pick_pictures(data.content, pictures), data.images, data.origin)

@@ -152,9 +152,7 @@ class Trainer:
         self._keep_snapshot()
 
     def _keep_snapshot(self) -> None:
-        """Writes the averaged weights once for every `snapshot_minutes` of training; `load_network` reads
-        them.
-        """
+        """Writes the averaged weights once per `snapshot_minutes` of training, for `load_network`."""
         if self.recipe.snapshot_minutes is None:
             return
         number = int(self.seconds // (60 * self.recipe.snapshot_minutes))

@@ -115,8 +115,7 @@ def mask_dice(logits: Tensor, target: Tensor, window: Tensor) -> Tensor:
 
 
 def mask_projection(logits: Tensor, window: Tensor) -> Tensor:
-    """Dice of the mask's projections on both axes against the box's (BoxInst: Tian et al., CVPR 2021, sec.
-    3.1).
+    """Dice of the mask's projections on both axes against the box's (BoxInst: Tian et al., 2021, sec. 3.1).
 
     logits: float [M, h, w], the whole map; window: bool [M, h, w], the box. Returns the sum of both: float
     [M]. A projection is the maximum over a row or column, so the mask has to touch each side of the box and

@@ -144,8 +144,7 @@ class Cosine(CurveSchedule):
 
 @dataclass(frozen=True, slots=True)
 class Trapezoid(CurveSchedule):
-    """Linear warm-up for the share `warm_up` of the run, a constant rate, then a decay to 0 over the last
-    `decay`.
+    """Linear warm-up for the share `warm_up` of the run, a constant rate, then a decay over the last `decay`.
 
     The decay is 1 - sqrt(x) with x from 0 to 1, the best form of Hägele et al. (2024). Before the decay the
     rate does not depend on the run's length. So the length can be chosen during the run: resume with `epochs`

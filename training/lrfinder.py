@@ -1,5 +1,4 @@
-"""The paper's LRfinder schedule as a state machine, driven by training losses (BlitzMask, sec. 4.1, appendix
-A).
+"""The paper's LRfinder schedule as a state machine, driven by training losses (BlitzMask, sec. 4.1, A).
 
 Ascent finds the highest rate that still learns, plateau lowers the momentum, descent lowers the rate, and a
 short tuning with x3-upsampled masks follows.

@@ -78,9 +78,7 @@ def rank_pictures(
 
 
 def write_report(result: RunResult, folder: Path) -> Path:
-    """Writes report.md, curves.png and worst/ into the run's folder, next to its log.jsonl; the report's
-    path.
-    """
+    """The path of report.md, written with curves.png and worst/ into the run's folder (next to log.jsonl)."""
     lines = read_log(folder / "log.jsonl")
     plot_curves(lines, folder / "curves.png")
     cases = draw_worst(result, folder / "worst")

@@ -88,9 +88,7 @@ def run_training(run: Run) -> None:
 def make_trainer(
     recipe: Recipe, collection: Collection, folder: Path, *, evaluate: Evaluate | None = None
 ) -> Trainer:
-    """A trainer that continues from the folder's checkpoint, or else starts from the recipe's initial
-    weights.
-    """
+    """A trainer at the folder's checkpoint, or else at the recipe's initial weights."""
     torch.manual_seed(recipe.seed)
     network = BlitzMask(recipe.architecture(len(collection.labels)))
     if recipe.init_weights is not None and not (folder / "checkpoint.pt").exists():

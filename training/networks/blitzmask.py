@@ -100,9 +100,7 @@ class BlitzMask(nn.Module):
         return outputs
 
     def _initialise_heads(self) -> None:
-        """Biases for rare objects (score 0.01, as in CenterNet) of medium size, whose boxes overlap their
-        targets.
-        """
+        """Biases for rare objects (score 0.01, as in CenterNet) of medium size."""
         with torch.no_grad():
             _bias(self.heads["heatmap"]).fill_(-math.log((1 - 0.01) / 0.01))
             _bias(self.heads["size"]).fill_(2.0)

@@ -1,6 +1,4 @@
 """Weights with folded batch normalisations, and their use in networks that have normalisations."""
-normalisations.
-"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -37,8 +37,9 @@ class StreamOptions:
         "all": every frame is answered; the stream is read no faster than that.
     max_fps: no more frames than this are begun in a second; None: as many as there are slots for.
     track: give the instances identities, by the overlap of their boxes or masks; `track_memory` is for how
-        many seconds an object that is out of sight keeps its own. `track_threshold` is the score from which
-        instances begin one, and half of it that from which they continue one; None: the threshold of scores.
+        many seconds an object that is out of sight keeps its own. Instances begin an identity from the score
+        `track_threshold` on, and continue one from half of it on; None: the score threshold. Instances below
+        the score threshold are never reported. A tracked object has the label of most of its instances.
     """
 
     segment: Options = field(default_factory=Options)

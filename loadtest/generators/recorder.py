@@ -17,7 +17,7 @@ import numpy.typing as npt
 from loadtest.types import OK, Answer
 
 Seconds = npt.NDArray[np.float64]
-_EXAMPLE_BYTES = 200
+_EXAMPLE_BYTES = 1000
 
 
 @dataclass(frozen=True, slots=True)

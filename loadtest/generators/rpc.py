@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
 
 from loadtest.generators.oip import METHOD, pack_message, read_message
 from loadtest.generators.recorder import Recorder, Window
@@ -31,7 +30,7 @@ _POLICY = "FRAME_POLICY_"
 _DRAIN_S = 5.0  # for the results of the last frames
 _MICRO = 1e6
 
-Call: TypeAlias = "grpc.aio.StreamStreamCall[Message, messages.FrameResult]"
+Call: TypeAlias = "grpc.aio.StreamStreamCall[bytes, messages.FrameResult]"
 
 
 def open_channel(target: Target) -> grpc.aio.Channel:
@@ -108,6 +107,12 @@ def pack_oip(ask: Ask, photo: Photo) -> bytes:
     return pack_message(ask, photo).SerializeToString()
 
 
+@lru_cache(maxsize=64)
+def pack_image(photo: Photo) -> bytes:
+    """A serialised `Frame` that has only the image."""
+    return messages.Frame(image=photo.data).SerializeToString()
+
+
 def read_timings(response: messages.SegmentResponse) -> dict[str, float]:
     """Milliseconds by stage; empty when the server sent none."""
     if not response.HasField("timings_ms"):
@@ -149,10 +154,11 @@ class StreamClient:
     def __init__(self, target: Target, options: messages.StreamOptions, *, fps: float | None) -> None:
         self._channel = open_channel(target)
         self._metadata = read_metadata(target)
-        self._stream = self._channel.stream_stream(
-            f"{_SERVICE}/SegmentStream",
-            request_serializer=messages.Frame.SerializeToString,
-            response_deserializer=messages.FrameResult.FromString,
+        self._stream: grpc.aio.StreamStreamMultiCallable[bytes, messages.FrameResult] = (
+            self._channel.stream_stream(
+                f"{_SERVICE}/SegmentStream",
+                response_deserializer=messages.FrameResult.FromString,
+            )
         )
         self._options = options
         self._fps = fps
@@ -185,13 +191,10 @@ class StreamClient:
                 due = await self._wait_for_frame(window)
                 if not window.take():
                     break
-                photo = photos[number % len(photos)]
                 options = self._options if number == 0 else None
-                await call.write(
-                    messages.Frame(
-                        frame_id=number, capture_time_us=int(due * _MICRO), image=photo.data, options=options
-                    )
-                )
+                frame = messages.Frame(frame_id=number, capture_time_us=int(due * _MICRO), options=options)
+                # Serialised messages that follow each other are one message: the image is serialised once.
+                await call.write(frame.SerializeToString() + pack_image(photos[number % len(photos)]))
             await call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the stream broke; the reader sees that and counts it

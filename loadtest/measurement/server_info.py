@@ -1,7 +1,6 @@
 """The server's own description: the model that answers, the models it lists, and its Prometheus counters."""
 
 import asyncio
-import json
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 
 from loadtest.generators import open_client, rpc
 from loadtest.generators.oip import Reply, read_document, read_message
+from loadtest.generators.rest import read_problem
 from loadtest.types import OK, Answer, CannotRun, Form, Photo, Target
 from service.client.credentials import NOTHING, Credentials
 from service.rpc.generated import segmentation_pb2 as messages
@@ -177,13 +177,4 @@ def _explain(target: Target, photo: Photo, answer: Answer) -> str:
     reason = answer.body.decode(errors="replace").strip()
     if answer.kind in ("connection refused", "UNAVAILABLE", "gaierror"):
         return f"cannot reach {target}: {reason}; is the server running?"
-    return f"{target} does not segment {photo.name}: {answer.kind}: {_first_words(reason)}"
-
-
-def _first_words(reason: str) -> str:
-    """The explanation in problem+json, or the start of the text."""
-    try:
-        fields = json.loads(reason)
-    except ValueError:
-        return " ".join(reason.split())[:200]
-    return str(fields.get("detail") or fields.get("title") or reason) if isinstance(fields, dict) else reason
+    return f"{target} does not segment {photo.name}: {answer.kind}: {read_problem(reason)}"

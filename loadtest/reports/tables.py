@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from loadtest.generators.rest import read_problem
 from loadtest.measurement.host_stats import Machine
 from loadtest.measurement.row import Row
 from loadtest.measurement.statistics import Interval
@@ -47,7 +48,7 @@ def describe_machine_briefly(machine: Machine) -> str:
 def list_errors(rows: Sequence[Row]) -> list[str]:
     """A line per row and kind of error, with the first explanation."""
     return [
-        f"{row.name}: {count} x {kind}: {' '.join(row.examples.get(kind, '').split())}"
+        f"{row.name}: {count} x {kind}: {read_problem(row.examples.get(kind, ''))}"
         for row in rows
         for kind, count in row.errors.items()
     ]

@@ -187,8 +187,8 @@ def _read_gif(data: bytes) -> ImageHeader:
 
 def _end_of_frame(data: bytes) -> int:
     """The end of a GIF's first frame; 0 where no frame has an end."""
-    at = 13 + _colour_table(data[10])
     try:
+        at = 13 + _colour_table(data[10])
         for _ in repeat(None, _CHUNKS):
             is_frame = data[at] == ord(",")
             at += 11 + _colour_table(data[at + 9]) if is_frame else 2

@@ -164,7 +164,7 @@ def _decode(data: bytes, header: ImageHeader, *, reduction: int) -> Pixels:
     data = keep_picture(data, header) if header.ended else _end_jpeg(data, header.size)
     pixels = _decode_bytes(data, _FLAGS[reduction], header.size)
     if pixels is None:
-        raise InvalidImage("the image cannot be decoded: it is corrupt or of a rare kind")
+        raise InvalidImage("the image cannot be decoded: it is corrupt, or OpenCV cannot read its kind here")
     return pixels
 
 

@@ -166,8 +166,8 @@ class LiveOptions(SegmentOptions):
         Field(
             ge=0,
             le=1,
-            description="Instances of this score begin a `track_id`; those of half of it continue one, even "
-            "below the `score_threshold`. Default: the `score_threshold`.",
+            description="Instances of this score begin a `track_id`; those of half of it continue one. The "
+            "answer leaves out those below the `score_threshold`, which is the default.",
         ),
     ] = None
 

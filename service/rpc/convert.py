@@ -36,7 +36,7 @@ NMS: dict[int, Nms] = {pb.NMS_UNSPECIFIED: "class", pb.NMS_CLASS: "class", pb.NM
 
 
 def options_from_proto(asked: pb.SegmentOptions) -> Options:
-    """The options of a request; raises InvalidOption where one is unknown here."""
+    """The options of a request; raises InvalidOption when this service does not know one."""
     refuse_unknown(asked)
     if asked.masks not in MASKS:
         raise InvalidOption(f"masks is {asked.masks}, which is no MaskFormat of this service")
@@ -53,7 +53,7 @@ def options_from_proto(asked: pb.SegmentOptions) -> Options:
 
 
 def refuse_unknown(message: Message) -> None:
-    """Raises InvalidOption where a message has fields that this service does not know."""
+    """Raises InvalidOption when a message has fields that this service does not know."""
     unknown = UnknownFieldSet(message)
     if len(unknown):
         numbers = ", ".join(str(unknown[index].field_number) for index in range(min(len(unknown), 8)))

@@ -1,13 +1,14 @@
 """Inference by the Open Inference Protocol: requests and replies as messages, and ModelStreamInfer."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Mapping
 
 from service.errors import InvalidOption, NotReady
 from service.oip.inference import Reply, Request, infer
 from service.oip.tensors import Offered, write_tensor
-from service.oip.views import find_view
+from service.oip.views import View, find_view
 from service.rpc.boundary import CALLER, Context, begin_answer
 from service.rpc.convert import refuse_unknown
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
@@ -111,7 +112,7 @@ def request_from_proto(message: pb.ModelInferRequest, catalog: Models) -> Reques
     return Request(
         view,
         message.model_version or None,
-        inputs=tuple(_split_inputs(message)),
+        inputs=tuple(_split_inputs(message, _count_elements(view))),
         outputs=tuple(output.name for output in message.outputs),
         parameters=dict(_read_parameters(message.parameters)),
         id=message.id,
@@ -148,8 +149,13 @@ def reply_to_proto(reply: Reply) -> pb.ModelInferResponse:
     )
 
 
-def _split_inputs(message: pb.ModelInferRequest) -> Iterator[Offered]:
-    """The inputs, with their elements raw or one by one."""
+def _count_elements(view: View) -> int:
+    """The most elements that an input of a model may have."""
+    return max(math.prod(spec.shape[1:]) * max(view.batch_limit, 1) for spec in view.inputs)
+
+
+def _split_inputs(message: pb.ModelInferRequest, most: int) -> Iterator[Offered]:
+    """The inputs, with their elements raw or one by one; raises InvalidOption beyond `most` elements."""
     raws = message.raw_input_contents
     if raws and len(raws) != len(message.inputs):
         raise InvalidOption(f"there are {len(message.inputs)} inputs and {len(raws)} raw_input_contents")
@@ -158,9 +164,19 @@ def _split_inputs(message: pb.ModelInferRequest) -> Iterator[Offered]:
             raise InvalidOption(
                 f"input {each.name:.40} has contents beside raw_input_contents: give one of them"
             )
-        field = CONTENTS.get(each.datatype)
-        values = None if raws or field is None else getattr(each.contents, field)
-        yield Offered(each.name, each.datatype, tuple(each.shape), raws[place] if raws else None, values)
+        raw = raws[place] if raws else None
+        values = None if raws else _read_elements(each, most)
+        yield Offered(each.name, each.datatype, tuple(each.shape), raw, values)
+
+
+def _read_elements(tensor: pb.ModelInferRequest.InferInputTensor, most: int) -> list[object] | None:
+    field = CONTENTS.get(tensor.datatype)
+    if field is None:
+        return None
+    held = getattr(tensor.contents, field)
+    if len(held) > most:  # before a list of millions is made of them
+        raise InvalidOption(f"input {tensor.name:.40} has {len(held)} elements, at most {most} are taken")
+    return list(held)
 
 
 def _read_parameters(parameters: Mapping[str, pb.InferParameter]) -> Iterator[tuple[str, object]]:

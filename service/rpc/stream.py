@@ -93,7 +93,7 @@ class FrameStream:
 
 
 def stream_options_from_proto(asked: pb.StreamOptions) -> StreamOptions:
-    """The options of a stream; raises InvalidOption where one is unknown here, or out of range."""
+    """The options of a stream; raises InvalidOption when one is unknown or out of range."""
     refuse_unknown(asked)
     return StreamOptions(
         segment=options_from_proto(asked.segment),

@@ -1,4 +1,4 @@
-"""Who may call, and with which certificate: keys, callers, rate limits, TLS.
+"""Access to the service: API keys, callers, rate limits, TLS.
 
-Both transports ask here before they read a request.
+Both transports ask here before they read a request. A change to a rule needs no change in a transport.
 """

@@ -136,13 +136,13 @@ class Metrics:
         self._count("rejected", reason)
 
     def called(self, key: str, *, outcome: str) -> None:
-        """Count one request of the key of this name."""
+        """Count one request with the key of this name."""
         self._count("key_requests", key, outcome)
 
     def answered(
         self, segmentation: Segmentation, *, queue_ms: float, render_ms: float | None = None
     ) -> None:
-        """Record the stages and the finds of one segmentation; render_ms: what its answer took to write."""
+        """Record the stages and instances of one segmentation; render_ms: the time to write its answer."""
         model = segmentation.model
         self.stages(model, segmentation.timings, queue_ms=queue_ms, render_ms=render_ms)
         found = collections.Counter(instance.label for instance in segmentation.instances)
@@ -152,7 +152,7 @@ class Metrics:
     def stages(
         self, model: str, timings: Timings, *, queue_ms: float, render_ms: float | None = None
     ) -> None:
-        """Record where the time of one answer went."""
+        """Record the time of each stage of one answer."""
         self._observe(queue_ms / 1000, "stage_seconds", "queue", model)
         for stage in STAGES:
             self._observe(getattr(timings, stage) / 1000, "stage_seconds", stage, model)
@@ -164,7 +164,7 @@ class Metrics:
         self._count("frames_dropped", transport, by=count)
 
     def serving(self, models: Iterable[tuple[str, str, BackendInfo]]) -> None:
-        """Name the models that answer from now on, their versions, and what computes them."""
+        """Set the models that answer from now on: names, versions, and backends."""
         for gauge in self._served:
             gauge.set(0)
         self._served = [self._models.labels(*_name_model(*model)) for model in models]
@@ -172,15 +172,15 @@ class Metrics:
             gauge.set(1)
 
     def refused(self, count: int) -> None:
-        """How many folders of models do not serve."""
+        """Set the number of model folders that do not serve."""
         self._refused.set(count)
 
     def ready(self, *, now: bool) -> None:
-        """Whether the service is ready."""
+        """Say whether the service is ready."""
         self._ready.set(now)
 
     def exposition(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """All metrics, in Prometheus' text format."""
         self.refresh()
         if self._place is None:
             return generate_latest(self.registry)
@@ -194,7 +194,7 @@ class Metrics:
         return Gauge(name, text, labels, registry=self.registry)
 
     def _describe_families(self) -> list[Family]:
-        """The numbers of this process, without those of the process itself."""
+        """The numbers of this worker, without those that Prometheus' client adds about its process."""
         return [
             Family(
                 metric.name,

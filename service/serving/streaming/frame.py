@@ -1,4 +1,4 @@
-"""What a camera sends, and what it gets back."""
+"""A frame of a stream, and its pixels."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,15 +12,16 @@ from service.inference.images import Limits
 from service.types import Pixels
 
 Picture: TypeAlias = bytes | RawImage | BlitzError
-"""An encoded image, raw pixels, or why there is neither."""
+"""An encoded image, raw pixels, or the error that stands in their place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture of a stream.
 
-    id, captured_us: the client's; they come back with the result. The latter is microseconds by its clock.
-    arrived: when it was read, in seconds of the session's clock; a caller of a client need not say.
+    id, captured_us: the client chooses them, and its result repeats them; the latter is microseconds of the
+        client's clock.
+    arrived: the time at which it was read, in seconds of the session's clock; clients leave it out.
     """
 
     id: int

@@ -27,7 +27,7 @@ SIXTEEN = dataclasses.replace(
     clients=16,
     throughput=104.0,
     errors={"http 503": 3},
-    examples={"http 503": "the queue\nis [bold]full"},
+    examples={"http 503": '{"detail": "the queue\\nis [bold]full"}'},
     cameras=Cameras(16, dropped=5, skipped=2, fairness=0.93),
     metrics={'blitzmask_requests_total{outcome="ok"}': 1043.0, "blitzmask_stage_seconds_sum": 9.5},
 )

@@ -1,4 +1,4 @@
-"""A server in this process on both its ports, and every client of it asked in one way."""
+"""A server in this process on both its ports, and one way to call all four clients."""
 
 import asyncio
 import inspect
@@ -79,7 +79,7 @@ async def client(connect: Callable[[Addresses], Any], server: Addresses) -> Asyn
 
 @pytest.fixture
 def ask(client: Any) -> Ask:
-    """`segment`, whichever the client."""
+    """The method `segment` of any of the clients."""
 
     async def ask(*arguments: Any, **options: Any) -> Any:
         return await call(client.segment, *arguments, **options)
@@ -88,7 +88,7 @@ def ask(client: Any) -> Ask:
 
 
 async def call(method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What a method answers, whether it waits or is awaited."""
+    """The answer of a method that waits, or that is awaited."""
     if inspect.iscoroutinefunction(method):
         return await method(*arguments, **options)
     return await asyncio.to_thread(method, *arguments, **options)

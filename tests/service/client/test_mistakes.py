@@ -1,4 +1,4 @@
-"""Wrong ports, wrong schemes and proxies: each is told, and in the same way by all clients."""
+"""Wrong ports, wrong schemes and proxies: every client names the mistake, in the same way."""
 
 import asyncio
 

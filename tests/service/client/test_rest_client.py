@@ -1,4 +1,4 @@
-"""What only REST can meet: something else that answers HTTP, and no httpx."""
+"""Cases that only REST has: another server that answers HTTP, and no httpx."""
 
 import subprocess
 import sys

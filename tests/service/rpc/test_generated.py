@@ -1,4 +1,4 @@
-"""The generated code is what proto/ says, and can be used from inside the package and beside other stubs."""
+"""The generated code agrees with proto/, and works inside the package and beside other stubs."""
 
 import subprocess
 import sys

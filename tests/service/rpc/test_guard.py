@@ -41,13 +41,13 @@ async def frames(count: int) -> AsyncIterator[pb.Frame]:
 
 
 async def silence() -> AsyncIterator[pb.Frame]:
-    """A client that has not said anything yet; grpcio gets confused when it is refused while it speaks."""
+    """A client that sends nothing; grpcio reports another error when it is refused while it sends."""
     await asyncio.Event().wait()
     yield pb.Frame()
 
 
 async def samples(engine: Engine, expected: str) -> str:
-    """All metrics once they have the expected line: a call is counted after its caller has heard."""
+    """The metrics as soon as they have the expected line, because a call is counted late."""
     async with asyncio.timeout(10):
         while expected not in (text := engine.metrics.exposition().decode()):
             await asyncio.sleep(0.01)

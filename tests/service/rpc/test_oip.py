@@ -81,6 +81,11 @@ def _neither(request: pb.ModelInferRequest) -> None:
     del request.raw_input_contents[:]
 
 
+def _too_many(request: pb.ModelInferRequest) -> None:
+    del request.raw_input_contents[:]
+    request.inputs[0].contents.bytes_contents.extend([PICTURE, PICTURE])
+
+
 def _other_type(request: pb.ModelInferRequest) -> None:
     request.inputs[0].datatype = "FP16"
 
@@ -103,6 +108,7 @@ def _unknown_field(request: pb.ModelInferRequest) -> None:
         (_two_raws, "1 inputs and 2 raw"),
         (_both, "beside raw_input_contents"),
         (_neither, "0 elements"),
+        (_too_many, "has 2 elements, at most 1 are taken"),
         (_other_type, "datatype FP16, expected BYTES"),
         (_no_value, "parameter masks has no value"),
         (_shared_memory, "shared_memory_region"),

@@ -61,6 +61,16 @@ def test_a_value_that_equals_the_level_is_outside() -> None:
     assert paint(tie)[0, :, 0].tolist() == [True, False, False]
 
 
+@pytest.mark.parametrize("pixels", [3, 4, 5, 6, 9, 10])
+@pytest.mark.parametrize("ends", [(1, -1), (1, -3), (0.1, -0.3), (0.3, -0.1), (0.7, -2.1), (1e-3, -9e-3)])
+def test_a_border_at_a_pixels_centre_is_settled_by_that_pixel(ends: tuple[float, float], pixels: int) -> None:
+    for upper, lower in (ends, ends[::-1]):
+        instances = lone_instance([[upper], [lower]], [0, 0, 1, 2])
+        placement = place_whole(Size(pixels, 1), Size(2, 1))
+        expected = rasterise(instances, placement)
+        assert (paint(find_runs(instances, placement)) == expected).all()
+
+
 def test_the_level_moves_the_border() -> None:
     instances = lone_instance([[1.0], [0.0]], [0, 0, 1, 2], level=0.7)
     assert find_runs(instances, place_whole(Size(8, 1), Size(2, 1))).areas().tolist() == [3]

@@ -149,7 +149,7 @@ class Stage:
 
     @property
     def answers(self) -> list[str]:
-        """What was answered: the version is what `segment` read in the picture."""
+        """The answers so far: the version, which `segment` takes from the picture, or the error."""
         return [
             outcome.version if isinstance(outcome, Segmentation) else str(outcome)
             for outcome in (result.outcome for result in self.results)

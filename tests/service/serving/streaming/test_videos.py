@@ -27,7 +27,7 @@ def catalog() -> Catalog:
 
 
 async def follow(catalog: Catalog, path: Path) -> list[Segmentation]:
-    """What is found in the first frames of a video, with identities."""
+    """The instances in the first frames of a video, with identities."""
     engine = Engine(Admission(1, 4), Metrics(), timeout_s=600)
     engine.use(catalog)
     capture = VideoFile(path).open()

@@ -1,4 +1,4 @@
-"""What holds for any stream."""
+"""Properties that hold for any stream."""
 
 import random
 

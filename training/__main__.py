@@ -1,4 +1,4 @@
-"""python -m training: from labelled pictures to a model that the service loads, and what it is worth."""
+"""python -m training: from labelled pictures to a model that the service loads, and its precision."""
 
 import json
 import re
@@ -17,30 +17,44 @@ from service.inference.backends.base import PrecisionChoice, RuntimeChoice
 from service.inference.card import Runtime, read_card
 from service.inference.segmenter import open_model
 from service.types import Size
-from training.checkpoint import CheckpointNotWritten, CheckpointRefused
-from training.cohort import joined_cohort, name_launcher, own_rank
-from training.command import spell_command
-from training.complexity import complexity
-from training.course import Diverged
-from training.data import PictureFailed
-from training.evaluate import detect, draw_table, judge, parse_ids, record_accuracy, summarise
-from training.export import EXPORTERS, ExportMismatch, Title, export_model
-from training.faults import BadData, DataRefused, describe_faults, read_content
-from training.folder import find_split
-from training.loader import WorkerDied
-from training.material import read_material
-from training.networks.pretrained import WeightsRefused
-from training.options import Categories, Checkpoint, Data, Destination, Folders, Model, Side, check_numbers
-from training.parity import parity
-from training.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
-from training.release import release
-from training.session import Order, finish, learn
+from training.checkpoint import CheckpointNotWritten, CheckpointRefused, load_network
+from training.data.datasets import find_split, read_datasets
+from training.data.loader import WorkerDied
+from training.data.shapes import shapes
+from training.data.shrink import shrink_set
+from training.data.training_set import PictureFailed
+from training.data.validate import BadData, DataRefused, describe_faults, read_content
+from training.distributed import get_rank, name_launcher, process_group
+from training.evaluation.evaluate import (
+    detect,
+    draw_table,
+    evaluate_detections,
+    parse_ids,
+    record_accuracy,
+    summarise,
+)
+from training.export.complexity import complexity
+from training.export.model_folder import EXPORTERS, ExportMismatch, ModelInfo, export_model
+from training.export.parity import parity
+from training.export.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
+from training.export.release import release
+from training.init_weights import WeightsRefused
+from training.lr_schedule import Diverged
+from training.options import (
+    Categories,
+    Checkpoint,
+    Data,
+    Destination,
+    Folders,
+    Model,
+    Side,
+    check_numbers,
+    check_source,
+    spell_command,
+)
+from training.session import Run, export_and_report, run_training
 from training.settings import prepare_recipe
-from training.shapes import shapes
-from training.shrink import shrink_set
-from training.soup import soup
 from training.throughput import draw_speed, measure_speed
-from training.train import load_network
 
 FAILED, MISUSED = 1, 2
 FAILURES = (CheckpointNotWritten, Diverged, ExportMismatch, WorkerDied)
@@ -48,8 +62,8 @@ MISUSES = (BlitzError, CheckpointRefused, DataRefused, FileNotFoundError, Pictur
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """What is the user's to mend ends the command in a line instead of a traceback."""
+def explained_errors() -> Iterator[None]:
+    """Ends the command with one line instead of a traceback, for errors that the user can correct."""
     try:
         yield
     except (*FAILURES, *MISUSES) as error:
@@ -60,40 +74,44 @@ def explained() -> Iterator[None]:
 app = typer.Typer(
     help="Train, export and evaluate the networks that the service serves.", no_args_is_help=True
 )
-for command in (complexity, parity, release, shapes, soup):
-    app.command()(explained()(command))
+for command in (complexity, parity, release, shapes):
+    app.command()(explained_errors()(command))
 
 
 @app.command()
-@explained()
+@explained_errors()
 def train(
     data: Folders,
     recipe: Annotated[str, typer.Option(help="A module of training/recipes, or module:NAME.")] = "own",
     out: Annotated[
         Path | None,
-        typer.Option(help="Takes all that comes of it, and goes on with it; runs/NAME."),
+        typer.Option(help="The run's folder, runs/NAME by default; a run in it is continued."),
     ] = None,
-    name: Annotated[str, typer.Option(help="The model's name; the data folder's if empty.")] = "",
-    origin: Annotated[
+    name: Annotated[str, typer.Option(help="The model's name; the data folder's name if empty.")] = "",
+    init: Annotated[
         Path | None,
-        typer.Option(help="Start from this model folder, checkpoint.pt or ImageNet .npz.", exists=True),
+        typer.Option(
+            "--init",
+            "--origin",
+            help="Initial weights: a model folder, a checkpoint.pt, an .npz of a backbone, or `imagenet`.",
+            callback=check_source,
+        ),
     ] = None,
     hours: Annotated[float | None, typer.Option(help="Length of the run, instead of the recipe's.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of the recipe: epochs=20, losses.eps2=0, ...")
+        list[str] | None,
+        typer.Option("--set", help="Changes a field of the recipe: epochs=20, losses.eps2=0, ..."),
     ] = None,
-    bad_data: Annotated[
-        BadData, typer.Option(help="Leave out what is wrong with the data, or stop.")
-    ] = "skip",
+    bad_data: Annotated[BadData, typer.Option(help="Leave out faulty data, or stop.")] = "skip",
     runtimes: Annotated[
-        str, typer.Option(help="Files of the model, with commas; empty: none.")
+        str, typer.Option(help="The model's files, separated by commas; empty for no model.")
     ] = "onnx,tflite",
 ) -> None:
-    """Train a network, judge it, export it. Under torchrun every process takes its share of each batch."""
-    chosen = prepare_recipe(recipe, settings or [], hours=hours, origin=origin)
+    """Train a network, evaluate it, export it. Under torchrun each process has a share of each batch."""
+    chosen = prepare_recipe(recipe, settings or [], hours=hours, init_weights=init)
     title = name or re.sub(r"[^A-Za-z0-9._-]+", "-", data[0].resolve().name).strip("-._") or "model"
     console = Console(stderr=True)
-    material = read_material(data, bad_data, trust_absence=chosen.trust_absence)
+    datasets = read_datasets(data, bad_data, trust_absence=chosen.trust_absence)
     folder = out or Path("runs") / title
     folder.mkdir(parents=True, exist_ok=True)
     options = {
@@ -101,45 +119,46 @@ def train(
         "--recipe": recipe,
         "--out": out,
         "--name": name,
-        "--origin": origin,
+        "--init": init,
         "--hours": hours,
         "--set": settings,
         "--bad-data": bad_data,
         "--runtimes": runtimes,
     }
     command = spell_command("train", (), options=options, launcher=name_launcher())
-    order = Order(title, chosen, material, folder, read_runtimes(runtimes), command)
-    with joined_cohort():
-        if own_rank() == 0 and material.faults:
-            console.print(f"[yellow]Left out of the data:[/]\n{describe_faults(material.faults)}")
-        learn(order)
-        is_first = own_rank() == 0
+    run = Run(title, chosen, datasets, folder, read_runtimes(runtimes), command)
+    with process_group():
+        if get_rank() == 0 and datasets.faults:
+            console.print(f"[yellow]Data that is left out:[/]\n{describe_faults(datasets.faults)}")
+        run_training(run)
+        is_first = get_rank() == 0
     if is_first:
-        report = finish(order, console)
+        report = export_and_report(run, console)
         console.print(report.read_text().partition("\n![")[0], markup=False)
         console.print(f"report: {report}", markup=False)
 
 
 @app.command()
-@explained()
+@explained_errors()
 def throughput(
     data: Folders,
     recipe: Annotated[str, typer.Option(help="As for train.")] = "own",
     workers: Annotated[
-        str, typer.Option(help="Numbers of loader processes to measure, with commas.", callback=check_numbers)
+        str,
+        typer.Option(help="Numbers of loader processes, separated by commas.", callback=check_numbers),
     ] = "1,2,4",
-    seconds: Annotated[float, typer.Option(help="Of work for each figure.")] = 10.0,
+    seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 10.0,
     settings: Annotated[list[str] | None, typer.Option("--set", help="As for train.")] = None,
 ) -> None:
-    """Measure whether loading and augmenting pictures keeps up with the network."""
-    chosen = prepare_recipe(recipe, settings or [], hours=None, origin=None)
-    lessons = read_material(data, "skip", trust_absence=chosen.trust_absence).lessons
-    speed = measure_speed(chosen, lessons, [int(text) for text in workers.split(",")], seconds=seconds)
+    """Measure if loading and augmentation keep up with the network."""
+    chosen = prepare_recipe(recipe, settings or [], hours=None, init_weights=None)
+    training = read_datasets(data, "skip", trust_absence=chosen.trust_absence).training
+    speed = measure_speed(chosen, training, [int(text) for text in workers.split(",")], seconds=seconds)
     Console().print(draw_speed(speed))
 
 
 @app.command()
-@explained()
+@explained_errors()
 def export(
     checkpoint: Checkpoint,
     folder: Destination,
@@ -148,22 +167,22 @@ def export(
     threshold: Annotated[float, typer.Option(help="Default score threshold.", min=0, max=1)] = 0.3,
     side: Side = 320,
 ) -> None:
-    """Export a checkpoint to ONNX and TFLite, checked against PyTorch, with its card."""
+    """Export a checkpoint to ONNX and TFLite files, checked against PyTorch, with a card."""
     network, labels = load_network(checkpoint)
-    title = Title(folder.name, version, description, labels, Size(side, side), threshold)
-    for file in export_model(network, title, folder).files:
+    info = ModelInfo(folder.name, version, description, labels, Size(side, side), threshold)
+    for file in export_model(network, info, folder).files:
         Console().print(f"{folder / file.path}: {file.bytes} bytes")
 
 
 @app.command()
-@explained()
+@explained_errors()
 def quantize(
     folder: Annotated[Path, typer.Argument(help="The model folder to add files to.", exists=True)],
     data: Data,
-    split: Annotated[str, typer.Option(help="Split to calibrate on: training pictures.")] = "train",
-    pictures: Annotated[int, typer.Option(help="How many of them.", min=1)] = 128,
+    split: Annotated[str, typer.Option(help="The split of the calibration pictures.")] = "train",
+    pictures: Annotated[int, typer.Option(help="Number of calibration pictures.", min=1)] = 128,
     float_heads: Annotated[
-        str, typer.Option(help="Heads whose last layer stays fp32 in INT8 files, with commas.")
+        str, typer.Option(help="Heads whose last layer stays fp32 in INT8 files, separated by commas.")
     ] = ",".join(sorted(FLOAT_HEADS)),
 ) -> None:
     """Add fp16 and INT8 files to an exported model, calibrated on training pictures."""
@@ -174,18 +193,18 @@ def quantize(
 
 
 @app.command()
-@explained()
+@explained_errors()
 def evaluate(
     folder: Model,
     data: Data,
-    split: Annotated[str, typer.Option(help="Which split of the data.")] = "val",
-    runtime: Annotated[RuntimeChoice, typer.Option(help="Which of the model's files.")] = "auto",
-    precision: Annotated[PrecisionChoice, typer.Option(help="Which of the model's files.")] = "auto",
+    split: Annotated[str, typer.Option(help="The split of the data.")] = "val",
+    runtime: Annotated[RuntimeChoice, typer.Option(help="Runtime of the model's file.")] = "auto",
+    precision: Annotated[PrecisionChoice, typer.Option(help="Precision of the model's file.")] = "auto",
     categories: Categories = "",
     out: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
     record: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
 ) -> None:
-    """Average precision of what the service answers with a model."""
+    """Measure the average precision of a model's answers, as the service gives them."""
     place = find_split(data, split)
     content = read_content(place.annotations)
     choice = BackendChoice(runtime=runtime, precision=precision, threads=2)
@@ -193,11 +212,11 @@ def evaluate(
     answers = detect(segmenter, content, place.images)
     total = len(content["images"])
     detections = [item for found in track(answers, "evaluating", total) for item in found]
-    verdict = judge(content, detections, parse_ids(categories))
-    Console().print(draw_table(verdict))
-    Console().print(f"best F1 of masks at IoU 0.5: {verdict.f1:.3f} at score {verdict.threshold:.2f}")
+    evaluation = evaluate_detections(content, detections, parse_ids(categories))
+    Console().print(draw_table(evaluation))
+    Console().print(f"best F1 of masks at IoU 0.5: {evaluation.f1:.3f} at score {evaluation.threshold:.2f}")
     if out is not None:
-        out.write_text(json.dumps(verdict.to_json(), indent=1) + "\n")
+        out.write_text(json.dumps(evaluation.to_json(), indent=1) + "\n")
     if record:
         file = choose_file(segmenter.card, choice)
         options = {
@@ -207,18 +226,18 @@ def evaluate(
             "--precision": file.precision,
             "--categories": categories,
         }
-        command = spell_command("evaluate", [folder], options=options)
-        record_accuracy(folder, file, summarise(verdict, f"{data.name} {split}", command))
+        text = spell_command("evaluate", [folder], options=options)
+        record_accuracy(folder, file, summarise(evaluation, f"{data.name} {split}", text))
 
 
 @app.command()
-@explained()
+@explained_errors()
 def shrink(
     data: Data,
-    folder: Annotated[Path, typer.Argument(help="A new folder, for the copy.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for the copy.")],
     side: Annotated[int, typer.Option(help="Longest side of its pictures, pixels.", min=32)] = 320,
 ) -> None:
-    """Copy a data set with smaller pictures, as JPEGs: less to read where canvases are small anyway."""
+    """Copy a data set with smaller pictures, as JPEG files, which are quicker to read."""
     for line in shrink_set(data, folder, side):
         typer.echo(line)
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there."""
+"""Checkpoints: written atomically, read without running code from the file."""
 
 import os
 from collections.abc import Collection
@@ -7,17 +7,22 @@ from typing import Any
 
 import torch
 
+from service.inference.card import Label
+from training.networks.blitzmask import Architecture, BlitzMask
+
+OLD_NAMES = {"course": "schedule", "retreat": "rollback", "watch": "early_stopping"}  # before version 0.3
+
 
 class CheckpointNotWritten(OSError):
-    """The disk is full, or not to be written to; the last good checkpoint is still there."""
+    """The checkpoint cannot be written, for example because the disk is full; the last one is still there."""
 
 
 class CheckpointRefused(ValueError):
-    """The file is not what a run wrote, or what another run wrote."""
+    """The file is not a checkpoint, or it is the checkpoint of a different run."""
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
-    """Replaces the file in one step, so that neither a crash nor a full disk costs the last good one.
+    """Replaces the file in one step, so that a crash or a full disk never damages the last checkpoint.
 
     Raises CheckpointNotWritten.
     """
@@ -29,34 +34,46 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(path)
-        _settle(path.parent)
-    except (OSError, RuntimeError) as error:  # torch's writer hides a full disk in a RuntimeError
-        reason = f"{path} could not be written: {error}"
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
         raise CheckpointNotWritten(
-            f"{reason}; the last one is as it was, and the run goes on from it"
+            f"{path} cannot be written: {error}. The last checkpoint is unchanged; the same command "
+            "continues from it"
         ) from error
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _settle(folder: Path) -> None:
-    """After this not even a power cut takes the new name back."""
-    place = os.open(folder, os.O_RDONLY)
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(place)
+        os.fsync(descriptor)
     finally:
-        os.close(place)
+        os.close(descriptor)
 
 
 def read_checkpoint(path: Path, *, parts: Collection[str] = ()) -> dict[str, Any]:
-    """What was written, on the CPU; only tensors and plain values are unpickled.
+    """The content of a checkpoint, on the CPU; only tensors and plain values are unpickled.
 
-    Raises CheckpointRefused where it is none, or lacks one of `parts`.
+    Raises CheckpointRefused if the file is not a checkpoint, or has not all of `parts`.
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever its bytes lead the unpickler to
+    except Exception as error:  # damaged files raise many kinds
         raise CheckpointRefused(f"{path} is not the checkpoint.pt of a run: {error!r:.80}") from error
     if not isinstance(content, dict) or not content.keys() >= set(parts):
         raise CheckpointRefused(f"{path} is not the checkpoint.pt of a run: it has no {', '.join(parts)}")
-    return content
+    return {OLD_NAMES.get(name, name): value for name, value in content.items()}
+
+
+def load_network(checkpoint: Path) -> tuple[BlitzMask, tuple[Label, ...]]:
+    """The network of a checkpoint or snapshot in evaluation mode, and its labels.
+
+    It has the averaged weights: the best ones of a run with early stopping, else the last ones.
+    Raises CheckpointRefused.
+    """
+    content = read_checkpoint(checkpoint, parts=("architecture", "labels", "average"))
+    network = BlitzMask(Architecture(**content["architecture"]))
+    network.load_state_dict(content.get("best") or content["average"])
+    return network.eval(), tuple(Label(**label) for label in content["labels"])

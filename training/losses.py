@@ -1,4 +1,4 @@
-"""The terms of BlitzMask's loss as pure functions (BlitzMask, sec. 3.2, eq. 2 to 10)."""
+"""The terms of BlitzMask's loss (BlitzMask, sec. 3.2, eq. 2 to 10)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.batch import Batch
+from training.data.batch import Batch
 
 TINY = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """The paper's best values; CenterNet's are eps2 0, l1 0.1, iou 0, cross_entropy 1, dice 0.
+    """The weights of the terms. The defaults are the paper's best; CenterNet's are 0, 0, 0.1, 0, 1, 0.
 
-    projection: of `mask_projection`, for objects whose box is known and whose mask is not; 0 for none.
-    per_batch: every object of a batch weighs the same; else every image does, as in the paper.
+    projection: of `mask_projection`, for objects without a mask; 0 for none.
+    per_batch: each object of a batch has the same weight; otherwise each image has, as in the paper.
     """
 
     eps1: float = 0.0
@@ -32,7 +32,7 @@ class LossWeights:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Objects of a batch: all, those with a mask, those without. Means over the processes of a run."""
+    """Numbers of objects: all, with a mask, without a mask; means over the processes of a run."""
 
     objects: float
     masked: float
@@ -44,8 +44,8 @@ def focal_loss(
 ) -> Tensor:
     """Penalty-reduced focal loss with perturbed first PolyLoss coefficients (eq. 2), summed per image.
 
-    score, target: float [B, h, w, C], in [0, 1]; centres are where the target is 1.
-    counted: bool [B, h, w, C]; elsewhere only centres count.
+    score, target: float [B, h, w, C], in [0, 1]; centres have the target 1.
+    counted: bool [B, h, w, C]; the other cells count only if they are centres.
     Returns float [B]. With eps1 = eps2 = 0 this is CenterNet's.
     """
     score = score.clamp(TINY, 1 - TINY)
@@ -60,9 +60,9 @@ def size_l1(size: Tensor, target: Tensor) -> Tensor:
 
 
 def size_iou(size: Tensor, target: Tensor) -> Tensor:
-    """-log IoU of two boxes given as distances from one point (UnitBox, eq. 3): float [M] from float [M, 4].
+    """-log IoU of two boxes, given as distances from one point (UnitBox, eq. 3): float [M] from float [M, 4].
 
-    A distance may be negative, the point outside the box.
+    A distance is negative if the point is outside the box.
     """
     overlap = torch.minimum(size, target)
     overlap = (overlap[:, :2] + overlap[:, 2:]).clamp(min=0).prod(dim=1)
@@ -85,9 +85,10 @@ def mask_logits(coefficients: Tensor, spanning_set: Tensor, image: Tensor) -> Te
 
 
 def box_window(boxes_xyxy: Tensor, height: int, width: int) -> Tensor:
-    """Which cell centres lie in each box: bool [M, height, width]; boxes in cells, float [M, 4].
+    """The cells whose centres are in each box: bool [M, height, width]; boxes in cells, float [M, 4].
 
-    A box too thin to hold a centre takes the cell its own centre is in, so no window is empty.
+    Along an axis where a box contains no cell centre it takes the cell of its middle, so that no window is
+    empty.
     """
     left, top, right, bottom = boxes_xyxy[:, :, None].unbind(dim=1)  # [M, 1]
     columns = _inside(torch.arange(width, device=boxes_xyxy.device), left, right, width)
@@ -131,16 +132,16 @@ def mask_projection(logits: Tensor, window: Tensor) -> Tensor:
 
 
 def count_objects(batch: Batch) -> Tensor:
-    """Objects, those with a mask, those without: float32 [3]."""
+    """The numbers of objects, of those with a mask and of those without: float32 [3]."""
     masked, objects = batch.masked.sum(), len(batch.image)
     return torch.stack([masked.new_tensor(objects), masked, objects - masked]).float()
 
 
 def share_equally(image: Tensor, images: int, count: float | None) -> Tensor:
-    """Each object's share of a mean: float32 [M].
+    """The weight of each object in a mean: float32 [M].
 
-    count: of the objects that the mean is over; None for the mean over each image's objects and then over the
-    images, those without objects included as 0.
+    count: the number of objects, for a mean over objects; None for the mean over each image's objects and
+    then over all images.
     """
     if count is not None:
         return torch.full(image.shape, 1 / max(1.0, count), device=image.device)
@@ -190,7 +191,7 @@ def _mask_terms(
     upsampling: int,
     counts: Counts | None,
 ) -> dict[str, Tensor]:
-    """Cross-entropy and Dice at the samples that have a mask, each object's mean first."""
+    """Cross-entropy and Dice: means over each object's mask samples, then over the objects with masks."""
     owner = batch.sample_object[batch.sample_masked]
     logits = _sample_logits(heads, batch.image[owner], batch.sample_cell[batch.sample_masked])
     if upsampling > 1:
@@ -210,7 +211,7 @@ def _mask_terms(
 
 
 def _projection_term(heads: Mapping[str, Tensor], batch: Batch, counts: Counts | None) -> Tensor:
-    """Mean of `mask_projection` over the objects without a mask, read at their own cells."""
+    """The mean of `mask_projection` over the objects without a mask, at their own cells."""
     image = batch.image[~batch.masked]
     logits = _sample_logits(heads, image, batch.cell[~batch.masked])
     share = share_equally(image, len(batch.pixels), counts.boxed if counts else None)

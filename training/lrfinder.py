@@ -1,7 +1,8 @@
-"""The paper's learning-rate schedule as a pure state machine driven by training losses.
+"""The paper's LRfinder schedule as a state machine, driven by training losses (BlitzMask, sec. 4.1, appendix
+A).
 
-BlitzMask, sec. 4.1 and appendix A. Ascent finds the highest rate that still learns, plateau lowers the
-momentum, descent lowers the rate, and a short tuning stage with x3-upsampled masks follows.
+Ascent finds the highest rate that still learns, plateau lowers the momentum, descent lowers the rate, and a
+short tuning with x3-upsampled masks follows.
 
 >>> schedule = LrFinder()
 >>> state = schedule.start()
@@ -17,7 +18,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where the schedule stands."""
+    """The phases, in order."""
 
     ASCENT = "ascent"
     PLATEAU = "plateau"
@@ -28,12 +29,12 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LrState:
-    """The epoch to run next, and what the schedule remembers.
+    """The next epoch, and the schedule's memory.
 
-    rate, momentum: what the optimiser uses in this epoch.
-    restore: load the weights saved before the epoch just run; it made things worse.
-    step: how many halvings (ascent), momentum drops (plateau) or rate drops (descent) have been made.
-    good_loss: loss of the last epoch whose weights were kept; best_loss: the lowest of this phase.
+    rate, momentum: the optimiser's settings in this epoch.
+    restore: the last epoch made the loss worse, so that the weights before it must be loaded.
+    step: the number of halvings (ascent), momentum drops (plateau) or rate drops (descent) so far.
+    good_loss: loss of the last epoch whose weights were kept. best_loss: the lowest loss of this phase.
     stale: epochs in this step without a better loss.
     """
 
@@ -49,13 +50,13 @@ class LrState:
 
     @property
     def upsample_masks(self) -> bool:
-        """Whether the mask losses compare x3-upsampled masks (BlitzMask, sec. 3.2)."""
+        """True if the mask losses compare x3-upsampled masks (BlitzMask, sec. 3.2)."""
         return self.phase is Phase.TUNE
 
 
 @dataclass(frozen=True, slots=True)
 class LrFinder:
-    """The schedule's numbers; the defaults are the paper's for EfficientNet-Lite B0."""
+    """The schedule's parameters; the defaults are the paper's values for EfficientNet-Lite B0."""
 
     growth: float = 0.0025
     halvings: int = 3
@@ -67,16 +68,16 @@ class LrFinder:
     tune_epochs: int = 30
 
     def start(self) -> LrState:
-        """The first epoch: the rate starts one growth above zero."""
+        """The first epoch; its rate is `growth`."""
         return LrState(Phase.ASCENT, epoch=1, rate=self.growth, momentum=self.momenta[0])
 
     def advance(self, state: LrState, *, loss: float) -> LrState:
-        """The state after an epoch whose mean training loss was `loss`; NaN or infinity is an explosion.
+        """The state after an epoch with that mean training loss; NaN or infinity counts as divergence.
 
-        Raises ValueError when the schedule is already done.
+        Raises ValueError if the schedule is already done.
         """
         if state.phase is Phase.DONE:
-            raise ValueError("the schedule is done; start a new one to train on")
+            raise ValueError("the schedule is done: start a new one to continue")
         after = {
             Phase.ASCENT: self._ascend,
             Phase.PLATEAU: self._hold,

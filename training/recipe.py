@@ -1,24 +1,24 @@
-"""What a training run is made of; `recipes/` holds some."""
+"""The options of a training run; `recipes/` has ready ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from training.augment import Augmentation
-from training.course import Cosine, Pace, Schedule
-from training.groundtruth import TargetRules
+from training.data.augment import Augmentation
+from training.data.groundtruth import TargetRules
+from training.early_stopping import Validation
 from training.losses import LossWeights
+from training.lr_schedule import Cosine, Schedule, StepSettings
 from training.networks.blitzmask import Architecture
-from training.watch import Examination
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stretch of the run, up to the share `until` of it.
+    """A part of the run, up to the share `until` of it.
 
     side: of the square canvas, pixels. upsampling: of masks before they are compared; the paper ends with 3.
-    mask_cells: cells of an object at which its mask is learnt, where the rules are `dense`.
+    mask_cells: cells of an object at which its mask is learnt, if `rules.dense`.
     """
 
     until: float
@@ -29,24 +29,22 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole run.
+    """A training run.
 
-    epochs: its length; when `hours` is given the run is that long instead and its rate follows the clock, for
-    machines whose speed is not known beforehand (such a run cannot be repeated exactly). With `Found` as its
-    schedule a run is as long as it takes, and the epochs are but an estimate for the progress bar.
-    rate: peak learning rate; the backbone's is `backbone_rate` of it. momentum: of SGD; AdamW has its own.
-    frozen_blocks: leading backbone blocks that keep their weights and statistics.
-    repeat_threshold: pictures of a category that a smaller share of them holds are shown more often, see
-        `balance.find_repeats`; 0: all are shown alike.
-    mask_share: pictures that hold a mask are this share of the pictures shown; None: what they are in the
-    data.
-    trust_absence: a picture's `assumed_absent_category_ids` are negatives, as completely labelled ones are.
-    average_decay: of the running average of the weights, which is what is evaluated and exported.
-    origin: what to start from, see `origin.start_network`; None: random weights.
-    snapshot_minutes: after so many minutes of training each, a copy of the averaged weights is kept in
-    snapshots/;
-        None: no copies.
-    examination: when to judge the network by the val split; None: never.
+    epochs: its length. hours: its length by the clock instead, for machines of unknown speed; such a run
+    cannot be
+        repeated exactly. With `LrFinderSchedule` the run takes as long as the schedule needs, and the epochs
+        are an estimate for the progress bar.
+    rate: peak learning rate; the backbone's is `backbone_rate` times as large. momentum: of SGD.
+    frozen_blocks: the first backbone blocks, whose weights and statistics do not change.
+    repeat_threshold: pictures of categories in a smaller share of the pictures are shown more often, see
+        `training_set.repeat_factors`; 0: all are shown alike.
+    mask_share: pictures with masks are this share of the pictures shown; None: their share of the data.
+    trust_absence: a picture's `assumed_absent_category_ids` give negatives.
+    average_decay: of the running average of the weights, which is evaluated and exported.
+    init_weights: see `init_weights`; None: random weights.
+    snapshot_minutes: of training between two copies of the averaged weights in snapshots/; None: no copies.
+    validation: evaluations on the val split during the run; None: none.
     """
 
     neck_channels: int = 128
@@ -75,13 +73,13 @@ class Recipe:
     rules: TargetRules = field(default_factory=TargetRules)
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     losses: LossWeights = field(default_factory=LossWeights)
-    origin: Path | None = None
+    init_weights: Path | None = None
     snapshot_minutes: float | None = None
-    examination: Examination | None = None
+    validation: Validation | None = None
 
     @property
-    def peak(self) -> Pace:
-        return Pace(self.rate, self.momentum)
+    def peak(self) -> StepSettings:
+        return StepSettings(self.rate, self.momentum)
 
     def architecture(self, classes: int) -> Architecture:
         return Architecture(
@@ -94,7 +92,7 @@ class Recipe:
 
 
 def stage_at(stages: Sequence[Stage], progress: float) -> Stage:
-    """The stage that holds at `progress`, a share of the run.
+    """The stage at `progress`, a share of the run.
 
     >>> stage_at((Stage(0.7, 256), Stage(1.0, 320)), 0.7).side
     320

@@ -1,4 +1,4 @@
-"""A run from the user's folder of pictures to a report and a model that the service loads as it is."""
+"""A whole run, from the user's data to a report and a model folder that the service loads."""
 
 import logging
 import warnings
@@ -8,41 +8,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from service.inference.backends import BackendChoice
 from service.inference.card import Runtime
 from service.inference.segmenter import open_model
 from service.types import Pixels, Size
-from training.board import Board
-from training.cohort import own_rank
-from training.curves import plot_curves
-from training.evaluate import detect, judge, record_accuracy, summarise
-from training.examiner import Examiner
-from training.export import EXPORTERS, Title, export_model
-from training.gallery import draw_pair, stack_pairs
-from training.journal import JsonLog, Report, read_log
-from training.material import Material
+from training.checkpoint import load_network
+from training.data.annotations import Collection
+from training.data.augment import fit_view
+from training.data.datasets import Datasets
+from training.data.training_set import read_pixels
+from training.distributed import get_rank
+from training.evaluation.evaluate import detect, evaluate_detections, record_accuracy, summarise
+from training.evaluator import Evaluator
+from training.export.model_folder import EXPORTERS, ModelInfo, export_model
+from training.init_weights import initialise_network
+from training.loop import Evaluate, Trainer
+from training.networks.blitzmask import BlitzMask
 from training.recipe import Recipe
-from training.summary import Outcome, choose_threshold, write_summary
-from training.train import load_network, prepare_trainer
+from training.report import RunResult, choose_threshold, write_report
+from training.run_log import JsonLog, StepReport, TensorBoardLog, plot_curves, read_log
+from training.visualize import draw_pair, stack_pairs
 
-SAMPLES = 4  # pictures on the board
+SAMPLES = 4  # pictures on TensorBoard
 ALL_PICTURES = 1_000_000
+STATISTICS_PICTURES = 32
+STATISTICS_CANVAS = Size(320, 320)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be made of what.
+class Run:
+    """The inputs of a run.
 
-    folder: takes checkpoint, log, report and models/NAME, the artifact. runtimes: of its files, none for no
-    artifact. command: how it was ordered, for the card.
+    folder: for the checkpoint, the log, the report and models/NAME. runtimes: the files of the model; empty
+    for no model. command: the command line, for the card.
     """
 
     name: str
     recipe: Recipe
-    material: Material
+    datasets: Datasets
     folder: Path
     runtimes: tuple[Runtime, ...]
     command: str
@@ -51,82 +59,106 @@ class Order:
     def canvas(self) -> Size:
         return Size(self.recipe.stages[-1].side, self.recipe.stages[-1].side)
 
-    def examiner(self, pictures: int) -> Examiner:
-        material = self.material
-        return Examiner(material.exam, material.lessons.labels, self.canvas, pictures=pictures)
+    def evaluator(self, pictures: int) -> Evaluator:
+        datasets = self.datasets
+        return Evaluator(datasets.evaluation, datasets.training.labels, self.canvas, pictures=pictures)
 
 
-def learn(order: Order) -> None:
-    """Trains to the recipe's end, or goes on where the folder's checkpoint is, telling as it goes."""
-    recipe = order.recipe
-    examiner = order.examiner(recipe.examination.pictures if recipe.examination else 1)
-    trainer = prepare_trainer(
-        recipe, order.material.lessons, order.folder, origin=recipe.origin, judge=examiner.mark
-    )
-    if own_rank() > 0:
+def run_training(run: Run) -> None:
+    """Trains to the recipe's end, from the folder's checkpoint if there is one, and writes the logs."""
+    recipe = run.recipe
+    evaluator = run.evaluator(recipe.validation.pictures if recipe.validation else 1)
+    trainer = make_trainer(recipe, run.datasets.training, run.folder, evaluate=evaluator.measure)
+    if get_rank() > 0:
         trainer.run(lambda report: None)
         return
-    log = JsonLog(order.folder / "log.jsonl")
-    board = Board(order.folder / "tensorboard", lambda: draw_samples(examiner))
+    log = JsonLog(run.folder / "log.jsonl")
+    board = TensorBoardLog(run.folder / "tensorboard", lambda: draw_samples(evaluator))
     with make_progress() as progress, closing(board):
-        bar = Bar(progress)
+        bar = ProgressBar(progress)
 
-        def listen(report: Report) -> None:
-            for tell in (log.write, board.write, bar.write):
-                tell(report)
+        def listen(report: StepReport) -> None:
+            for write in (log.write, board.write, bar.write):
+                write(report)
 
         trainer.run(listen)
-    plot_curves(read_log(log.path), order.folder / "curves.png")
+    plot_curves(read_log(log.path), run.folder / "curves.png")
 
 
-def finish(order: Order, console: Console) -> Path:
-    """Exports what was learnt, judges it as it is served, and writes the report, whose path it returns."""
-    network, labels = load_network(order.folder / "checkpoint.pt")
-    examiner = order.examiner(ALL_PICTURES)
-    console.print(f"judging by {len(examiner.exam.content['images'])} pictures")
-    verdict = examiner.judge(network)
-    outcome = Outcome(order.name, order.material, examiner.detections, verdict, None)
-    if order.runtimes:
-        console.print(f"exporting to {' and '.join(order.runtimes)}")
-        folder = order.folder / "models" / order.name
-        threshold = min(max(choose_threshold(outcome), 0.05), 0.95)
-        description = f"BlitzMask of {len(labels)} categories, trained on {order.name}."
-        title = Title(order.name, "1.0.0", description, labels, order.canvas, round(threshold, 2))
-        exporters = {runtime: EXPORTERS[runtime] for runtime in order.runtimes}
-        with silenced():
-            export_model(network, title, folder, exporters=exporters)
-        outcome = judge_artifact(order, folder)
-    return write_summary(outcome, order.folder)
+def make_trainer(
+    recipe: Recipe, collection: Collection, folder: Path, *, evaluate: Evaluate | None = None
+) -> Trainer:
+    """A trainer that continues from the folder's checkpoint, or else starts from the recipe's initial
+    weights.
+    """
+    torch.manual_seed(recipe.seed)
+    network = BlitzMask(recipe.architecture(len(collection.labels)))
+    if recipe.init_weights is not None and not (folder / "checkpoint.pt").exists():
+        pixels = statistics_pixels(collection)
+        initialise_network(network, collection.labels, source=recipe.init_weights, pixels=pixels)
+    trainer = Trainer(network, collection, recipe, folder, evaluate=evaluate)
+    trainer.resume()
+    return trainer
 
 
-def judge_artifact(order: Order, folder: Path) -> Outcome:
-    """The outcome by each of the model's files, whose figures go into its card; that of the first."""
-    exam, outcomes = order.material.exam, []
-    for runtime in order.runtimes:
+def statistics_pixels(collection: Collection) -> Tensor:
+    """A few dozen pictures, spread over the collection: uint8 [N, H, W, 3]."""
+    pictures = collection.pictures[:: max(1, len(collection.pictures) // STATISTICS_PICTURES)]
+    canvases = [
+        fit_view(picture.size, STATISTICS_CANVAS).place_pixels(read_pixels(picture)) for picture in pictures
+    ]
+    return torch.stack([torch.from_numpy(canvas) for canvas in canvases])
+
+
+def export_and_report(run: Run, console: Console) -> Path:
+    """The path of the report, after it has exported and evaluated the trained network."""
+    network, labels = load_network(run.folder / "checkpoint.pt")
+    evaluator = run.evaluator(ALL_PICTURES)
+    console.print(f"evaluating on {len(evaluator.data.content['images'])} pictures")
+    evaluation = evaluator.evaluate(network)
+    result = RunResult(run.name, run.datasets, evaluator.detections, evaluation, None)
+    if run.runtimes:
+        console.print(f"exporting to {' and '.join(run.runtimes)}")
+        folder = run.folder / "models" / run.name
+        threshold = min(max(choose_threshold(result), 0.05), 0.95)
+        description = f"BlitzMask of {len(labels)} categories, trained on {run.name}."
+        info = ModelInfo(run.name, "1.0.0", description, labels, run.canvas, round(threshold, 2))
+        exporters = {runtime: EXPORTERS[runtime] for runtime in run.runtimes}
+        with hidden_export_messages():
+            export_model(network, info, folder, exporters=exporters)
+        result = evaluate_model(run, folder)
+    return write_report(result, run.folder)
+
+
+def evaluate_model(run: Run, folder: Path) -> RunResult:
+    """The result of the model's first file; the accuracy of every file goes into the card."""
+    data, results = run.datasets.evaluation, []
+    for runtime in run.runtimes:
         with closing(open_model(folder, BackendChoice(runtime=runtime, threads=2))) as segmenter:
-            found = [item for items in detect(segmenter, exam.content, exam.images) for item in items]
+            found = [item for items in detect(segmenter, data.content, data.images) for item in items]
             (file,) = (item for item in segmenter.card.files if item.runtime == runtime)
-        verdict = judge(exam.content, found)
-        record_accuracy(folder, file, summarise(verdict, f"{order.name}, {exam.origin}", order.command))
-        outcomes.append(Outcome(order.name, order.material, found, verdict, folder))
-    return outcomes[0]
+        evaluation = evaluate_detections(data.content, found)
+        accuracy = summarise(evaluation, f"{run.name}, {data.origin}", run.command)
+        record_accuracy(folder, file, accuracy)
+        results.append(RunResult(run.name, run.datasets, found, evaluation, folder))
+    return results[0]
 
 
 @contextmanager
-def silenced() -> Iterator[None]:
-    """What torch's exporter has to say of itself is nothing to the user."""
+def hidden_export_messages() -> Iterator[None]:
+    """Hides the messages of torch's exporter, which do not help the user."""
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         yield
 
 
-def draw_samples(examiner: Examiner) -> Pixels:
-    """A few of the exam's pictures, each with its truth and what was last found in it: uint8 [H, W, 3]."""
-    entries: Sequence[Any] = examiner.exam.content["images"]
+def draw_samples(evaluator: Evaluator) -> Pixels:
+    """Some evaluation pictures, each with its ground truth and its latest detections: uint8 [H, W, 3]."""
+    entries: Sequence[Any] = evaluator.data.content["images"]
     chosen = entries[:: max(1, len(entries) // SAMPLES)][:SAMPLES]
-    sure = [item for item in examiner.detections if item["score"] >= 0.3]
-    return stack_pairs([draw_pair(examiner.exam, entry, sure) for entry in chosen])
+    shown = [item for item in evaluator.detections if item["score"] >= 0.3]
+    return stack_pairs([draw_pair(evaluator.data, entry, shown) for entry in chosen])
 
 
 def make_progress() -> Progress:
@@ -134,16 +166,16 @@ def make_progress() -> Progress:
     return Progress(*columns, transient=False)
 
 
-class Bar:
-    """The run as a line of text that grows: where it is, its loss, its speed, how good it was last."""
+class ProgressBar:
+    """One line on the terminal: epoch, loss, speed and the last mask AP."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.task = progress.add_task("training", total=1.0)
         self.precision = ""
 
-    def write(self, report: Report) -> None:
-        if report.mark is not None:
-            self.precision = f" mask AP {report.mark.means.mask_ap:.3f}"
+    def write(self, report: StepReport) -> None:
+        if report.validation is not None:
+            self.precision = f" mask AP {report.validation.means.mask_ap:.3f}"
         text = f"epoch {report.epoch + 1} loss {report.loss:.3f} {report.images_per_second:.0f} images/s"
         self.progress.update(self.task, completed=report.progress, description=text + self.precision)

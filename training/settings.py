@@ -1,4 +1,4 @@
-"""A recipe by its name, with some of its fields set anew, as `--set losses.eps2=0` says it."""
+"""A recipe by its name, with fields changed by `--set`, for example `--set losses.eps2=0`."""
 
 import ast
 import importlib
@@ -11,32 +11,34 @@ from typing import Any, get_type_hints
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from training.course import Cosine, Found, Schedule, Steps, Trapezoid
+from training.lr_schedule import Cosine, LrFinderSchedule, Schedule, Steps, Trapezoid
 from training.recipe import Recipe
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {"cosine": Cosine(), "trapezoid": Trapezoid(), "steps": Steps(), "lrfinder": Found()}
+    {"cosine": Cosine(), "trapezoid": Trapezoid(), "steps": Steps(), "lrfinder": LrFinderSchedule()}
 )
 
 
 class SettingRefused(ValueError):
-    """There is no such field, or it does not take that value."""
+    """A setting names an unknown field, or its value does not fit the field."""
 
 
-def prepare_recipe(name: str, settings: Sequence[str], *, hours: float | None, origin: Path | None) -> Recipe:
-    """The named recipe with what the command line changes of it; raises BadParameter."""
+def prepare_recipe(
+    name: str, settings: Sequence[str], *, hours: float | None, init_weights: Path | None
+) -> Recipe:
+    """The named recipe with the changes from the command line; raises BadParameter."""
     recipe = read_recipe(name)
     try:
         recipe = set_fields(recipe, settings)
     except SettingRefused as error:
         raise typer.BadParameter(str(error)) from error
-    return replace(recipe, hours=hours or recipe.hours, origin=origin or recipe.origin)
+    return replace(recipe, hours=hours or recipe.hours, init_weights=init_weights or recipe.init_weights)
 
 
 def read_recipe(name: str) -> Recipe:
-    """The recipe `RECIPE` of a module of training/recipes, or `module:NAME` for another of its constants.
+    """The constant `RECIPE` of a module in training/recipes, or another constant given as `module:NAME`.
 
-    Raises BadParameter when there is none of that name.
+    Raises BadParameter if there is no such recipe.
     """
     module, _, constant = name.partition(":")
     try:
@@ -44,15 +46,16 @@ def read_recipe(name: str) -> Recipe:
     except (ImportError, AttributeError) as error:
         raise typer.BadParameter(f"there is no recipe {name}: {error}") from error
     if not isinstance(found, Recipe):
-        raise typer.BadParameter(f"{name} is no recipe but a {type(found).__name__}")
+        raise typer.BadParameter(f"{name} is not a recipe but a {type(found).__name__}")
     return found
 
 
 def set_fields(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """The recipe with each `FIELD=VALUE` applied in turn; raises SettingRefused.
+    """The recipe after each `FIELD=VALUE`, in order; raises SettingRefused.
 
-    Dots lead into fields of fields. Values are Python's or plain words; a schedule goes by its name, and what
-    a field is made of may be given as a dict: `augmentation.paste={"share": 0.3}`.
+    Dots lead to fields of fields. A value is a Python literal or a plain word. A schedule is given by its
+    name, and
+    a field that is a dataclass may be given as a dict: `augmentation.paste={"share": 0.3}`.
 
     >>> set_fields(Recipe(), ["epochs=3", "rules.centre=box", "schedule=lrfinder"]).rules.centre
     'box'
@@ -71,7 +74,7 @@ def _set_field(owner: Any, path: list[str], text: str) -> Any:
     name, *deeper = path
     names = [field.name for field in fields(owner)]
     if name not in names:
-        raise SettingRefused(f"there is no field {name!r}, only {', '.join(names)}")
+        raise SettingRefused(f"there is no field {name!r}; there are {', '.join(names)}")
     current = getattr(owner, name)
     if not deeper:
         return replace(owner, **{name: _read_value(owner, name, text)})
@@ -84,7 +87,7 @@ def _read_value(owner: object, name: str, text: str) -> Any:
     hint = get_type_hints(type(owner))[name]
     if hint is Schedule:
         if text not in SCHEDULES:
-            raise SettingRefused(f"{name} is one of {', '.join(SCHEDULES)}, not {text!r}")
+            raise SettingRefused(f"{name} must be one of {', '.join(SCHEDULES)}, not {text!r}")
         return SCHEDULES[text]
     try:
         return TypeAdapter(hint).validate_python(_parse(text))

@@ -1,4 +1,4 @@
-"""Whether the pictures come fast enough: images per second of the loader and of the network, each alone.
+"""The speed of a recipe on this machine: images per second of the loader and of the network, each alone.
 
 python -m training throughput --data DATA --recipe paper_b0 --workers 1,2,4,8
 """
@@ -14,31 +14,31 @@ from pathlib import Path
 
 from rich.table import Table
 
-from training.annotations import Collection
+from training.data.annotations import Collection
 from training.loop import Trainer
 from training.recipe import Recipe
-from training.train import prepare_trainer
+from training.session import make_trainer
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Images per second: of the network's whole step on a batch at hand, of the loader by its workers."""
+    """Images per second: of whole training steps on one batch, and of the loader by its number of workers."""
 
     network: float
     loader: dict[int, float]
     device: str
 
     def enough_workers(self) -> int | None:
-        """The fewest measured that leave the network no time to wait; None where none does."""
+        """The lowest measured number of workers that keeps the network busy; None if none does."""
         return next((count for count, speed in sorted(self.loader.items()) if speed >= self.network), None)
 
 
 def measure_speed(
-    recipe: Recipe, lessons: Collection, workers: Sequence[int], *, seconds: float = 10.0
+    recipe: Recipe, collection: Collection, workers: Sequence[int], *, seconds: float = 10.0
 ) -> Speed:
-    """The speed of a recipe on this machine, each figure from so many seconds of work."""
+    """The speed of a recipe, each figure from `seconds` of work."""
     with tempfile.TemporaryDirectory() as folder:
-        trainer = prepare_trainer(recipe, lessons, Path(folder), origin=None)
+        trainer = make_trainer(replace(recipe, init_weights=None), collection, Path(folder))
         network = measure_network(trainer, seconds)
         loader = {}
         for count in workers:
@@ -48,12 +48,12 @@ def measure_speed(
 
 
 def measure_network(trainer: Trainer, seconds: float) -> float:
-    """Images per second of whole steps on one batch, again and again, without the first."""
+    """Images per second of repeated steps on one batch, without the first step."""
     stage = trainer.recipe.stages[0]
     trainer.recipe = replace(trainer.recipe, workers=0)
     with closing(trainer.batches(0, 0, stage)) as batches:
         batch = next(batches)
-    trainer.take_step(batch, 0, stage)  # the first one also chooses kernels and allocates
+    trainer.take_step(batch, 0, stage)  # the first step also allocates memory and chooses kernels
     start, images = time.monotonic(), 0
     while time.monotonic() - start < seconds or not images:
         trainer.take_step(batch, 0, stage)
@@ -62,7 +62,7 @@ def measure_network(trainer: Trainer, seconds: float) -> float:
 
 
 def measure_loader(trainer: Trainer, seconds: float) -> float:
-    """Images per second of the batches alone, without the first, which waits for the workers to start."""
+    """Images per second of the batches alone, without the first one, for which the workers start."""
     stage, epoch, images = trainer.recipe.stages[0], 0, 0
     start = math.inf
     while not images or time.monotonic() - start < seconds:
@@ -79,11 +79,11 @@ def measure_loader(trainer: Trainer, seconds: float) -> float:
 
 
 def draw_speed(speed: Speed) -> Table:
-    """A row per number of workers."""
+    """A row for each number of workers."""
     title = f"network on {speed.device}: {speed.network:.1f} images/s; {os.cpu_count()} CPU cores"
-    table = Table("workers", "loader alone, images/s", "of the network's", title=title)
+    table = Table("workers", "loader alone, images/s", "relative to the network", title=title)
     for count, value in sorted(speed.loader.items()):
         table.add_row(str(count), f"{value:.1f}", f"{value / speed.network:.2f}")
     enough = speed.enough_workers()
-    table.caption = "the network would wait" if enough is None else f"{enough} workers keep up"
+    table.caption = "the network waits" if enough is None else f"{enough} workers are enough"
     return table

@@ -22,7 +22,7 @@ from loadtest.measurement.row import Load
 from loadtest.reports.content import Finding, Outcome
 from loadtest.types import OK, CannotRun, Client, Form
 from service.rpc.generated import segmentation_pb2 as messages
-from training.accuracy import measure_accuracy
+from training.evaluation.accuracy import measure_accuracy
 
 Detection: TypeAlias = dict[str, Any]
 Record: TypeAlias = Mapping[str, Any]

@@ -10,8 +10,8 @@ from typing import TypeVar, TypeVarTuple
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from service.errors import ImageTooLarge, InvalidImage, Overloaded, UnsupportedMedia
-from service.rest.problem import shorten
+from service.errors import DeadlineExceeded, ImageTooLarge, InvalidImage, Overloaded, UnsupportedMedia
+from service.rest.problem import TIMEOUT, shorten
 from service.serving.engine import Engine
 
 T = TypeVar("T")
@@ -94,8 +94,9 @@ class Body:
     async def read(self, deadline: float) -> bytes:
         """The whole body, decompressed.
 
-        Raises ImageTooLarge, Overloaded, InvalidImage where it is not what its Content-Encoding says, and
-        HTTPException 408 where it has not arrived by `deadline`, a time of the loop's clock.
+        Raises ImageTooLarge, Overloaded, and InvalidImage where it is not what its Content-Encoding says.
+        Where it has not arrived by `deadline`, a time of the loop's clock, raises DeadlineExceeded if the
+        caller set one, else HTTPException 408.
         """
         body = await self._receive(deadline)
         self._budget.arrived(self)
@@ -120,6 +121,8 @@ class Body:
         except TimeoutError as error:
             if self._evicted:
                 raise _no_room() from error
+            if TIMEOUT in self._request.headers:
+                raise DeadlineExceeded("the deadline passed before the body had arrived") from error
             engine: Engine = self._request.app.state.engine
             engine.metrics.rejected(TOO_SLOW)
             raise HTTPException(408, "the body had not arrived when the time for it was over") from error

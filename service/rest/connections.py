@@ -19,6 +19,7 @@ from service.rest.bodies import TOO_SLOW
 from service.rest.problem import answer_early
 
 MAX_HEAD = 65_536  # bytes of a request's line and headers; what comes in one piece may be more
+MAX_HEADERS = 500
 MAX_PIPELINE = 100  # requests that a connection may send ahead of their answers
 CONTINUE = b"HTTP/1.1 100 "
 VERSIONS = ("1.0", "1.1")
@@ -99,7 +100,7 @@ class Connection(HttpToolsProtocol):
         self._count = count
         self._in_head = True
         self._head = 0
-        self._fault = ""
+        self._fault: HTTPException | None = None
         self._refused = False
         self._owed: BlitzError | HTTPException | None = None  # the refusal, until it may be sent
         self._running: RequestResponseCycle | None = None
@@ -130,8 +131,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._fault = self._find_fault()
-        if self._fault:
-            raise ValueError(self._fault)  # ends the parsing; uvicorn then calls send_400_response
+        if self._fault is not None:
+            raise self._fault  # ends the parsing; uvicorn then calls send_400_response
         before = self.cycle
         super().on_headers_complete()
         self._in_head = False
@@ -144,8 +145,9 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser cannot read; uvicorn's own text would be no problem+json."""
-        self._count(NOT_HTTP)
-        self._refuse(HTTPException(400, self._fault or "this is not a valid HTTP request"))
+        fault = self._fault or HTTPException(400, "this is not a valid HTTP request")
+        self._count(NOT_HTTP if fault.status_code == 400 else TOO_LONG)
+        self._refuse(fault)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -165,17 +167,19 @@ class Connection(HttpToolsProtocol):
     def _measure_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
-    def _find_fault(self) -> str:
-        """The rule of RFC 9112 that a request's head breaks and the parser does not know; empty if none."""
+    def _find_fault(self) -> HTTPException | None:
+        """The refusal of a head that the parser accepts and RFC 9112 or our limits do not."""
         version = self.parser.get_http_version()
         if version not in VERSIONS:
-            return f"HTTP/{version} is not spoken here, use HTTP/1.1"
+            return HTTPException(400, f"HTTP/{version} is not spoken here, use HTTP/1.1")
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and version == "1.1"):
-            return f"the request has {hosts} Host headers, expected one"
+            return HTTPException(400, f"the request has {hosts} Host headers, expected one")
+        if len(self.headers) > MAX_HEADERS:
+            return HTTPException(431, f"the request has more than {MAX_HEADERS} headers")
         if len(self.pipeline) >= MAX_PIPELINE:
-            return f"more than {MAX_PIPELINE} requests are sent ahead of their answers"
-        return ""
+            return HTTPException(400, f"more than {MAX_PIPELINE} requests are sent ahead of their answers")
+        return None
 
     def _refuse(self, error: BlitzError | HTTPException) -> None:
         """Read nothing more; send the refusal after the answers to complete requests, and close."""

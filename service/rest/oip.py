@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from service.oip import repository
 from service.oip.metadata import configure_view, describe_server, describe_view, index_models
 from service.oip.views import list_views
-from service.rest.bodies import Body
+from service.rest.bodies import Body, parse
 from service.rest.dependencies import AdminOnly, CallerKnown, EngineHeld, ViewHeld, ViewName
 from service.rest.models import NEEDS_KEY
 from service.rest.oip_schemas import (
@@ -164,4 +164,5 @@ async def unload_model(request: Request, engine: EngineHeld, name: ViewName) -> 
 
 async def _read(schema: type[B], request: Request, engine: EngineHeld) -> B:
     with Body(request) as body:
-        return parse_json(schema, await body.read(engine.deadline(None)) or b"{}")
+        content = await body.read(engine.deadline(None)) or b"{}"
+        return await parse(len(content), parse_json, schema, content)

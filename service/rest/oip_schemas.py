@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from service.errors import InvalidOption
 from service.oip.parameters import ImageParameters, TensorParameters
@@ -15,7 +15,8 @@ from service.rest.upload import check_json
 B = TypeVar("B", bound=BaseModel)
 
 HEADER_LENGTH = "inference-header-content-length"
-MOST_ELEMENTS = 1_500_000  # of all tensors in JSON, which is parsed in one step; binary tensors have no limit
+MOST_ELEMENTS = 500_000  # of all tensors in JSON, which is parsed in one step; binary ones have no limit
+MOST_TENSORS, MOST_AXES = 100, 32
 Shape = Annotated[list[int], Field(description="-1 stands for 1 or more.", examples=[[-1, 4]])]
 KNOWN = (
     f"{', '.join(ImageParameters.model_fields)} of an image, {', '.join(TensorParameters.model_fields)} of "
@@ -44,7 +45,7 @@ class InferInput(Asked):
 
     name: str = Field(examples=["image"])
     datatype: str = Field(examples=["BYTES"])
-    shape: list[int] = Field(examples=[[1]])
+    shape: Annotated[list[int], FailFast(), Field(max_length=MOST_AXES, examples=[[1]])]
     parameters: InputParameters | None = None
     data: list[object] | None = Field(
         default=None, description="The elements, nested or not; those of BYTES in base64."
@@ -71,8 +72,10 @@ class InferRequest(Asked):
 
     id: str = Field(default="", max_length=1000, description="The answer repeats it.")
     parameters: dict[str, object] = Field(default={}, description=KNOWN)
-    inputs: list[InferInput]
-    outputs: list[InferOutput] = Field(default=[], description="Default: all of them.")
+    inputs: Annotated[list[InferInput], FailFast(), Field(max_length=MOST_TENSORS)]
+    outputs: Annotated[
+        list[InferOutput], FailFast(), Field(max_length=MOST_TENSORS, description="Default: all of them.")
+    ] = []  # pydantic copies it
     model_name: str | None = Field(
         default=None, description="Ignored, because the path names the model; KServe's client sends it."
     )

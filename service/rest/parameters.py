@@ -12,13 +12,12 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.datastructures import Headers, QueryParams
 
 from service.errors import InvalidOption
-from service.rest.problem import describe_fault, join_faults, shorten
+from service.rest.problem import TIMEOUT, describe_fault, join_faults, shorten
 from service.rest.schemas import Schema
 from service.serving.streaming import Policy, RawFormat
 from service.serving.tracking import Overlap
 from service.types import MaskFormat, Nms, Options
 
-TIMEOUT = "x-request-timeout"
 LISTS = {"classes"}
 
 Timeout = Annotated[float, Field(gt=0, allow_inf_nan=False)]

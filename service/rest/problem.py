@@ -22,6 +22,7 @@ CHALLENGE = 'Bearer realm="blitzmask"'
 UNKNOWN_ERROR = "the service failed on this request; its log has the reason under this request's id"
 NO_MEMORY = "the service is out of memory for this request; come back in a moment, or send a smaller image"
 PROTOCOL = "/v2/"
+TIMEOUT = "x-request-timeout"
 KEY = "blitzmask.access"  # of a request's record, in its scope
 ECHO = 200  # characters of a caller's text that an answer or a log line repeats, at most
 DETAIL = 1000  # characters of a detail, at most

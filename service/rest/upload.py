@@ -20,6 +20,7 @@ FORM, JSON = "multipart/form-data", "application/json"
 RAW = ("", "application/octet-stream")
 MOST_PIECES = 100  # parts of a form, or fields of JSON
 MOST_STRINGS = 1000  # of any JSON
+MOST_LISTS = 150_000  # of any JSON: one image of 320 x 320 pixels that are lists of their own
 MOST_HEAD = 4096  # bytes of a part's headers
 BASE64_CHUNK = 1 << 20  # characters decoded at once; the interpreter's lock is free between two chunks
 DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
@@ -83,17 +84,19 @@ def _unpack_json(body: bytes) -> bytes:
 
 
 def check_json(body: bytes, elements: int) -> None:
-    """Raises InvalidOption for a JSON text of too many elements or strings, without parsing it.
+    """Raises InvalidOption for a JSON text of too many elements, lists or strings, without parsing it.
 
     An object of 1.5 million fields takes more than a second to parse; this scan takes milliseconds.
     """
-    found = body.count(b",") + body.count(b"[") + body.count(b"{")
-    if found > elements:
-        raise InvalidOption(f"the JSON has about {found} elements; at most {elements} are read here")
-    if (strings := body.count(b'"') // 2) > MOST_STRINGS:
-        raise InvalidOption(
-            f"the JSON has about {strings} names and texts; at most {MOST_STRINGS} are read here"
-        )
+    lists = body.count(b"[") + body.count(b"{")
+    found = {
+        "elements": (lists + body.count(b","), elements),
+        "lists and objects": (lists, MOST_LISTS),
+        "names and texts": (body.count(b'"') // 2, MOST_STRINGS),
+    }
+    for kind, (count, most) in found.items():
+        if count > most:
+            raise InvalidOption(f"the JSON has about {count} {kind}; at most {most} are read here")
 
 
 def decode_base64(text: str) -> bytes:

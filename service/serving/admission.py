@@ -5,7 +5,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from service.compute.task import Executor, Task, Work
@@ -166,7 +165,7 @@ class Admission:
 
     def _leave(self, task: Task[Any]) -> None:
         """A task that is done with before it has begun waits no more."""
-        with suppress(ValueError):
+        if task in self._queue:  # else `remove` would raise an error with the repr of the task and its image
             self._queue.remove(task)
 
     def _expire(self, task: Task[Any]) -> None:

@@ -14,10 +14,10 @@ from pycocotools import mask as coco_mask
 
 from service.inference.golden import draw_picture
 from service.types import Pixels, Size
-from training.annotations import Bitmap
-from training.folder import find_split
+from training.data.annotations import Bitmap, read_collection
+from training.data.datasets import Split, find_split
 from training.recipe import Recipe, Stage
-from training.train import train
+from training.session import make_trainer
 
 ROOT = Path(__file__).parents[2]
 BY_HEART = Recipe(
@@ -38,23 +38,29 @@ SIZES = (Size(120, 160), Size(150, 100))
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Networks this small lose more in waiting for a second thread than they gain."""
+    """Networks of this size are faster with one thread."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data/ (the set), run/ (a training that learnt it by heart) and model/ (its export)."""
-    folder = tmp_path_factory.mktemp("workshop")
+    folder = tmp_path_factory.mktemp("trained")
     (folder / "data").mkdir()
     split = find_split(write_tiny_set(folder / "data"), "train")
-    train(BY_HEART, split, folder / "run", origin=None, listener=lambda report: None)
-    # In its own process: the TFLite exporter starts threads, and no test could fork a data worker any more.
+    train(BY_HEART, split, folder / "run")
+    # It runs in its own process, because the TFLite exporter starts threads and later tests fork workers.
     checkpoint, side = folder / "run" / "checkpoint.pt", BY_HEART.stages[0].side
     command = ["-m", "training", "export", str(checkpoint), str(folder / "model"), "--side", str(side)]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def train(recipe: Recipe, split: Split, folder: Path) -> None:
+    """A whole run, which leaves its checkpoint in the folder."""
+    collection = read_collection(split.annotations, split.images)
+    make_trainer(recipe, collection, folder).run(lambda report: None)
 
 
 @pytest.fixture

@@ -1,15 +1,23 @@
-"""Checkpoints are whole or not there."""
+"""Checkpoints are complete or absent, and old ones can be read."""
 
+import hashlib
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from training.checkpoint import CheckpointNotWritten, read_checkpoint, write_checkpoint
+from training.checkpoint import CheckpointNotWritten, load_network, read_checkpoint, write_checkpoint
+from training.data.annotations import read_collection
+from training.early_stopping import EarlyStopping, Validation
+from training.networks.blitzmask import Architecture, BlitzMask
+from training.recipe import Recipe, Stage
+from training.session import make_trainer
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -67,7 +75,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_last_good_checkpoint_and_no_litter(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     write_checkpoint({"step": 1}, path)
-    with pytest.raises(CheckpointNotWritten, match=r"no space left.*the last one is as it was"):
+    with pytest.raises(CheckpointNotWritten, match=r"no space left.*The last checkpoint is unchanged"):
         write_checkpoint({"weights": torch.zeros(1000), "step": DiskFull()}, path)
     assert read_checkpoint(path)["step"] == 1
     assert list(tmp_path.iterdir()) == [path]
@@ -106,6 +114,72 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     output, errors = start_writer(path, limit=100_000).communicate(timeout=120)
     assert output.split() == ["1"]
     assert "CheckpointNotWritten" in errors
-    assert "the last one is as it was" in errors
+    assert "The last checkpoint is unchanged" in errors
     check_whole(path, least=1)
     assert list(tmp_path.iterdir()) == [path]
+
+
+OLD_LABELS = [{"category_id": 7, "name": "disc"}, {"category_id": 3, "name": "square"}]
+OLD_WEIGHTS = "072040fa38c1d7f17192967405811b732d97107f906f4e949d3c4942e8e7f1f8"  # of the 422 names, sorted
+
+
+def write_old_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """A checkpoint as commit b1cfcaa wrote it, in the third epoch; returns its averaged weights."""
+    architecture: dict[str, Any] = {
+        "classes": 2,
+        "backbone": "mobilenet_v2",
+        "width": 0.25,
+        "neck_channels": 8,
+        "coefficients": 32,
+        "masks": True,
+    }
+    network = BlitzMask(Architecture(**architecture)).state_dict()
+    average = {name: value + 1 for name, value in network.items()}
+    weight = network["neck.last.1.conv.weight"]
+    moments = {"step": torch.tensor(5.0), "exp_avg": weight * 2, "exp_avg_sq": weight.square()}
+    content = {
+        "architecture": architecture,
+        "labels": OLD_LABELS,
+        "network": network,
+        "average": average,
+        "optimizer": {"neck.last.1.conv.weight": moments},
+        "step": 5,
+        "seconds": 12.5,
+        "course": {},
+        "losses": [3.5],
+        "retreat": {},
+        "watch": (0.25, 1, 0),
+        "best": {},
+    }
+    write_checkpoint(content, path)
+    return average
+
+
+def test_the_weights_have_the_names_that_old_checkpoints_have() -> None:
+    with torch.device("meta"):
+        names = sorted(BlitzMask(Architecture(classes=2)).state_dict())
+    assert hashlib.sha256("\n".join(names).encode()).hexdigest() == OLD_WEIGHTS
+
+
+def test_an_old_checkpoint_is_exported(tmp_path: Path) -> None:
+    average = write_old_checkpoint(tmp_path / "checkpoint.pt")
+    network, labels = load_network(tmp_path / "checkpoint.pt")
+    assert [label.name for label in labels] == ["disc", "square"]
+    assert all(value.equal(average[name]) for name, value in network.state_dict().items())
+
+
+def test_an_old_checkpoint_is_resumed(tiny_set: Path, tmp_path: Path) -> None:
+    average = write_old_checkpoint(tmp_path / "checkpoint.pt")
+    recipe = Recipe(width=0.25, neck_channels=8, batch_size=1, epochs=4, workers=0, bfloat16=False)
+    recipe = replace(recipe, stages=(Stage(1.0, side=64),), validation=Validation())
+    collection = read_collection(tiny_set / "instances_train.json", tiny_set / "images")
+    trainer = make_trainer(recipe, collection, tmp_path)
+    name = "neck.last.1.conv.weight"
+    assert (trainer.step, trainer.seconds, trainer.losses) == (5, 12.5, [3.5])
+    assert int(trainer.average.n_averaged) == 5
+    assert trainer.averaged_network.state_dict()[name].equal(average[name])
+    assert trainer.optimizer.state[dict(trainer.network.named_parameters())[name]]["step"] == 5
+    assert trainer.early_stopping == EarlyStopping(best=0.25, epoch=1, stale=0)
+    reports: list[int] = []
+    trainer.run(lambda report: reports.append(report.step))
+    assert reports == [6, 7, 8]

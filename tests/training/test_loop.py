@@ -1,4 +1,4 @@
-"""The loop: it resumes exactly, follows its schedule, and leaves frozen weights alone."""
+"""The loop: exact resumption, schedules, validation and frozen weights."""
 
 import math
 import time
@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 from training import loop
-from training.annotations import read_collection
-from training.augment import Augmentation
-from training.checkpoint import read_checkpoint
-from training.course import Cosine, Diverged, Found
-from training.groundtruth import TargetRules
-from training.journal import Means, Report
+from training.checkpoint import load_network, read_checkpoint
+from training.data.annotations import read_collection
+from training.data.augment import Augmentation
+from training.data.groundtruth import TargetRules
+from training.early_stopping import Validation
 from training.loop import Trainer
 from training.losses import LossWeights
+from training.lr_schedule import Cosine, Diverged, LrFinderSchedule
 from training.lrfinder import LrFinder
 from training.networks.blitzmask import BlitzMask
 from training.recipe import Recipe, Stage
-from training.train import load_network
-from training.watch import Examination
+from training.run_log import MeanPrecision, StepReport
 
 TINY = Recipe(
     neck_channels=8,
@@ -44,15 +43,15 @@ def make_trainer(data: Path, folder: Path, recipe: Recipe = TINY) -> Trainer:
     return Trainer(network, collection, recipe, folder)
 
 
-def run(trainer: Trainer, *, until: float = 1.0) -> list[Report]:
-    reports: list[Report] = []
+def run(trainer: Trainer, *, until: float = 1.0) -> list[StepReport]:
+    reports: list[StepReport] = []
     trainer.run(reports.append, until=until)
     return reports
 
 
 def state(trainer: Trainer) -> dict[str, Tensor]:
     return trainer.network.state_dict() | {
-        f"average.{name}": value for name, value in trainer.average.network.state_dict().items()
+        f"average.{name}": value for name, value in trainer.averaged_network.state_dict().items()
     }
 
 
@@ -108,7 +107,7 @@ def test_snapshots_hold_the_averaged_weights(
     assert sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir()) == ["0001.pt", "0002.pt"]
     network, labels = load_network(tmp_path / "run" / "snapshots" / "0002.pt")
     assert [label.name for label in labels] == ["disc", "square"]
-    assert network.state_dict().keys() == trainer.average.network.state_dict().keys()
+    assert network.state_dict().keys() == trainer.averaged_network.state_dict().keys()
 
 
 def test_an_epoch_is_resumed_in_its_middle(tiny_set: Path, tmp_path: Path) -> None:
@@ -123,7 +122,7 @@ def test_an_epoch_is_resumed_in_its_middle(tiny_set: Path, tmp_path: Path) -> No
 
 
 def test_a_stage_lasts_to_the_end_of_the_epoch_it_began_in(tiny_set: Path, tmp_path: Path) -> None:
-    """Also when resumed there: half of three epochs lies in the middle of the second."""
+    """It is also resumed there: half of three epochs is in the middle of the second."""
     recipe = replace(TINY, batch_size=1, epochs=3)
     whole, broken = (make_trainer(tiny_set, tmp_path / name, recipe) for name in ("whole", "broken"))
     expected = run(whole)
@@ -168,7 +167,7 @@ def test_the_average_lags_behind_the_network(tiny_set: Path, tmp_path: Path) -> 
     name = "neck.last.1.conv.weight"
     start = trainer.network.state_dict()[name].clone()
     run(trainer)
-    end, mean = (network.state_dict()[name] for network in (trainer.network, trainer.average.network))
+    end, mean = (network.state_dict()[name] for network in (trainer.network, trainer.averaged_network))
     assert 0 < (mean - start).norm() < (end - start).norm()
 
 
@@ -189,12 +188,12 @@ class Interrupted(Exception):
 def test_a_run_interrupted_at_any_step_ends_as_if_nothing_had_happened(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    """It goes on from its last checkpoint, and takes the steps since then once more."""
+    """It continues from its last checkpoint and repeats the steps since then."""
     recipe = replace(TINY, batch_size=1, epochs=3, augmentation=None)
     whole, broken = (make_trainer(tiny_set, tmp_path / name, recipe) for name in ("whole", "broken"))
     run(whole)
 
-    def interrupt(report: Report) -> None:
+    def interrupt(report: StepReport) -> None:
         if report.step == step:
             raise Interrupted
 
@@ -213,69 +212,71 @@ def test_a_run_is_not_resumed_with_other_labels(tiny_set: Path, tmp_path: Path) 
     run(make_trainer(tiny_set, tmp_path / "run"), until=0.1)
     file = tiny_set / "instances_train.json"
     file.write_text(file.read_text().replace("disc", "coin"))
-    with pytest.raises(ValueError, match="another labels: choose another --out"):
+    with pytest.raises(ValueError, match="another labels: use another --out"):
         make_trainer(tiny_set, tmp_path / "run").resume()
 
 
 class Scores:
-    """A judge whose verdicts are known beforehand."""
+    """An evaluation with given scores."""
 
     def __init__(self, *scores: float) -> None:
         self.scores = list(scores)
 
-    def __call__(self, network: BlitzMask) -> Means:
+    def __call__(self, network: BlitzMask) -> MeanPrecision:
         assert not network.training
-        return Means(mask_ap=self.scores.pop(0))
+        return MeanPrecision(mask_ap=self.scores.pop(0))
 
 
-PATIENT = replace(TINY, examination=Examination(patience=2))
+PATIENT = replace(TINY, validation=Validation(patience=2))
 
 
 def test_a_run_that_gets_no_better_stops_and_keeps_its_best(tiny_set: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tiny_set, tmp_path / "run", PATIENT)
-    trainer.judge = Scores(0.2, 0.4, 0.3, 0.4, 0.9)
+    trainer.evaluate = Scores(0.2, 0.4, 0.3, 0.4, 0.9)
     kept: dict[str, Tensor] = {}
 
-    def keep(report: Report) -> None:
+    def keep(report: StepReport) -> None:
         if report.step == 2:
-            kept.update({name: value.clone() for name, value in trainer.average.network.state_dict().items()})
+            kept.update(
+                {name: value.clone() for name, value in trainer.averaged_network.state_dict().items()}
+            )
 
     trainer.run(keep)
     assert trainer.step == 4
     network, _ = load_network(tmp_path / "run" / "checkpoint.pt")
     assert all(value.equal(kept[name]) for name, value in network.state_dict().items())
-    assert not all(value.equal(kept[name]) for name, value in trainer.average.network.state_dict().items())
+    assert not all(value.equal(kept[name]) for name, value in trainer.averaged_network.state_dict().items())
 
 
 def test_the_patience_is_the_same_for_a_resumed_run(tiny_set: Path, tmp_path: Path) -> None:
     first = make_trainer(tiny_set, tmp_path / "run", PATIENT)
-    first.judge = Scores(0.4, 0.3)
+    first.evaluate = Scores(0.4, 0.3)
     run(first, until=2 / 6)
     resumed = make_trainer(tiny_set, tmp_path / "run", PATIENT)
-    resumed.judge = Scores(0.1)
+    resumed.evaluate = Scores(0.1)
     resumed.resume()
     assert len(run(resumed)) == 1
 
 
 def test_without_patience_the_end_is_what_counts(tiny_set: Path, tmp_path: Path) -> None:
-    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, examination=Examination(every=3)))
-    trainer.judge = Scores(0.9, 0.1)
-    marks = [report.mark for report in run(trainer)]
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, validation=Validation(every=3)))
+    trainer.evaluate = Scores(0.9, 0.1)
+    marks = [report.validation for report in run(trainer)]
     assert [mark is not None for mark in marks] == [False, False, True] * 2
     assert [mark.is_best for mark in marks if mark] == [True, False]
     network, _ = load_network(tmp_path / "run" / "checkpoint.pt")
-    end = trainer.average.network.state_dict()
+    end = trainer.averaged_network.state_dict()
     assert all(value.equal(end[name]) for name, value in network.state_dict().items())
 
 
-def test_an_examination_is_no_time_of_training(tiny_set: Path, tmp_path: Path) -> None:
-    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, epochs=2, examination=Examination()))
+def test_validation_does_not_count_as_training_time(tiny_set: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, epochs=2, validation=Validation()))
 
-    def sleepy(network: BlitzMask) -> Means:
+    def sleepy(network: BlitzMask) -> MeanPrecision:
         time.sleep(0.5)
-        return Means()
+        return MeanPrecision()
 
-    trainer.judge = sleepy
+    trainer.evaluate = sleepy
     start = time.monotonic()
     run(trainer)
     assert trainer.seconds < time.monotonic() - start - 0.9
@@ -284,7 +285,7 @@ def test_an_examination_is_no_time_of_training(tiny_set: Path, tmp_path: Path) -
 FOUND = replace(
     TINY,
     optimizer="sgd",
-    schedule=Found(LrFinder(growth=1e-3, patience=1, tune_epochs=1)),
+    schedule=LrFinderSchedule(LrFinder(growth=1e-3, patience=1, tune_epochs=1)),
     batch_size=1,
     backbone_rate=1.0,
     stages=(Stage(1.0, side=64), Stage(2.0, side=64, upsampling=3)),
@@ -304,13 +305,13 @@ def test_the_finder_raises_the_rate_epoch_by_epoch(tiny_set: Path, tmp_path: Pat
 def test_an_epoch_that_made_things_worse_is_undone(tiny_set: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tiny_set, tmp_path / "run", FOUND)
     run(trainer, until=0.2)  # one epoch of two steps, and half of the next
-    before = {name: value.clone() for name, value in trainer.retreat["network"].items()}
+    before = {name: value.clone() for name, value in trainer.rollback["network"].items()}
     assert not trainer.network.neck.state_dict()["last.1.conv.weight"].equal(
         before["neck.last.1.conv.weight"]
     )
     trainer.losses = [1e6]
     trainer._finish_epoch(1)
-    assert trainer.course.goes_back
+    assert trainer.schedule_state.rolls_back
     assert not trainer.optimizer.state
     for name, value in trainer.network.state_dict().items():
         assert value.equal(before[name]), name
@@ -321,11 +322,11 @@ def test_an_explosion_ends_the_epoch_and_the_run_goes_on_from_the_weights_before
 ) -> None:
     trainer = make_trainer(tiny_set, tmp_path / "run", FOUND)
     run(trainer, until=0.2)
-    good = {name: value.clone() for name, value in trainer.retreat["network"].items()}
+    good = {name: value.clone() for name, value in trainer.rollback["network"].items()}
     poison(trainer)
     reports = run(trainer, until=0.3)
     assert not all(math.isfinite(sum(report.terms.values())) for report in reports)
-    assert trainer.course.goes_back
+    assert trainer.schedule_state.rolls_back
     for name, value in trainer.network.state_dict().items():
         assert value.equal(good[name]), name
 
@@ -337,27 +338,27 @@ def test_the_finder_resumes_exactly_in_the_middle_of_an_epoch(tiny_set: Path, tm
     resumed = make_trainer(tiny_set, tmp_path / "broken", FOUND)
     assert resumed.resume()
     assert [item.terms for item in first + run(resumed, until=0.6)] == [item.terms for item in expected]
-    assert resumed.course == whole.course
+    assert resumed.schedule_state == whole.schedule_state
     for name, value in state(whole).items():
         assert value.equal(state(resumed)[name]), name
 
 
 def test_a_run_by_the_finder_ends_after_its_tuning(tiny_set: Path, tmp_path: Path) -> None:
     finder = LrFinder(growth=0.1, halvings=0, patience=1, momenta=(0.9,), descents=(0.1,), tune_epochs=1)
-    trainer = make_trainer(tiny_set, tmp_path / "run", replace(FOUND, schedule=Found(finder)))
+    trainer = make_trainer(tiny_set, tmp_path / "run", replace(FOUND, schedule=LrFinderSchedule(finder)))
     reports = run(trainer, until=50)
-    assert trainer.course.is_over(0.0)
+    assert trainer.schedule_state.is_over(0.0)
     assert reports[-1].rate == finder.tune_rate
 
 
 def test_an_explosion_by_the_clock_says_what_to_do(tiny_set: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tiny_set, tmp_path / "run")
     poison(trainer)
-    with pytest.raises(Diverged, match="lower the recipe's rate"):
+    with pytest.raises(Diverged, match="set a lower rate"):
         run(trainer)
 
 
-def test_sgd_takes_its_momentum_from_the_course(tiny_set: Path, tmp_path: Path) -> None:
+def test_sgd_takes_its_momentum_from_the_schedule(tiny_set: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, optimizer="sgd", momentum=0.7, epochs=1))
     run(trainer)
     assert {group["momentum"] for group in trainer.optimizer.param_groups} == {0.7}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from training.batch import Batch
+from training.data.batch import Batch
 from training.losses import (
     Counts,
     LossWeights,
@@ -93,6 +93,12 @@ def test_iou_loss_of_boxes_that_do_not_meet_is_finite() -> None:
     assert loss.isfinite().all()
     assert size.grad is not None
     assert size.grad.isfinite().all()
+
+
+def test_a_box_turned_inside_out_overlaps_nothing() -> None:
+    """Both of its sides are negative, so that their product is no area."""
+    loss = size_iou(torch.tensor([[-6.0, -6, 2, 2]]).double(), torch.full((1, 4), 2.0).double())
+    assert loss.item() == pytest.approx(-math.log(1e-6 / (16 + 1e-6)))
 
 
 def test_mask_logits_combine_the_basis_of_the_objects_own_image() -> None:

@@ -1,4 +1,4 @@
-"""The command line, as a user types it."""
+"""The command line."""
 
 import json
 import shlex
@@ -11,15 +11,22 @@ from typer.testing import CliRunner, Result
 
 from service.inference.card import read_card
 from training.__main__ import app
-from training.evaluate import parse_ids
-from training.session import Order
+from training.evaluation.evaluate import parse_ids
+from training.session import Run
 
 pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
 
 
 QUICK = [
     word
-    for setting in ("width=0.25", "neck_channels=8", "epochs=1", "batch_size=2", "workers=0", "origin=None")
+    for setting in (
+        "width=0.25",
+        "neck_channels=8",
+        "epochs=1",
+        "batch_size=2",
+        "workers=0",
+        "init_weights=None",
+    )
     for word in ("--set", setting)
 ] + ["--set", 'stages=[{"until": 1, "side": 64}]']
 
@@ -37,10 +44,10 @@ def test_a_run_leaves_a_checkpoint_and_goes_on_from_it(tiny_set: Path, tmp_path:
     assert (tmp_path / "run" / "checkpoint.pt").stat().st_mtime_ns > first
 
 
-def test_evaluation_prints_writes_and_records_its_figures(workshop: Path, tmp_path: Path) -> None:
-    model = shutil.copytree(workshop / "model", tmp_path / "a model")
+def test_evaluation_prints_writes_and_records_its_figures(trained: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(trained / "model", tmp_path / "a model")
     figures = tmp_path / "figures.json"
-    data = ("--data", workshop / "data", "--split", "train")
+    data = ("--data", trained / "data", "--split", "train")
     result = invoke("evaluate", model, *data, "--runtime", "onnx", "--out", figures, "--record")
     assert result.exit_code == 0, result.output
     assert "disc" in result.output
@@ -55,28 +62,28 @@ def test_evaluation_prints_writes_and_records_its_figures(workshop: Path, tmp_pa
     assert (tmp_path / "again.json").read_text() == figures.read_text()
 
 
-def test_a_recorded_command_names_the_file_that_was_chosen(workshop: Path, tmp_path: Path) -> None:
-    model = shutil.copytree(workshop / "model", tmp_path / "model")
-    data = ("--data", workshop / "data", "--split", "train")
+def test_a_recorded_command_names_the_file_that_was_chosen(trained: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(trained / "model", tmp_path / "model")
+    data = ("--data", trained / "data", "--split", "train")
     assert invoke("evaluate", model, *data, "--record").exit_code == 0
     (recorded,) = (file for file in read_card(model).files if file.accuracy is not None)
     assert recorded.accuracy is not None
     assert f"--runtime {recorded.runtime} --precision fp32" in recorded.accuracy.command
 
 
-def test_a_run_is_ordered_with_the_command_that_was_typed(
+def test_a_run_gets_the_command_that_was_typed(
     tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orders: list[Order] = []
+    runs: list[Run] = []
     (tmp_path / "report.md").touch()
-    monkeypatch.setattr("training.__main__.learn", orders.append)
-    monkeypatch.setattr("training.__main__.finish", lambda order, console: tmp_path / "report.md")
+    monkeypatch.setattr("training.__main__.run_training", runs.append)
+    monkeypatch.setattr("training.__main__.export_and_report", lambda run, console: tmp_path / "report.md")
     typed = {
         "--data": tiny_set,
-        "--recipe": "everyday",
+        "--recipe": "default_model",
         "--out": tmp_path / "my run",
         "--name": "shapes",
-        "--origin": tmp_path,
+        "--init": tmp_path,
         "--hours": 0.5,
         "--set": 'stages=[{"until": 1, "side": 64}]',
         "--bad-data": "refuse",
@@ -84,27 +91,27 @@ def test_a_run_is_ordered_with_the_command_that_was_typed(
     }
     words = [word for option, value in typed.items() for word in (option, str(value))]
     assert invoke("train", *words).exit_code == 0
-    assert shlex.split(orders[0].command) == ["python", "-m", "training", "train", *words]
+    assert shlex.split(runs[0].command) == ["python", "-m", "training", "train", *words]
     known = typer.main.get_command(app).commands["train"].params  # type: ignore[attr-defined]
     assert {parameter.opts[0] for parameter in known} == set(typed)
 
 
-@pytest.mark.parametrize(("setting", "silent"), [("True", set()), ("False", {0})])
+@pytest.mark.parametrize(("setting", "unlabelled"), [("True", set()), ("False", {0})])
 def test_what_is_assumed_absent_need_not_be_trusted(
-    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, silent: set[int]
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, unlabelled: set[int]
 ) -> None:
     file = tiny_set / "instances_train.json"
     content = json.loads(file.read_text())
     for entry in content["images"]:
         entry |= {"exhaustive_category_ids": [3], "assumed_absent_category_ids": [7]}
     file.write_text(json.dumps(content))
-    orders: list[Order] = []
+    runs: list[Run] = []
     (tmp_path / "report.md").touch()
-    monkeypatch.setattr("training.__main__.learn", orders.append)
-    monkeypatch.setattr("training.__main__.finish", lambda order, console: tmp_path / "report.md")
+    monkeypatch.setattr("training.__main__.run_training", runs.append)
+    monkeypatch.setattr("training.__main__.export_and_report", lambda run, console: tmp_path / "report.md")
     out = ("--out", tmp_path / "run")
     assert invoke("train", "--data", tiny_set, *out, "--set", f"trust_absence={setting}").exit_code == 0
-    assert orders[0].material.lessons.pictures[0].silent == silent
+    assert runs[0].datasets.training.pictures[0].unlabelled == unlabelled
 
 
 @pytest.mark.parametrize(("text", "ids"), [("", None), ("3", {3}), ("1-3,20", {1, 2, 3, 20}), ("5-5", {5})])

@@ -1,4 +1,4 @@
-"""The recipes say what they claim to, and every one can be trained with."""
+"""The recipes and their claims."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from training.course import Found
 from training.losses import LossWeights
+from training.lr_schedule import LrFinderSchedule
 from training.recipe import Recipe
 from training.recipes import ablation, paper_b0
 from training.settings import read_recipe
@@ -32,7 +32,7 @@ def test_the_ablation_ends_with_the_papers_own_recipe() -> None:
 
 
 def test_a_recipe_is_named_by_its_module_or_by_its_place_in_one() -> None:
-    assert read_recipe("paper_b0").schedule == Found()
+    assert read_recipe("paper_b0").schedule == LrFinderSchedule()
     assert read_recipe("ablation:POLY") is ablation.POLY
 
 

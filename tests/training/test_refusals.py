@@ -1,4 +1,4 @@
-"""What the user can mend is said in a line, by every command, and ends it with status 2."""
+"""Every command explains errors of the user in one line, with exit status 2."""
 
 import json
 from pathlib import Path
@@ -12,24 +12,24 @@ from training.checkpoint import write_checkpoint
 from training.recipes.own import SHIPPED
 
 
-def invoke(arguments: str, desk: Path) -> Result:
-    """The command, its capitals being what lies on the desk."""
+def invoke(arguments: str, files: Path) -> Result:
+    """Runs the command with the words in capitals replaced by the fixture's paths."""
     places = {
         "MODEL": SHIPPED,
-        "SET": desk,
-        "EMPTY": desk / "empty",
-        "TEXT": desk / "text.pt",
-        "PART": desk / "part.pt",
-        "BROKEN": desk / "broken",
-        "FOREIGN": desk / "foreign.npz",
-        "NEW": desk / "new",
+        "SET": files,
+        "EMPTY": files / "empty",
+        "TEXT": files / "text.pt",
+        "PART": files / "part.pt",
+        "BROKEN": files / "broken",
+        "FOREIGN": files / "foreign.npz",
+        "NEW": files / "new",
     }
     return CliRunner().invoke(app, [str(places.get(word, word)) for word in arguments.split()])
 
 
 @pytest.fixture
-def desk(tiny_set: Path) -> Path:
-    """The tiny set, and beside it what is no model, no checkpoint and no set."""
+def files(tiny_set: Path) -> Path:
+    """The tiny set, and beside it files that are no model, no checkpoint and no data set."""
     (tiny_set / "empty").mkdir()
     (tiny_set / "text.pt").write_text("these are no weights\n")
     write_checkpoint({"step": 1}, tiny_set / "part.pt")
@@ -55,18 +55,18 @@ def desk(tiny_set: Path) -> Path:
         ("export PART NEW", "it has no architecture, labels, average"),
         ("export EMPTY NEW", "empty is not the checkpoint.pt of a run"),
         ("release TEXT NEW --data SET --version 1", "none of these exists"),
-        ("soup TEXT MODEL --data SET --out NEW", "text.pt is not the checkpoint.pt of a run"),
         ("train --data EMPTY --out NEW", "none of these exists"),
-        ("train --data SET --out NEW --origin TEXT", "text.pt is not the checkpoint.pt of a run"),
-        ("train --data SET --out NEW --origin EMPTY", "cannot read"),
-        ("train --data SET --out NEW --origin FOREIGN", "foreign.npz has no stem.weight of [32, 3, 3, 3]"),
-        ("train --data SET --out NEW --set width=0.5", "this network's: choose its backbone, width"),
+        ("train --data SET --out NEW --init TEXT", "text.pt is not the checkpoint.pt of a run"),
+        ("train --data SET --out NEW --init EMPTY", "cannot read"),
+        ("train --data SET --out NEW --init FOREIGN", "foreign.npz has no stem.weight of [32, 3, 3, 3]"),
+        ("train --data SET --out NEW --set width=0.5", "does not fit this network: set the"),
+        ("train --data SET --out NEW --init imagenet", "not for mobilenet_v2"),
         ("throughput --data BROKEN", "instances_train.json is not JSON"),
         ("shrink --data EMPTY NEW", "none of these exists"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said_in_a_line(desk: Path, command: str, reason: str) -> None:
-    found = invoke(command, desk)
+def test_what_is_missing_or_wrong_is_said_in_a_line(files: Path, command: str, reason: str) -> None:
+    found = invoke(command, files)
     assert found.exit_code == 2, found.exception
     (line,) = found.stderr.splitlines()
     assert reason in line
@@ -75,25 +75,26 @@ def test_what_is_missing_or_wrong_is_said_in_a_line(desk: Path, command: str, re
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        ("evaluate MODEL --data SET --categories x", "ids are written as 1-16,20"),
-        ("parity MODEL --data SET --categories 9-1", "ids are written as 1-16,20"),
-        ("release TEXT NEW --data SET --version 1 --categories 1-", "ids are written as 1-16,20"),
-        ("complexity --necks wide", "numbers are written as 1,2,4"),
-        ("throughput --data SET --workers 1,,2", "numbers are written as 1,2,4"),
-        ("export TEXT NEW --side 100", "100 is no multiple of 32"),
+        ("evaluate MODEL --data SET --categories x", "write ids as 1-16,20"),
+        ("parity MODEL --data SET --categories 9-1", "write ids as 1-16,20"),
+        ("release TEXT NEW --data SET --version 1 --categories 1-", "write ids as 1-16,20"),
+        ("complexity --necks wide", "write numbers as 1,2,4"),
+        ("throughput --data SET --workers 1,,2", "write numbers as 1,2,4"),
+        ("export TEXT NEW --side 100", "100 is not a multiple of 32"),
+        ("train --data SET --init NEW", "does not exist, and is not imagenet"),
     ],
 )
-def test_an_option_that_means_nothing_is_a_usage_error(desk: Path, command: str, reason: str) -> None:
-    found = invoke(command, desk)
+def test_an_option_that_means_nothing_is_a_usage_error(files: Path, command: str, reason: str) -> None:
+    found = invoke(command, files)
     assert found.exit_code == 2, found.exception
     assert reason in " ".join(found.stderr.replace("│", " ").split())
 
 
-def test_pictures_that_are_not_there_are_named(desk: Path) -> None:
-    content = json.loads((desk / "instances_train.json").read_text())
+def test_pictures_that_are_not_there_are_named(files: Path) -> None:
+    content = json.loads((files / "instances_train.json").read_text())
     content["categories"][0]["name"] = "person"
-    (desk / "instances_train.json").write_text(json.dumps(content))
-    (desk / "images" / "1.png").unlink()
-    found = invoke("evaluate MODEL --data SET --split train", desk)
+    (files / "instances_train.json").write_text(json.dumps(content))
+    (files / "images" / "1.png").unlink()
+    found = invoke("evaluate MODEL --data SET --split train", files)
     assert found.exit_code == 2, found.exception
     assert "1.png" in found.stderr.splitlines()[-1]

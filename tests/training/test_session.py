@@ -1,4 +1,4 @@
-"""From an order to a report and a model, without the command line around it."""
+"""A whole run without the command line."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +8,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from training.__main__ import app
-from training.course import Found
-from training.journal import read_log
+from training.data.datasets import read_datasets
+from training.early_stopping import Validation
+from training.lr_schedule import LrFinderSchedule
 from training.lrfinder import LrFinder
-from training.material import read_material
 from training.recipe import Recipe, Stage
 from training.recipes import paper_b0
-from training.session import Order, finish, learn
-from training.watch import Examination
+from training.run_log import read_log
+from training.session import Run, export_and_report, run_training
 
 TINY = Recipe(
     neck_channels=8,
@@ -25,35 +25,37 @@ TINY = Recipe(
     batch_size=1,
     bfloat16=False,
     workers=0,
-    examination=Examination(patience=3),
+    validation=Validation(patience=3),
 )
 
 
-def make_order(data: Path, folder: Path, recipe: Recipe = TINY) -> Order:
+def make_run(data: Path, folder: Path, recipe: Recipe = TINY) -> Run:
     folder.mkdir()
-    return Order("tiny", recipe, read_material(data, "skip"), folder, (), "a test")
+    return Run("tiny", recipe, read_datasets(data, "skip"), folder, (), "a test")
 
 
 def test_without_runtimes_there_is_a_report_and_no_model(tiny_set: Path, tmp_path: Path) -> None:
-    order = make_order(tiny_set, tmp_path / "run")
-    learn(order)
-    report = finish(order, Console(quiet=True)).read_text()
+    run = make_run(tiny_set, tmp_path / "run")
+    run_training(run)
+    report = export_and_report(run, Console(quiet=True)).read_text()
     assert "one of 5 pictures, held out" in report
     assert "The model is" not in report
-    assert not (order.folder / "models").exists()
-    assert sum("mask_ap" in line for line in read_log(order.folder / "log.jsonl")) == 2
+    assert not (run.folder / "models").exists()
+    assert sum("mask_ap" in line for line in read_log(run.folder / "log.jsonl")) == 2
 
 
 def test_what_was_left_out_of_the_data_is_in_the_report(tiny_set: Path, tmp_path: Path) -> None:
     file = tiny_set / "instances_train.json"
     file.write_text(file.read_text().replace('"category_id": 3', '"category_id": 99', 1))
-    order = make_order(tiny_set, tmp_path / "run")
-    learn(order)
-    assert "1 x its category is unknown: annotation" in finish(order, Console(quiet=True)).read_text()
+    run = make_run(tiny_set, tmp_path / "run")
+    run_training(run)
+    assert (
+        "1 x its category is unknown: annotation" in export_and_report(run, Console(quiet=True)).read_text()
+    )
 
 
 def test_the_papers_recipe_trains_on_a_folder_laid_out_as_coco(tiny_set: Path, tmp_path: Path) -> None:
-    """All of it but its size: LRfinder, SGD, the x3 stage, workers and the paper's augmentation."""
+    """The paper's recipe at a small size: LRfinder, SGD, the x3 stage, workers and augmentation."""
     data = tmp_path / "coco"
     (data / "annotations").mkdir(parents=True)
     for split in ("train2017", "val2017"):
@@ -68,19 +70,19 @@ def test_the_papers_recipe_trains_on_a_folder_laid_out_as_coco(tiny_set: Path, t
         backbone="mobilenet_v2",
         width=0.25,
         neck_channels=8,
-        schedule=Found(finder),
+        schedule=LrFinderSchedule(finder),
         stages=tuple(replace(stage, side=64) for stage in paper_b0.RECIPE.stages),
         batch_size=2,
         workers=1,
         bfloat16=False,
-        examination=Examination(every=1),
+        validation=Validation(every=1),
     )
-    order = make_order(data, tmp_path / "run", recipe)
-    learn(order)
-    last = read_log(order.folder / "log.jsonl")[-1]
+    run = make_run(data, tmp_path / "run", recipe)
+    run_training(run)
+    last = read_log(run.folder / "log.jsonl")[-1]
     assert last["rate"] == finder.tune_rate
     assert "mask_ap" in last
-    assert order.material.exam.origin == "val split"
+    assert run.datasets.evaluation.origin == "val split"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_the_papers_recipe_trains_on_a_folder_laid_out_as_coco(tiny_set: Path, t
         (["--recipe", "nowhere"], "no recipe nowhere"),
     ],
 )
-def test_what_the_user_can_mend_is_said_in_a_line(
+def test_errors_of_the_user_are_explained_in_a_line(
     tiny_set: Path, tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
     file = tiny_set / "instances_train.json"

@@ -1,9 +1,9 @@
-"""Any field of a recipe from the command line."""
+"""Fields of a recipe, set from the command line."""
 
 import pytest
 
-from training.augment import CopyPaste
-from training.course import Cosine, Found, Steps
+from training.data.augment import CopyPaste
+from training.lr_schedule import Cosine, LrFinderSchedule, Steps
 from training.recipe import Recipe, Stage
 from training.recipes import ablation
 from training.settings import SettingRefused, set_fields
@@ -24,7 +24,9 @@ def test_what_a_field_is_made_of_is_a_dict() -> None:
     assert recipe.stages == (Stage(1.0, 64),)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("cosine", Cosine()), ("steps", Steps()), ("lrfinder", Found())])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("cosine", Cosine()), ("steps", Steps()), ("lrfinder", LrFinderSchedule())]
+)
 def test_schedules_go_by_name(name: str, kind: object) -> None:
     assert set_fields(Recipe(), [f"schedule={name}"]).schedule == kind
 
@@ -50,7 +52,7 @@ def test_every_row_of_the_ablation_is_an_option_away_from_the_one_above(
     ("setting", "reason"),
     [
         ("epochs", "not of the form FIELD=VALUE"),
-        ("epoch=3", "no field 'epoch', only .*epochs"),
+        ("epoch=3", "no field 'epoch'; there are .*epochs"),
         ("losses.eps9=3", "no field 'eps9'"),
         ("epochs=many", "epochs cannot be 'many'"),
         ("rules.centre=middle", "centre cannot be"),
@@ -58,6 +60,6 @@ def test_every_row_of_the_ablation_is_an_option_away_from_the_one_above(
         ("schedule=fast", "one of cosine, trapezoid, steps, lrfinder"),
     ],
 )
-def test_a_setting_that_means_nothing_is_refused(setting: str, reason: str) -> None:
+def test_an_invalid_setting_is_refused(setting: str, reason: str) -> None:
     with pytest.raises(SettingRefused, match=reason):
         set_fields(Recipe(), [setting])

@@ -1,4 +1,4 @@
-"""Whether the network would have to wait for its pictures."""
+"""The speed of loader and network."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from training.annotations import read_collection
+from training.data.annotations import read_collection
 from training.recipe import Recipe, Stage
 from training.throughput import Speed, draw_speed, measure_speed
 
@@ -16,15 +16,15 @@ TINY = Recipe(
 
 
 def test_both_speeds_are_measured(tiny_set: Path) -> None:
-    lessons = read_collection(tiny_set / "instances_train.json", tiny_set / "images")
-    speed = measure_speed(TINY, lessons, [0, 1], seconds=0.1)
+    training_set = read_collection(tiny_set / "instances_train.json", tiny_set / "images")
+    speed = measure_speed(TINY, training_set, [0, 1], seconds=0.1)
     assert set(speed.loader) == {0, 1}
     assert min(speed.network, *speed.loader.values()) > 0
 
 
 def test_a_set_of_one_batch_is_measured_over_its_epochs(tiny_set: Path) -> None:
-    lessons = read_collection(tiny_set / "instances_train.json", tiny_set / "images")
-    assert measure_speed(replace(TINY, batch_size=2), lessons, [0], seconds=0.05).loader[0] > 0
+    training_set = read_collection(tiny_set / "instances_train.json", tiny_set / "images")
+    assert measure_speed(replace(TINY, batch_size=2), training_set, [0], seconds=0.05).loader[0] > 0
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from service.inference.card import read_card
 from training.__main__ import app
-from training.journal import read_log
+from training.run_log import read_log
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "training" / "README.md").read_text()
@@ -48,8 +48,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(900)
 def test_the_run_ends_with_a_report(desk: Path) -> None:
     report = (desk / "trial" / "report.md").read_text()
-    assert "Learnt from 12 pictures" in report
-    assert "judged by 3 (val split)" in report
+    assert "Trained on 12 pictures" in report
+    assert "evaluated on 3 (val split)" in report
     assert re.search(r"^\| \*\*mean\*\* \| \d+ \| \d\.\d{3} \|", report, re.MULTILINE)
     for name in re.findall(r"!\[.*?\]\((.*?)\)", report):
         assert cv2.imread(str(desk / "trial" / name)) is not None, name

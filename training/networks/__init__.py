@@ -1,1 +1,4 @@
-"""Networks: modules that map uint8 pixels to the heads of the artifact contract."""
+"""The networks in plain PyTorch: uint8 pixels in, the heads of the artifact contract out.
+
+A new backbone is a function in `backbones` and an entry in `blitzmask.BACKBONES`; nothing else changes.
+"""

@@ -8,17 +8,18 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from training.networks.backbone import Backbone
-from training.networks.efficientnet import LITE
-from training.networks.initialisation import initialise
-from training.networks.layers import separable, upsample
-from training.networks.mobilenet import mobilenet_v1, mobilenet_v2
-from training.networks.resnet import resnet18_star, resnet18_two_stars
+from training.networks.backbones import (
+    LITE,
+    Backbone,
+    mobilenet_v1,
+    mobilenet_v2,
+    resnet18_star,
+    resnet18_two_stars,
+)
+from training.networks.layers import initialise, separable, upsample
 
 STRIDE = 4
-SIZE_UNIT = (
-    16.0  # canvas pixels; the size head counts in these, so that its weights stay near 1 like the others'
-)
+SIZE_UNIT = 16.0  # canvas pixels; the size head predicts multiples of it, so that its weights stay near 1
 BACKBONES: Mapping[str, Callable[[float], Backbone]] = MappingProxyType(
     {
         "mobilenet_v1": mobilenet_v1,
@@ -32,7 +33,7 @@ BACKBONES: Mapping[str, Callable[[float], Backbone]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """All that decides the shapes of a network's weights."""
+    """The options that determine the shapes of a network's weights."""
 
     classes: int
     backbone: str = "mobilenet_v2"
@@ -43,10 +44,10 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
-            raise ValueError(f"there is no backbone {self.backbone!r}, only {', '.join(BACKBONES)}")
+            raise ValueError(f"there is no backbone {self.backbone!r}; there are {', '.join(BACKBONES)}")
 
     def head_channels(self) -> dict[str, int]:
-        """Channels of every head, in the order of the outputs."""
+        """The channels of each head, in the order of the outputs."""
         boxes = {"heatmap": self.classes, "size": 4}
         if not self.masks:
             return boxes
@@ -91,7 +92,7 @@ class BlitzMask(nn.Module):
         self._initialise_heads()
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Heads by name, in the artifact contract's units: the heatmap is a score, sizes are pixels."""
+        """The heads by name, in the artifact contract's units: the heatmap holds scores, sizes are pixels."""
         features = self.neck(self.backbone(normalise(pixels).permute(0, 3, 1, 2)))
         outputs = {name: head(features).permute(0, 2, 3, 1).float() for name, head in self.heads.items()}
         outputs["heatmap"] = outputs["heatmap"].sigmoid()
@@ -99,14 +100,16 @@ class BlitzMask(nn.Module):
         return outputs
 
     def _initialise_heads(self) -> None:
-        """Rare objects (score 0.01, as CenterNet) of a middling size, so that every box meets its target."""
+        """Biases for rare objects (score 0.01, as in CenterNet) of medium size, whose boxes overlap their
+        targets.
+        """
         with torch.no_grad():
             _bias(self.heads["heatmap"]).fill_(-math.log((1 - 0.01) / 0.01))
             _bias(self.heads["size"]).fill_(2.0)
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """float32 in [-1, 1], of the same shape."""
+    """The pixels as float32 in [-1, 1]."""
     return pixels.float() * (1 / 127.5) - 1
 
 

@@ -1,10 +1,12 @@
-"""The few layers BlitzMask is made of, all of which phones run fast (BlitzMask, sec. 3.1)."""
+"""BlitzMask's layers, all of which mobile chips run fast (BlitzMask, sec. 3.1)."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-BN_EPSILON = 1e-3  # TensorFlow's for MobileNet, which the pretrained weights were trained with
+BN_EPSILON = 1e-3  # of the ImageNet weights, as in TensorFlow's MobileNet
 BN_MOMENTUM = 0.1
 
 
@@ -12,7 +14,7 @@ class Convolution(nn.Module):
     """k x k convolution, batch normalisation and activation.
 
     Padding is TensorFlow's SAME: with stride 2 and an even size, one pixel more at the bottom right than at
-    the top left. The pretrained weights need that grid, and TFLite expresses it without a PAD operator.
+    the top left. The ImageNet weights need it, and TFLite expresses it without a PAD operator.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Convolution(nn.Module):
         return output
 
     def _convolve(self, features: Tensor) -> Tensor:
-        """In float32 where a CPU has no quick backward pass for bfloat16."""
+        """The convolution; strided depthwise ones in float32, whose bfloat16 gradient is slow on CPUs."""
         if self.is_strided_depthwise and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
                 return self.conv(features.float()).to(features.dtype)  # type: ignore[no-any-return]
@@ -49,7 +51,7 @@ class Convolution(nn.Module):
 
 
 def separable(channels_in: int, channels_out: int) -> nn.Sequential:
-    """3x3 depthwise separable convolution: a solid line of the paper's figure 1."""
+    """3x3 depthwise separable convolution: a solid line in the paper's figure 1."""
     return nn.Sequential(
         Convolution(channels_in, channels_in, kernel=3, groups=channels_in),
         Convolution(channels_in, channels_out),
@@ -57,5 +59,19 @@ def separable(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 def upsample(features: Tensor) -> Tensor:
-    """Bilinear x2: a dashed line of the paper's figure 1."""
+    """Bilinear x2: a dashed line in the paper's figure 1."""
     return F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def initialise(network: nn.Module) -> None:
+    """Draws the weights of every `Convolution` from a normal distribution with variance 2 / fan out.
+
+    He et al. (2015), "Delving deep into rectifiers", eq. 14. The fan out of a depthwise filter is k x k
+    alone, as in EfficientNet's code: with all channels its output would be too small beside the
+    normalisation's epsilon.
+    """
+    for module in network.modules():
+        if isinstance(module, Convolution):
+            kernel = math.prod(module.conv.kernel_size)
+            fan_out = kernel * module.conv.out_channels // module.conv.groups
+            nn.init.normal_(module.conv.weight, std=math.sqrt(2 / fan_out))

@@ -1,16 +1,16 @@
-"""The rows of the paper's table 3, each one change further than the row above, on MobileNetV2 and COCO.
+"""The rows of the paper's table 3, on MobileNetV2 and COCO; each row adds one change to the row before.
 
     python -m training train --data COCO --recipe ablation:LRFINDER --out runs/lrfinder
 
-The paper's mask APs are in the comments. Not run by us yet: a row is days of one GPU. What the paper leaves
-open about its first row, rate and length, is CenterNet's for as long.
+The comments give the paper's mask APs. We have not run these yet: a row takes days of one GPU. The paper
+gives neither rate nor length of the first row, so these are CenterNet's.
 """
 
 from dataclasses import replace
 
-from training.course import Found, Steps
-from training.groundtruth import TargetRules
+from training.data.groundtruth import TargetRules
 from training.losses import LossWeights
+from training.lr_schedule import LrFinderSchedule, Steps
 from training.recipe import Stage
 from training.recipes.paper_b0 import RECIPE as PAPER
 
@@ -26,7 +26,7 @@ PIECEWISE = replace(  # 18.7
     losses=CENTERNET,
     rules=TargetRules(centre="box"),
 )
-LRFINDER = replace(PIECEWISE, schedule=Found())  # 19.8
+LRFINDER = replace(PIECEWISE, schedule=LrFinderSchedule())  # 19.8
 UPSAMPLING = replace(LRFINDER, stages=PAPER.stages)  # 20.7
 POLY = replace(UPSAMPLING, losses=replace(CENTERNET, eps2=-0.05))  # 20.9
 UNIT_BOX = replace(POLY, losses=replace(POLY.losses, l1=0.05, iou=1.5))  # 21.2

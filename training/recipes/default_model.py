@@ -1,20 +1,21 @@
-"""The default model, blitzmask-mobilenetv2: one long run on the everyday set and on everyday-more's boxes.
+"""The models blitzmask-mobilenetv2 and blitzmask-mobilenetv2-192: one long run on two data sets.
 
     for set in everyday everyday-more; do
         python -m training shrink $set-320 --data ../shared/data/$set --side 320
     done
     OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training train --data everyday-320 \\
         --data everyday-more-320 --recipe default_model --out run-default \\
-        --origin ../shared/data/backbones/mobilenet_v2_imagenet.npz
+        --init ../shared/data/backbones/mobilenet_v2_imagenet.npz
 
-80 epochs of 13,399 pictures are 1.1 million, 45 % of them at 320 px; half of the pictures shown hold masks.
-The length can be changed while it runs: see `course.Trapezoid`.
+80 epochs of 13,399 pictures are 1.1 million pictures, 45 % of them at 320 px. Half of the pictures shown have
+masks. The length can be changed during the run, see `lr_schedule.Trapezoid`. `release` makes both models from
+the same checkpoint, with `--side 320` and `--side 192`.
 """
 
-from training.augment import Augmentation, CopyPaste
-from training.course import Trapezoid
-from training.groundtruth import TargetRules
+from training.data.augment import Augmentation, CopyPaste
+from training.data.groundtruth import TargetRules
 from training.losses import LossWeights
+from training.lr_schedule import Trapezoid
 from training.recipe import Recipe, Stage
 
 RECIPE = Recipe(

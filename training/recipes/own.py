@@ -1,18 +1,18 @@
-"""A model of one's own from some dozens to thousands of labelled pictures, on the shipped model's shoulders.
+"""A model for your own data, from some dozens to some thousands of labelled pictures.
 
     python -m training train --data FOLDER
 
-The network is the shipped model's, whose weights it starts from; labels of the same name keep what they know.
-Judged by the val split after every epoch, it stops when it gets no better, and the best is what is exported.
+It starts from the shipped model; labels with the same name keep their weights. It evaluates the network on
+the val split after every epoch, stops when it no longer improves, and keeps the best weights.
 """
 
 from pathlib import Path
 
-from training.augment import Augmentation
-from training.course import Cosine
-from training.groundtruth import TargetRules
+from training.data.augment import Augmentation
+from training.data.groundtruth import TargetRules
+from training.early_stopping import Validation
+from training.lr_schedule import Cosine
 from training.recipe import Recipe, Stage
-from training.watch import Examination
 
 SHIPPED = Path(__file__).parents[2] / "models" / "blitzmask-mobilenetv2"
 
@@ -28,6 +28,6 @@ RECIPE = Recipe(
     average_decay=0.98,
     rules=TargetRules(overlap=0.3),
     augmentation=Augmentation(scale=(0.6, 1.6), aspect=(0.8, 1.25)),
-    origin=SHIPPED,
-    examination=Examination(every=1, pictures=200, patience=12),
+    init_weights=SHIPPED,
+    validation=Validation(every=1, pictures=200, patience=12),
 )

@@ -1,18 +1,23 @@
-"""What `POST /v1/segment` answers."""
+"""The answers of `POST /v1/segment`."""
 
 import base64
 import json
+import pickle
+from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
+from starlette.types import Receive, Scope, Send
 
 from service.inference.masks.rle import decode_rle
 from service.rest import schemas
+from service.rest.formats import FORMATS, Picture, choose_renderer
 from service.rest.schemas import CocoResult, SegmentAnswer
-from service.types import Rle, Size
+from service.rest.segment import HotPath
+from service.types import Answer, Options, Rle, Size
 from tests.fakes import SCORE, FakeModel, encode_picture
 
 PICTURE = encode_picture(60, 30)
@@ -226,3 +231,54 @@ async def test_a_timeout_that_is_none_is_refused(client: httpx.AsyncClient, wish
     answer = await client.post("/v1/segment", content=PICTURE, headers={**PNG, "x-request-timeout": wish})
     assert answer.status_code == 400
     assert "x-request-timeout" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("", {}),
+        ("score_threshold=0.1&masks=none&classes=cat&classes=dog&max_instances=5&nms=all&exact=true", {}),
+        ("image_id=7", {"accept": "application/x-coco-results+json"}),
+        ("score_threshold=2", {}),
+        ("colour=red", {}),
+        ("model=none", {}),
+        ("", {"accept": "text/html"}),
+        ("", {"x-request-timeout": "0"}),
+        ("", {"x-request-timeout": "5"}),
+        ("classes=", {}),
+    ],
+)
+async def test_the_fast_path_answers_as_the_declared_endpoint(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, query: str, headers: dict[str, str]
+) -> None:
+    """The OpenAPI description comes from the endpoint, and the fast path does not call it."""
+
+    async def pass_on(layer: HotPath, scope: Scope, receive: Receive, send: Send) -> None:
+        await layer.app(scope, receive, send)
+
+    asked = PNG | {"x-request-id": "same"} | headers
+    fast = await client.post(f"/v1/segment?{query}", content=encode_picture(), headers=asked)
+    monkeypatch.setattr(HotPath, "__call__", pass_on)
+    declared = await client.post(f"/v1/segment?{query}", content=encode_picture(), headers=asked)
+    assert (fast.status_code, without_times(fast.json())) == (
+        declared.status_code,
+        without_times(declared.json()),
+    )
+    assert set(fast.headers) == set(declared.headers)
+
+
+def without_times(content: Any) -> Any:
+    """An answer without the parts that differ between two runs."""
+    return (
+        {name: value for name, value in content.items() if name != "timings_ms"}
+        if isinstance(content, dict)
+        else content
+    )
+
+
+@pytest.mark.parametrize("media", FORMATS)
+def test_every_renderer_can_be_sent_to_another_process(media: str) -> None:
+    picture = Picture(encode_picture(), FakeModel.limits)
+    render = pickle.loads(pickle.dumps(choose_renderer(media, picture, image_id=3)))
+    answer = Answer(FakeModel().segment(picture.image, Options()), queue_ms=0.5)
+    assert render(answer) == choose_renderer(media, picture, image_id=3)(answer)

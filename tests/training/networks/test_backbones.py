@@ -1,4 +1,4 @@
-"""Backbones against the figures their authors published, and the layers they are made of."""
+"""Backbones against their published figures, and their layers."""
 
 import math
 
@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from training.networks.backbones import mobilenet_v2
 from training.networks.blitzmask import BACKBONES, Architecture, BlitzMask
-from training.networks.initialisation import initialise
-from training.networks.layers import Convolution
-from training.networks.mobilenet import mobilenet_v2
+from training.networks.layers import Convolution, initialise
 
 # Parameters of the ImageNet classifiers: MobileNetV1 1.0 in Keras, the others in torchvision and timm.
 PUBLISHED = {
@@ -27,7 +26,7 @@ STRIDES = {"resnet18_star": (4, 8, 16), "resnet18_two_stars": (4, 8)}
 
 
 def classifier_parameters(backbone: str, channels: int) -> int:
-    """Those of the layers behind the last feature map, which a backbone does without."""
+    """The parameters of the layers after the last feature map, which our backbones do not have."""
     if backbone in ("mobilenet_v1", "resnet18_star"):
         return channels * 1000 + 1000
     return channels * 1280 + 2 * 1280 + 1280 * 1000 + 1000
@@ -59,8 +58,8 @@ def test_gradients_reach_every_weight(name: str) -> None:
     network = BlitzMask(Architecture(classes=2, backbone=name, width=0.5, neck_channels=8))
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     sum(head.square().sum() for head in network(pixels).values()).backward()
-    silent = [name for name, weight in network.named_parameters() if weight.grad is None]
-    assert silent == []
+    unlabelled = [name for name, weight in network.named_parameters() if weight.grad is None]
+    assert unlabelled == []
 
 
 def test_a_detector_without_masks_has_the_box_heads_only() -> None:

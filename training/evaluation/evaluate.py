@@ -1,0 +1,177 @@
+"""The precision of a model on a data set, through the service's own Segmenter, by COCO's rules."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from rich.table import Table
+
+from service.inference.card import Accuracy, ArtifactFile, Card, read_card
+from service.inference.segmenter import Segmenter
+from service.types import Instance, Options, Rle, Size
+from training.data.validate import DataRefused
+from training.evaluation.accuracy import ClassAccuracy, KindAccuracy, best_threshold, measure_accuracy
+from training.evaluation.matching import Record
+
+MIN_SCORE = 0.01
+MAX_INSTANCES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The precision of a model on a set; threshold: the score with the best F1 of masks at IoU 0.5."""
+
+    images: int
+    masks: KindAccuracy
+    boxes: KindAccuracy
+    threshold: float
+    f1: float
+
+    def to_json(self) -> dict[str, Any]:
+        means = {
+            "mask_ap": self.masks.ap,
+            "mask_ap50": self.masks.ap50,
+            "mask_ap75": self.masks.ap75,
+            "box_ap": self.boxes.ap,
+            "box_ap50": self.boxes.ap50,
+        }
+        return asdict(self) | means
+
+
+def evaluate_detections(
+    content: Record, detections: Sequence[Record], categories: frozenset[int] | None = None
+) -> Evaluation:
+    """The evaluation of detections on a COCO file's images; categories: ids for the means, None for all."""
+    masks, boxes = (
+        measure_accuracy(content, detections, kind).keep_categories(categories) for kind in ("segm", "bbox")
+    )
+    threshold, f1 = best_threshold(content, detections)
+    return Evaluation(len(content["images"]), masks, boxes, threshold, f1)
+
+
+def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list[dict[str, Any]]]:
+    """The service's detections, image by image, as in COCO's results file.
+
+    Raises DataRefused if the model and the data have no category in common.
+    """
+    options = Options(score_threshold=MIN_SCORE, max_instances=MAX_INSTANCES)
+    renamed = match_categories(segmenter.card, content["categories"])
+    for image in content["images"]:
+        found = segmenter.segment((images / image["file_name"]).read_bytes(), options)
+        yield [
+            _describe(instance, image["id"], renamed[instance.label], found.image)
+            for instance in found.instances
+            if instance.label in renamed
+        ]
+
+
+def match_categories(card: Card, categories: Iterable[Record]) -> dict[str, int]:
+    """The data set's category ids by the model's labels, for the names that both have.
+
+    Raises DataRefused if they have no name in common.
+    """
+    ids = {category["name"]: category["id"] for category in categories}
+    shared = {label.name: ids[label.name] for label in card.labels if label.name in ids}
+    if not shared:
+        raise DataRefused(
+            f"{card.name} and the data share no category: "
+            f"the model has {[label.name for label in card.labels]}, the data has {sorted(ids)}"
+        )
+    return shared
+
+
+def _describe(instance: Instance, image_id: int, category_id: int, size: Size) -> dict[str, Any]:
+    """A detection in COCO's format; a model without masks gives empty ones, which count as wrong."""
+    mask = instance.segmentation or empty_mask(size)
+    assert isinstance(mask, Rle)
+    return {
+        "image_id": image_id,
+        "category_id": category_id,
+        "score": instance.score,
+        "bbox": list(instance.bbox),
+        "segmentation": mask.to_coco(),
+    }
+
+
+COLUMNS = ("category", "masks", "mask AP", "AP50", "AP75", "boxes", "box AP", "AP50")
+
+
+def draw_table(evaluation: Evaluation) -> Table:
+    """A row for each category, for the means, and for each of COCO's object sizes."""
+    table = Table(*COLUMNS)
+    categories, mean, sizes = tabulate(evaluation)
+    for rows in (categories, [mean], sizes):
+        for row in rows:
+            table.add_row(*row, end_section=row is rows[-1])
+    return table
+
+
+def tabulate(evaluation: Evaluation) -> tuple[list[list[str]], list[str], list[list[str]]]:
+    """The cells below COLUMNS: for the categories, for the means, and for the sizes."""
+    masks, boxes = evaluation.masks, evaluation.boxes
+    categories = [
+        _tabulate(mask.name, mask, box) for mask, box in zip(masks.classes, boxes.classes, strict=True)
+    ]
+    sizes = [
+        [mask.name, str(mask.objects), _show(mask.ap), "", "", str(box.objects), _show(box.ap), ""]
+        for mask, box in zip(masks.sizes, boxes.sizes, strict=True)
+    ]
+    return categories, _tabulate("mean", masks, boxes), sizes
+
+
+def _tabulate(
+    name: str, masks: ClassAccuracy | KindAccuracy, boxes: ClassAccuracy | KindAccuracy
+) -> list[str]:
+    cells = [str(masks.objects), *map(_show, (masks.ap, masks.ap50, masks.ap75))]
+    return [name, *cells, str(boxes.objects), *map(_show, (boxes.ap, boxes.ap50))]
+
+
+def _show(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
+
+
+def summarise(evaluation: Evaluation, data: str, command: str) -> Accuracy:
+    """An evaluation's figures for a card, rounded."""
+    return Accuracy(
+        data=data,
+        command=command,
+        mask_ap=round(evaluation.masks.ap, 4),
+        mask_ap50=round(evaluation.masks.ap50, 4),
+        mask_ap75=round(evaluation.masks.ap75, 4),
+        box_ap=round(evaluation.boxes.ap, 4),
+        images=evaluation.images,
+    )
+
+
+def record_accuracy(folder: Path, file: ArtifactFile, accuracy: Accuracy) -> None:
+    """Writes the accuracy of a model's file into the model's card."""
+    card = read_card(folder)
+    files = tuple(
+        item.model_copy(update={"accuracy": accuracy}) if item.path == file.path else item
+        for item in card.files
+    )
+    draft = folder / "card.json.draft"
+    draft.write_text(card.model_copy(update={"files": files}).model_dump_json(indent=2) + "\n")
+    draft.replace(folder / "card.json")
+
+
+def parse_ids(text: str) -> frozenset[int] | None:
+    """Category ids from ranges; None, which means all, from an empty text.
+
+    >>> sorted(parse_ids("1-3,20") or ())
+    [1, 2, 3, 20]
+    """
+    spans = [[int(end) for end in part.split("-")] for part in text.split(",") if part]
+    return frozenset(number for span in spans for number in range(span[0], span[-1] + 1)) or None
+
+
+def empty_mask(size: Size) -> Rle:
+    """
+    >>> empty_mask(Size(2, 3))
+    Rle(size=Size(height=2, width=3), counts='6')
+    """
+    encoded = coco_mask.encode(np.zeros((size.height, size.width), np.uint8, order="F"))
+    return Rle(size, encoded["counts"].decode())

@@ -1,0 +1,185 @@
+"""Model folders that the service loads: ONNX and TFLite files, each checked against PyTorch, and a card."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import onnx
+import torch
+
+from service.inference.backends import BackendChoice, open_backend
+from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize, Label, Runtime
+from service.inference.golden import Golden, draw_picture, sample_heads
+from service.types import Heads, Pixels, Precision, Size
+from training.export.complexity import count_network
+from training.export.tflite import write_tflite
+from training.networks.blitzmask import STRIDE, BlitzMask
+
+GOLDEN_SEED = 1
+CHECK_SEEDS = (2, 3)
+CONTAINMENT = 0.25  # see service.inference.decoding.centers; measured in training/RESULTS.md
+OVERLAP = 0.6  # large objects often have two peaks
+TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp32": 1e-3})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The parts of a card that do not follow from the network."""
+
+    name: str
+    version: str
+    description: str
+    labels: tuple[Label, ...]
+    canvas: Size
+    score_threshold: float = 0.3
+
+
+class ExportMismatch(Exception):
+    """An exported file does not compute what the network does."""
+
+
+Exporter = Callable[[BlitzMask, Size, Path], None]
+
+
+def export_onnx(network: BlitzMask, canvas: Size, path: Path) -> None:
+    """ONNX, opset 18, any batch size."""
+    program = torch.onnx.export(
+        network,
+        (_blank(canvas, batch=2),),
+        dynamo=True,
+        opset_version=18,
+        input_names=["pixels"],
+        output_names=list(network.architecture.head_channels()),
+        dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    strip_metadata(model)
+    onnx.save(model, path)
+
+
+def strip_metadata(model: onnx.ModelProto) -> None:
+    """Removes the source paths and line numbers of this machine, which torch adds to each node."""
+    graph = model.graph
+    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    nodes = (*graph.node, *(node for function in model.functions for node in function.node))
+    for part in (model, graph, *nodes, *values, *model.functions):
+        part.ClearField("metadata_props")
+
+
+def export_tflite(network: BlitzMask, canvas: Size, path: Path) -> None:
+    """TFLite, batch size 1, with the heads' names in its signature."""
+    write_tflite(network, _blank(canvas, batch=1), path)
+
+
+EXPORTERS: Mapping[Runtime, Exporter] = MappingProxyType({"onnx": export_onnx, "tflite": export_tflite})
+
+
+def export_model(
+    network: BlitzMask, title: ModelInfo, folder: Path, *, exporters: Mapping[Runtime, Exporter] = EXPORTERS
+) -> Card:
+    """Writes the model folder; existing files are replaced only after all new files pass their check.
+
+    Raises ExportMismatch if a file's heads differ from PyTorch's.
+    """
+    network.eval()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
+        draft = Path(name)
+        for runtime, export in exporters.items():
+            export(network, title.canvas, draft / _file_name(runtime))
+        card = describe_model(network, title, tuple(_describe_file(draft, runtime) for runtime in exporters))
+        for file in card.files:
+            check_file(network, card, draft, file)
+        golden = draw_golden(network, title.canvas)
+        (draft / "golden.json").write_text(golden.model_dump_json(indent=1) + "\n")
+        (draft / "labels.txt").write_text("".join(f"{label.name}\n" for label in title.labels))
+        (draft / "card.json").write_text(card.model_dump_json(indent=2) + "\n")
+        for file_name in (*(file.path for file in card.files), "golden.json", "labels.txt", "card.json"):
+            (draft / file_name).replace(folder / file_name)
+    return card
+
+
+def run_network(network: BlitzMask, pixels: Pixels) -> Heads:
+    """PyTorch's heads, float32 [N, h, w, C], for uint8 [N, H, W, 3]."""
+    with torch.no_grad():
+        return {name: head.numpy() for name, head in network(torch.from_numpy(pixels)).items()}
+
+
+def draw_golden(network: BlitzMask, canvas: Size) -> Golden:
+    """The self-test: samples of PyTorch's heads for a drawn picture."""
+    heads = run_network(network, draw_picture(canvas, GOLDEN_SEED)[None])
+    samples = sample_heads(heads, GOLDEN_SEED)
+    return Golden(schema_version=1, seed=GOLDEN_SEED, tolerance=dict(TOLERANCE), samples=samples)
+
+
+def check_file(network: BlitzMask, card: Card, folder: Path, file: ArtifactFile) -> float:
+    """The largest |difference| / (1 + |value|) between PyTorch's heads and the file's in the service's
+    backend.
+    """
+    pixels = np.stack([draw_picture(card.canvas, seed) for seed in CHECK_SEEDS])
+    backend = open_backend(folder, card, BackendChoice(runtime=file.runtime, precision=file.precision))
+    try:
+        found = backend.run(pixels)
+    finally:
+        backend.close()
+    expected = run_network(network, pixels)
+    worst = max(
+        float((abs(found[name] - values) / (1 + abs(values))).max()) for name, values in expected.items()
+    )
+    if not worst <= TOLERANCE[file.precision]:
+        raise ExportMismatch(
+            f"{file.path} differs from PyTorch by {worst:.2g}: check the exporter and the runtime"
+        )
+    return worst
+
+
+def describe_model(network: BlitzMask, title: ModelInfo, files: tuple[ArtifactFile, ...]) -> Card:
+    """The card of newly exported files, without accuracy and latency."""
+    architecture = network.architecture
+    decoder = CentersDecoder(
+        stride=STRIDE,
+        coefficients=architecture.coefficients if architecture.masks else 0,
+        score_threshold=title.score_threshold,
+        containment=CONTAINMENT if architecture.masks else 0,
+        overlap=OVERLAP,
+    )
+    complexity = count_network(network, title.canvas)
+    return Card(
+        schema_version=1,
+        name=title.name,
+        version=title.version,
+        description=title.description,
+        network=f"blitzmask {architecture.backbone} neck {architecture.neck_channels}",
+        input=InputSize(height=title.canvas.height, width=title.canvas.width),
+        labels=title.labels,
+        decoder=decoder,
+        outputs=decoder.output_shapes(title.canvas, len(title.labels)),
+        parameters=complexity.parameters,
+        multiply_adds=complexity.multiply_adds,
+        files=files,
+    )
+
+
+def _file_name(runtime: Runtime) -> str:
+    return f"model.fp32.{runtime}"
+
+
+def _describe_file(folder: Path, runtime: Runtime) -> ArtifactFile:
+    content = (folder / _file_name(runtime)).read_bytes()
+    return ArtifactFile(
+        path=_file_name(runtime),
+        runtime=runtime,
+        precision="fp32",
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+    )
+
+
+def _blank(canvas: Size, batch: int) -> torch.Tensor:
+    return torch.zeros(batch, canvas.height, canvas.width, 3, dtype=torch.uint8)

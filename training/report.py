@@ -1,0 +1,154 @@
+"""The report of a run: precision, curves, and the pictures with the worst results."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from training.data.datasets import Datasets
+from training.data.validate import Fault, describe_faults
+from training.evaluation.accuracy import IOU_50, best_threshold
+from training.evaluation.evaluate import Evaluation
+from training.evaluation.matching import Kind, match_detections, pick_matches
+from training.evaluation.tables import draw_categories
+from training.run_log import plot_curves, read_log
+from training.visualize import draw_pair
+
+WORST = 8  # pictures in the report
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A picture's found objects, missed objects and wrong detections at IoU 0.5."""
+
+    image_id: int
+    found: int
+    missed: int
+    wrong: int
+
+    @property
+    def f1(self) -> float:
+        """F1; also 1 if there are neither objects nor detections."""
+        total = 2 * self.found + self.missed + self.wrong
+        return 2 * self.found / total if total else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The result of a run.
+
+    detections: on the evaluation pictures, as in COCO's results file. evaluation: of these detections.
+    model: the model folder; None if none was exported.
+    """
+
+    name: str
+    datasets: Datasets
+    detections: Sequence[dict[str, Any]]
+    evaluation: Evaluation
+    model: Path | None
+
+    @property
+    def kind(self) -> Kind:
+        """Masks, or boxes if no mask is right."""
+        return "segm" if self.evaluation.f1 > 0 else "bbox"
+
+
+def rank_pictures(
+    content: Record, detections: Sequence[Record], kind: Kind, *, threshold: float
+) -> list[Case]:
+    """Every picture of a COCO file, the worst first: by F1, then by the number of mistakes.
+
+    It counts detections with a score of at least `threshold`, and categories that are evaluated in the
+    picture.
+    """
+    kept = [item for item in detections if item["score"] >= threshold]
+    tally = {image["id"]: [0, 0, 0] for image in content["images"]}
+    for matched in pick_matches(match_detections(content, kept, kind)):
+        objects = ~matched["gtIgnore"].astype(bool)
+        counted = ~matched["dtIgnore"][IOU_50].astype(bool)
+        found = int((matched["gtMatches"][IOU_50][objects] > 0).sum())
+        wrong = int((matched["dtMatches"][IOU_50][counted] == 0).sum())
+        counts = tally[matched["image_id"]]
+        counts[:] = [counts[0] + found, counts[1] + int(objects.sum()) - found, counts[2] + wrong]
+    cases = [Case(image_id, *counts) for image_id, counts in tally.items()]
+    return sorted(cases, key=lambda case: (case.f1, -case.missed - case.wrong))
+
+
+def write_report(result: RunResult, folder: Path) -> Path:
+    """Writes report.md, curves.png and worst/ into the run's folder, next to its log.jsonl; the report's
+    path.
+    """
+    lines = read_log(folder / "log.jsonl")
+    plot_curves(lines, folder / "curves.png")
+    cases = draw_worst(result, folder / "worst")
+    parts = [
+        f"# {result.name}",
+        _describe_run(result, lines),
+        draw_categories(result.evaluation),
+        "![loss, average precision, rate and momentum over the run](curves.png)",
+        *_describe_cases(cases),
+        *_describe_data(result.datasets.faults),
+    ]
+    report = folder / "report.md"
+    report.write_text("\n\n".join(parts) + "\n")
+    return report
+
+
+def choose_threshold(result: RunResult) -> float:
+    """The score with the best F1 at IoU 0.5, of masks, or of boxes if there are no masks."""
+    return best_threshold(result.datasets.evaluation.content, result.detections, result.kind)[0]
+
+
+def draw_worst(result: RunResult, folder: Path) -> list[tuple[Case, str]]:
+    """Writes the worst pictures, ground truth beside detections; returns each case with its file's name."""
+    data, threshold = result.datasets.evaluation, choose_threshold(result)
+    entries = {entry["id"]: entry for entry in data.content["images"]}
+    shown = [item for item in result.detections if item["score"] >= threshold]
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.jpg"):
+        old.unlink()
+    drawn = []
+    ranked = rank_pictures(data.content, shown, result.kind, threshold=threshold)
+    for number, case in enumerate([case for case in ranked if case.f1 < 1][:WORST], 1):
+        entry = entries[case.image_id]
+        name = f"{number}-{Path(entry['file_name']).stem}.jpg"
+        picture = cv2.cvtColor(draw_pair(data, entry, shown), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(folder / name), picture)
+        drawn.append((case, name))
+    return drawn
+
+
+def _describe_run(result: RunResult, lines: Sequence[dict[str, Any]]) -> str:
+    training, data = result.datasets.training, result.datasets.evaluation
+    objects = sum(len(picture.annotations) for picture in training.pictures)
+    text = [
+        f"Trained on {len(training.pictures)} pictures with {objects} objects, evaluated on "
+        f"{len(data.content['images'])} ({data.origin})."
+    ]
+    if lines:
+        text.append(f"The run took {lines[-1]['step']} steps in {lines[-1]['epoch'] + 1} epochs.")
+    if validations := [line for line in lines if "mask_ap" in line]:
+        best = max(validations, key=lambda line: (line["mask_ap"], line["box_ap"]))
+        text.append(f"The best epoch was number {best['epoch'] + 1}, with mask AP {best['mask_ap']:.3f}.")
+    text.append(f"The score threshold with the best F1 is {choose_threshold(result):.2f}.")
+    if result.model is not None:
+        text.append(f"The model is `{result.model}`; the figures are those of the served model.")
+    return "\n".join(text)
+
+
+def _describe_cases(cases: Sequence[tuple[Case, str]]) -> list[str]:
+    none = "None: every object was found, and every detection is right."
+    texts = ["## Worst pictures", "Ground truth on the left, detections on the right." if cases else none]
+    for case, name in cases:
+        counts = f"{case.found} found, {case.missed} missed, {case.wrong} wrong"
+        texts.append(f"{counts}\n\n![{counts}](worst/{name})")
+    return texts
+
+
+def _describe_data(faults: Sequence[Fault]) -> list[str]:
+    if not faults:
+        return []
+    return ["## Data that was left out", f"```\n{describe_faults(faults)}\n```"]

@@ -120,7 +120,9 @@ async def test_a_server_that_stops_does_not_wait_for_a_client_that_takes_nothing
             await asyncio.sleep(0.5)
         engine.stop()
         await server.stop()
+        assert engine.streams == 0
         pushing.cancel()
+        silent.transport.abort()
     await until_idle(engine)
 
 

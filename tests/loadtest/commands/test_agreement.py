@@ -18,7 +18,7 @@ needs_h2load = pytest.mark.skipif(
 @needs_h2load
 @pytest.mark.parametrize("transport", ["url", "grpc"])
 async def test_the_throughput_is_that_of_h2load(fake: FakeServer, transport: str) -> None:
-    """Every answer takes 50 ms, so that neither tool is the bottleneck; a busy machine slows one of them more."""
+    """Every answer takes 50 ms, so that neither tool is the bottleneck; a busy machine may slow one more."""
     fake.script = lambda _: Reply(body=GOOD_JSON, delay=0.05)
     address = {"url": f"http://127.0.0.1:{fake.port}", "grpc": f"127.0.0.1:{fake.grpc_port}"}[transport]
     command = Agreement.model_validate(

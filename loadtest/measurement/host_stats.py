@@ -211,14 +211,31 @@ def _with_children(pids: tuple[int, ...]) -> Iterator[psutil.Process]:
 def _measure_one(process: psutil.Process) -> ProcessUse | None:
     try:
         with process.oneshot():
-            cpu, memory = process.cpu_times(), process.memory_full_info()
+            cpu = process.cpu_times()
             return ProcessUse(
                 cpu_seconds=cpu.user + cpu.system + cpu.children_user + cpu.children_system,
-                memory_mb=getattr(memory, "pss", memory.rss) / 2**20,
-                descriptors=process.num_fds(),
+                memory_mb=_measure_memory(process) / 2**20,
+                descriptors=_count_descriptors(process),
             )
     except psutil.Error:
         return None
+
+
+def _measure_memory(process: psutil.Process) -> int:
+    """PSS in bytes; resident memory when the system hides the pages of a process that dropped privileges."""
+    try:
+        memory = process.memory_full_info()
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
+    return int(getattr(memory, "pss", memory.rss))
+
+
+def _count_descriptors(process: psutil.Process) -> int:
+    """Open descriptors; 0 when the system hides them."""
+    try:
+        return int(process.num_fds())
+    except psutil.AccessDenied:
+        return 0
 
 
 def _name_cpu() -> str:

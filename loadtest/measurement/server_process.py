@@ -18,7 +18,7 @@ from loadtest.generators import open_client
 from loadtest.types import OK, CannotRun, Photo, Target
 
 _POLL_S = 0.002
-_PATIENCE_S = 60.0
+_PATIENCE_S = 180.0  # a busy board takes a minute to import
 _STOP_S = 15.0
 _PR_SET_PDEATHSIG = 1
 

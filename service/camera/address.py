@@ -17,8 +17,8 @@ HIDDEN = "(not shown, because it may hold a password)"
 def split_address(text: str) -> SplitResult:
     """The parts of an address.
 
-    Raises InvalidOption, whose text shows no part of the address, where a user name or a password has
-    characters that end it early, and where the port is not a number.
+    Raises InvalidOption where a user name or a password has characters that need percent-encoding, and where
+    the port is not a number. Its text shows no part of the address but the scheme.
 
     >>> split_address("rtsp://admin:hunter%2F2@door/live").hostname
     'door'

@@ -155,10 +155,15 @@ class Camera:
         while True:
             self.status.refresh()
             stale = self._clock.now() - self._answered > self._stale_s
-            if self._answered != float("inf") and (stale or any(each.failing for each in self._retries)):
+            if self._answered != float("inf") and (stale or self._is_lost()):
                 self._answered = float("inf")
                 await self._tell_outputs(lambda output: output.pause())
             await asyncio.sleep(REFRESH_S)
+
+    def _is_lost(self) -> bool:
+        """Whether no answer can come: frames of a lost camera may still be on their way."""
+        reading, sending = self._retries
+        return sending.failing or (reading.failing and self._client.idle)
 
     async def _tell_outputs(self, call: Callable[[Output], None]) -> None:
         def tell() -> None:

@@ -65,6 +65,11 @@ class StreamClient:
         self._dropped = 0
         self._highest = 0
 
+    @property
+    def idle(self) -> bool:
+        """Whether every frame that was sent is answered."""
+        return not self._in_flight.frames
+
     async def results(self) -> AsyncGenerator[AnsweredFrame, None]:
         """Ends when the slot has ended and all is answered; raises RequestError where the server refuses."""
         while True:

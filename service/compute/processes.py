@@ -245,7 +245,9 @@ class ProcessExecutor:
         self._models.pop(number, None)
         for slot in self._slots:
             if slot.up and slot.child is not None:
-                slot.child.send(_make_task(CloseWork(number)), crowded=True)
+                closing = _make_task(CloseWork(number))
+                closing.future.add_done_callback(asyncio.Future.exception)  # nobody waits for it
+                slot.child.send(closing, crowded=True)
 
     async def _watch(self) -> None:
         """Kill what is stuck, stopped or too large; what is killed is replaced as what ends by itself."""

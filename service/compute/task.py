@@ -34,7 +34,7 @@ class Pictured(Protocol):
     def image(self) -> bytes: ...
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)  # a picture in an error's text would take milliseconds
 class Task(Generic[T]):
     """A work on its way through the queue and a slot; `future` gets its result in the loop.
 

@@ -25,7 +25,8 @@ from service.telemetry.logs import LogFormat, LogLevel
 
 REPORT = struct.Struct("<ii")  # a process id and its exit status, or BORN
 BORN, READY = -1000, 0
-IGNORED = (signal.SIGINT, signal.SIGTERM)  # the front says when it is over, even to a whole process group
+# A terminal signals all processes of a group, but only the front decides when its processes end.
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def read_jpeg(data: bytes) -> JpegHeader:
     frames = [segment for segment in segments if segment.marker in _FRAMES]
     scans = [segment for segment in segments if segment.marker == _SCAN]
     if len(frames) != 1:
-        raise InvalidImage(f"the JPEG has {len(frames) or 'no readable'} frame header")
+        raise InvalidImage(f"the JPEG has {'more than one' if frames else 'no readable'} frame header")
     size = Size(*struct.unpack_from(">HH", frames[0].content, 1))
     _check_scans(len(scans), size)
     ended = segments[-1].marker == _LAST

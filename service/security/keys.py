@@ -1,7 +1,7 @@
 """API keys: the service knows only their hashes, and a name for each that logs may show.
 
 An entry of BLITZ_API_KEYS and BLITZ_ADMIN_KEYS is `name:hash`, `name:hash:rate` or only `hash`. The hash is
-SHA-256 in hexadecimals, the rate is requests a second. `python -m service key` makes a key and its entry.
+SHA-256 in hexadecimals, the rate is requests a second. `blitzmask key` makes a key and its entry.
 """
 
 import base64
@@ -21,7 +21,7 @@ PREFIX = "bm_"  # tells a person or a scanner that finds a key what it belongs t
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 HIGHEST_RATE = 1_000_000.0
-ADVICE = "expected name:hash, or name:hash:rate with requests a second; `python -m service key` makes one"
+ADVICE = "expected name:hash, or name:hash:rate with requests a second; `blitzmask key` makes one"
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ class Admission:
 
     def _leave(self, task: Task[Any]) -> None:
         """A task that is done with before it has begun waits no more."""
-        if task in self._queue:  # else `remove` would raise an error with the repr of the task and its image
+        if task in self._queue:
             self._queue.remove(task)
 
     def _expire(self, task: Task[Any]) -> None:

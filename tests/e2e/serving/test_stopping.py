@@ -1,7 +1,8 @@
-"""SIGTERM and SIGINT: not ready, drain, exit 0, and nothing in flight is lost."""
+"""SIGTERM, SIGINT and SIGHUP: not ready, drain, exit 0, and nothing in flight is lost."""
 
 import contextlib
 import http.client
+import os
 import re
 import signal
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import httpx
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -83,7 +85,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_under_load_every_request_that_was_begun_is_answered(
     serve: Serve, rose: bytes, number: signal.Signals
 ) -> None:
@@ -93,7 +95,9 @@ def test_under_load_every_request_that_was_begun_is_answered(
     for client in clients:
         client.start()
     wait_until(lambda: min(len(client.answered) for client in clients) >= 5)
-    service.process.send_signal(number)
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    for pid in (*(child.pid for child in children), service.process.pid):
+        os.kill(pid, number)  # as a terminal does, which signals the whole process group
     assert service.process.wait(PATIENCE_S) == 0
     for client in clients:
         client.join(PATIENCE_S)

@@ -15,12 +15,12 @@ import pytest
 from rich.console import Console
 
 from service.__main__ import main
-from service.camera.output import AnsweredFrame
-from service.camera.plan import CameraPlan, parse_source
+from service.camera.output import AnsweredFrame, Output
+from service.camera.plan import CameraPlan, open_output, parse_source
 from service.camera.run import Camera, run_camera
 from service.camera.source import Shot, SourceLost
 from service.camera.stream_client import StreamRequest
-from service.errors import BlitzError, ImageTooLarge, InvalidOption
+from service.errors import BlitzError, ImageTooLarge, InvalidOption, Unavailable
 from service.serving.streaming import Policy, StreamOptions
 from service.types import Options, Segmentation
 from tests.fakes import PATIENCE_S, FakeModel, encode_picture
@@ -240,8 +240,18 @@ async def test_a_source_of_which_no_picture_can_be_answered_is_a_failure(
         await film(plan_for(source, server), FakeOutput(), clock)
 
 
-async def test_with_wait_everything_may_come_later(server: RestartableServer, tmp_path: Path) -> None:
+async def test_with_wait_everything_may_come_later(
+    server: RestartableServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await server.kill()
+    away_outputs = [Unavailable("no broker answers")]
+
+    def open_late(text: str, plan: CameraPlan, *, fps: float | None) -> Output:
+        if away_outputs:
+            raise away_outputs.pop()
+        return open_output(text, plan, fps=fps)
+
+    monkeypatch.setattr("service.camera.run.open_output", open_late)
 
     class StartingClock(FakeClock):
         async def wait_until(self, time: float) -> None:
@@ -257,6 +267,7 @@ async def test_with_wait_everything_may_come_later(server: RestartableServer, tm
     await run_camera(plan, Console(file=text, width=300), clock=StartingClock())
     assert text.getvalue().count("no server answers there") == 2
     assert text.getvalue().count("the camera is away; trying again in") == 2
+    assert "no broker answers; trying again in" in text.getvalue()
     assert "no picture yet; trying again in" in text.getvalue()
     assert len((tmp_path / "a.jsonl").read_bytes().splitlines()) == 1
 

@@ -100,7 +100,7 @@ def test_a_picture_that_so_few_bytes_cannot_hold_is_refused() -> None:
 @pytest.mark.parametrize(
     ("tail", "message"),
     [
-        (b"\xff\xc0\x00\x11\x08\x00\x08\x00\x08" + bytes(10), "2 frame header"),
+        (b"\xff\xc0\x00\x11\x08\x00\x08\x00\x08" + bytes(10), "more than one frame header"),
         (b"\xff\xd8", "corrupt"),
         (b"\xff\x02\x00\x02", "corrupt"),
         (b"\xff\xfe\x00\x01", "shorter than its own length"),

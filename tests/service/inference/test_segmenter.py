@@ -173,6 +173,16 @@ def test_options_narrow_the_answer(onnx_segmenter: Segmenter) -> None:
     assert labels(Options(score_threshold=1.0)) == []
 
 
+def test_one_object_gets_one_label_where_all_classes_are_compared(segmenter: Segmenter) -> None:
+    orange = draw_flowers((4, 6, 0), (8, 15, 1))
+    orange[16:20, 24:28, 1] = 160  # the rose looks like a leaf, too
+    both = segmenter.segment_pixels(orange, Options(score_threshold=0.5)).instances
+    assert [each.label for each in both] == ["rose", "leaf", "leaf"]
+    assert both[0].bbox == both[2].bbox
+    best = segmenter.segment_pixels(orange, Options(score_threshold=0.5, nms="all")).instances
+    assert best == both[:2]
+
+
 def test_without_masks_there_is_neither_mask_nor_area(onnx_segmenter: Segmenter) -> None:
     with_masks = onnx_segmenter.segment_pixels(FLOWERS, Options())
     without = onnx_segmenter.segment_pixels(FLOWERS, Options(masks="none"))

@@ -108,6 +108,24 @@ async def test_a_client_that_does_not_read_is_read_no_further_and_holds_nobody_u
     await until_idle(engine)
 
 
+async def test_a_server_that_stops_does_not_wait_for_a_client_that_takes_nothing(
+    address: str, engine: Engine, model: FakeModel, server: RestServer
+) -> None:
+    async with connect(address, max_queue=1) as silent:
+        await silent.send('{"policy": "all"}')
+        pushing = asyncio.create_task(push(silent))
+        seen = -1
+        while seen < len(model.seen):  # until the answers have filled all buffers
+            seen = len(model.seen)
+            await asyncio.sleep(0.5)
+        engine.stop()
+        await server.stop()
+        assert engine.streams == 0
+        pushing.cancel()
+        silent.transport.abort()
+    await until_idle(engine)
+
+
 async def test_cut_cables_leave_nothing_behind(address: str, engine: Engine) -> None:
     for _ in range(20):
         socket = await connect(address)

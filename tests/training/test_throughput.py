@@ -28,7 +28,7 @@ def test_a_set_of_one_batch_is_measured_over_its_epochs(tiny_set: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "enough", "text"), [(30, 2, "2 workers keep up"), (90, None, "would wait")]
+    ("network", "enough", "text"), [(30, 2, "2 workers are enough"), (90, None, "the network waits")]
 )
 def test_the_fewest_workers_that_keep_up_are_named(network: float, enough: int | None, text: str) -> None:
     speed = Speed(network, {4: 70.0, 1: 20.0, 2: 35.0}, "cpu")

@@ -36,6 +36,13 @@ DISC, SQUARE = 7, 3  # category ids, not in the order of their names
 SIZES = (Size(120, 160), Size(150, 100))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives tests that export a model more time: the export takes a minute, on a busy machine many."""
+    for item in items:
+        if "trained" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(2400))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Networks of this size are faster with one thread."""

@@ -17,8 +17,6 @@ from training.evaluator import Evaluator, open_network, pick_pictures
 
 SIDE = 192  # of the trained's model
 
-pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
-
 
 @pytest.fixture
 def evaluation_set(trained: Path) -> EvaluationSet:

@@ -24,8 +24,6 @@ from training.networks.folded import WeightsRefused
 from training.networks.layers import Convolution
 from training.recipes import own
 
-pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
-
 
 def make_network(classes: int, neck: int = 8) -> BlitzMask:
     return BlitzMask(Architecture(classes=classes, width=0.25, neck_channels=neck))

@@ -14,9 +14,6 @@ from training.__main__ import app
 from training.evaluation.evaluate import parse_ids
 from training.session import Run
 
-pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
-
-
 QUICK = [
     word
     for setting in (

@@ -13,8 +13,6 @@ from service.inference.card import Accuracy, read_card
 from training.data.validate import read_content
 from training.evaluation.evaluate import draw_table, evaluate_detections, match_categories, record_accuracy
 
-pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
-
 
 @pytest.fixture
 def model(trained: Path, tmp_path: Path) -> Path:

@@ -18,8 +18,6 @@ from training.evaluation.evaluate import detect, evaluate_detections
 from training.export.model_folder import ExportMismatch, ModelInfo, check_file, export_model, run_network
 from training.networks.blitzmask import BlitzMask
 
-pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
-
 RUNTIMES = ("onnx", "tflite")
 
 

@@ -25,7 +25,6 @@ from training.export.precisions import WRITERS, Source, add_precisions, head_cos
 from training.export.tflite import INPUT, strip_normalisation
 from training.networks.blitzmask import BlitzMask, normalise
 
-pytestmark = pytest.mark.timeout(900)  # the first test waits for a training and two exports
 KINDS = [(runtime, precision) for runtime in ("onnx", "tflite") for precision in ("fp32", "fp16", "int8")]
 
 

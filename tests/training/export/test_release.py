@@ -16,8 +16,6 @@ from training.export.release import choose_writers
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.timeout(900)  # an export takes a minute, on a busy machine several
-
 
 def test_a_release_is_evaluated_timed_and_takes_the_place_of_the_last(trained: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(trained / "model", tmp_path / "tiny")

@@ -30,7 +30,7 @@ class Truncated(ValueError):
 
 
 def check_wire(data: bytes, layout: Layout) -> None:
-    """Raises InvalidOption where the bytes have too many fields, Truncated where they are no message.
+    """Raises InvalidOption when the bytes are too much work, Truncated when they are no message.
 
     >>> check_wire(bytes([0x0A, 2]) + b"ab", {1: {}})
     >>> check_wire(bytes([0x10, 1]) * 5000, {1: {}})

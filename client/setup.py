@@ -69,11 +69,7 @@ def read_imports(source: Path) -> Iterator[str]:
 
 
 def rename_module(name: str) -> Path:
-    """The place of a module within the package.
-
-    >>> rename_module("service.client.masks"), rename_module("service.types"), rename_module("service.client")
-    (PosixPath('masks'), PosixPath('types'), PosixPath('.'))
-    """
+    """The place of a module within the package; those of `service` and `service.client` are on one level."""
     inner = name.removeprefix("service").removeprefix(".client")
     return Path(*inner.strip(".").split("."))
 

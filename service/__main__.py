@@ -76,18 +76,24 @@ def serve(
     ] = False,
 ) -> None:
     """Serve REST and gRPC until SIGTERM or Ctrl-C. Environment variables configure it: see `settings`."""
+    from service.compute.launch import launch_template
+
+    # It imports what compute processes need, beside what this process imports: a second's work for one core.
+    launched = launch_template() if sys.platform == "linux" else None
     from service.settings import read_settings
 
     settings = read_settings(host=host, http_port=port, grpc_port=grpc_port)
     if watch and not settings.watch_s:
         settings = settings.model_copy(update={"watch_s": WATCH_S})
     if settings.workers > 1:
+        if launched is not None:
+            launched.close()
         from service.process.workers import run_workers
 
         raise typer.Exit(run_workers(settings))
     from service.process.server import run_server
 
-    raise typer.Exit(run_server(settings))
+    raise typer.Exit(run_server(settings, launched=launched))
 
 
 @app.command()

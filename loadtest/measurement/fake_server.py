@@ -26,6 +26,7 @@ from service.rpc.generated import segmentation_pb2 as messages
 _STAGES = {"queue": 0.5, "decode": 1.5, "infer": 9.0, "total": 10.5}
 _SEGMENT = "/blitzmask.v1.SegmentationService/Segment"
 _STREAM = "/blitzmask.v1.SegmentationService/SegmentStream"
+_STOP_S = 5.0
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 GOOD_MESSAGE = messages.SegmentResponse(
@@ -219,8 +220,8 @@ class NullServer:
 
     def close(self) -> None:
         self._connection.close()
+        self._process.join(timeout=_STOP_S)
         self._process.kill()
-        self._process.join()
 
 
 def _serve_bytes(connection: Connection, answer: bytes) -> None:
@@ -228,4 +229,11 @@ def _serve_bytes(connection: Connection, answer: bytes) -> None:
     good = Reply(body=answer)
     last = (deque[bytes](maxlen=1), deque[bytes](maxlen=1))  # a long load does not fill the memory
     server = FakeServer(lambda _: good, heads=last[0], bodies=last[1], message=answer, reply=answer)
-    asyncio.run(server.serve(lambda: connection.send((server.port, server.grpc_port)), asyncio.Event()))
+    asyncio.run(_serve_until_closed(server, connection))
+
+
+async def _serve_until_closed(server: FakeServer, connection: Connection) -> None:
+    """Serves until the other end of the pipe is closed, by its owner or by the owner's end."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_reader(connection.fileno(), stop.set)
+    await server.serve(lambda: connection.send((server.port, server.grpc_port)), stop)

@@ -1,5 +1,6 @@
 """The image and the options of a call, checked before they are sent: the same for REST and gRPC."""
 
+import asyncio
 import os
 import struct
 import zlib
@@ -52,15 +53,20 @@ def read_image(image: Image) -> bytes:
     )
 
 
+async def load_image(image: Image) -> bytes:
+    """As `read_image`; files are read and pixels are encoded off the event loop."""
+    return image if isinstance(image, bytes) else await asyncio.to_thread(read_image, image)
+
+
 def read_picture(picture: object) -> bytes | RawImage:
-    """The same for a frame of a stream, whose pixels are sent as they are."""
+    """As `read_image` for a frame of a stream. Colour pixels are sent as they are, without encoding."""
     match picture:
         case RawImage():
             return picture
         case np.ndarray() if picture.ndim == 3:
             _check_pixels(picture)
             return RawImage("rgb", Size(*picture.shape[:2]), picture.tobytes())
-    return read_image(picture)  # type: ignore[arg-type]  # which raises where it is none
+    return read_image(picture)  # type: ignore[arg-type]  # it refuses other objects
 
 
 def pixels_to_png(pixels: Pixels) -> bytes:
@@ -105,7 +111,7 @@ def check_stream_options(options: StreamOptions) -> StreamOptions:
 
 
 def check_name(name: str, value: str | None) -> str | None:
-    """A model's name or version; raises InvalidOption where no message can carry it."""
+    """A model's name or version; raises InvalidOption when a message cannot carry it."""
     if value is not None and not isinstance(value, str):
         raise InvalidOption(f"{name} is {value!r}, expected a text")
     return None if value is None else _check_text(name, value)

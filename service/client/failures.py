@@ -41,7 +41,7 @@ NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")  # of OpenSSL and Bori
 def make_error(
     name: object, message: str, otherwise: type[errors.BlitzError], *, retry_after: object = None
 ) -> errors.BlitzError:
-    """The error of a name, or `otherwise` where nobody here knows the name.
+    """The error of a name, or `otherwise` when the name is unknown.
 
     >>> make_error("InvalidImage", "it is empty", errors.RequestError)
     InvalidImage('it is empty')
@@ -53,14 +53,14 @@ def make_error(
 
 
 def frame_to_error(code: int, message: str, name: str) -> errors.BlitzError:
-    """The error of one frame of a stream, by its name, or by its gRPC status where it has none."""
+    """The error of one frame of a stream, by its name, or by its gRPC status when it has none."""
     return make_error(name, message, KINDS.get(code, errors.BlitzError))
 
 
 def problem_to_error(
     status: int, problem: Mapping[str, object], *, retry_after: str | None = None
 ) -> errors.BlitzError:
-    """The error of a response that is not 200, by its RFC 9457 problem, or by its status where it has none.
+    """The error of a response that is not 200, by its RFC 9457 problem, or by its status when it has none.
 
     >>> problem_to_error(400, {"type": "urn:blitzmask:problem:InvalidImage", "detail": "it is empty"})
     InvalidImage('it is empty')

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from service.client.asking import Image, check_name, check_options, read_image
+from service.client.asking import Image, check_name, check_options, load_image, read_image
 from service.client.credentials import NOTHING, Credentials, is_local
 from service.client.failures import name_fault, problem_to_error
 from service.client.json_convert import Json, models_from_json, options_to_query, segmentation_from_json
@@ -152,7 +152,7 @@ class AsyncRestClient:
         version: str | None = None,
     ) -> Segmentation:
         """The instances in an image: encoded bytes, a path or an array of pixels; raises BlitzError."""
-        asked = self._calls.segment(image, options, model=model, version=version)
+        asked = self._calls.segment(await load_image(image), options, model=model, version=version)
         return await self._ask(asked, segmentation_from_json)
 
     async def models(self) -> ModelList:

@@ -8,7 +8,14 @@ from typing import Any, Self
 
 import grpc
 
-from service.client.asking import Image, check_name, check_options, check_stream_options, read_image
+from service.client.asking import (
+    Image,
+    check_name,
+    check_options,
+    check_stream_options,
+    load_image,
+    read_image,
+)
 from service.client.credentials import NOTHING, Credentials, is_local, parse_address
 from service.client.failures import call_to_error, name_fault
 from service.client.models import ModelList
@@ -181,7 +188,7 @@ class AsyncRpcClient:
         version: str | None = None,
     ) -> Segmentation:
         """The instances in an image: encoded bytes, a path or an array of pixels; raises BlitzError."""
-        request = _ask_segment(image, options, model=model, version=version)
+        request = _ask_segment(await load_image(image), options, model=model, version=version)
         with self._calls.naming():
             answer = await self._stub.Segment(request, timeout=self._calls.timeout, metadata=self._metadata)
         return segmentation_from_proto(answer)

@@ -5,8 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,12 +13,12 @@ from typing import Any, Protocol, cast
 
 import structlog
 
+from service.compute.launch import Launched, launch_template
 from service.compute.task import Task
-from service.compute.template import BORN, READY, REPORT, TemplatePlan
+from service.compute.template import BORN, READY, REPORT, ForkPlan
 from service.compute.wire import Reader, pack
 from service.compute.worker import Order, Outcome
 
-SECRET = ("BLITZ_", "OTEL_")  # variables whose names begin so may hold keys
 BUFFER = 4_000_000  # bytes on their way to a compute process, as far as the kernel allows
 
 log = structlog.get_logger("service.compute")
@@ -99,14 +97,17 @@ class Child(Reader):
 class Template:
     """The template process; `ended` is told the process id and exit status of all that it forked."""
 
-    def __init__(self, plan: TemplatePlan, ended: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, plan: ForkPlan, ended: Callable[[int, int], None], launched: Launched | None = None
+    ) -> None:
+        """`launched` is a template that has been started before."""
+        self._plan = plan.to_json()
         self._ended = ended
         self._ready = asyncio.get_running_loop().create_future()
         self._births: deque[asyncio.Future[int]] = deque()
-        self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._launched = launched or launch_template()
+        self.process, self._control = self._launched.process, self._launched.control
         self._control.setblocking(False)
-        with other:
-            self.process = _launch(other, plan)
         asyncio.get_running_loop().add_reader(self._control, self._read)
 
     @property
@@ -122,7 +123,7 @@ class Template:
         loop = asyncio.get_running_loop()
         birth: asyncio.Future[int] = loop.create_future()
         with theirs:
-            socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
+            socket.send_fds(self._control, [self._plan], [theirs.fileno()])
         self._births.append(birth)
         pid = await birth
         _, child = await loop.create_unix_connection(lambda: Child(pid, owner), sock=ours)
@@ -137,9 +138,7 @@ class Template:
     def close(self) -> None:
         """End the template, and with it all that it has forked."""
         self._give_up()
-        self._control.close()
-        self.process.kill()
-        self.process.wait()
+        self._launched.close()
 
     def _read(self) -> None:
         try:
@@ -176,12 +175,3 @@ def look_at_process(pid: int) -> tuple[str, float]:
     except OSError:
         return "", 0.0
     return fields[0], int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _launch(control: socket.socket, plan: TemplatePlan) -> "subprocess.Popen[bytes]":
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(SECRET)}
-    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # one thread, so that it may fork
-    command = [sys.executable, "-m", "service.compute.template", str(control.fileno()), plan.to_json()]
-    return subprocess.Popen(
-        command, env=environment, pass_fds=[control.fileno()], stdin=subprocess.DEVNULL, cwd=Path.cwd()
-    )

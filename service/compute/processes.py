@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import structlog
 
 from service.compute.child import Child, Owner, Template, look_at_process
+from service.compute.launch import Launched
 from service.compute.models import CloseWork, DescribedModel, Opened, OpenWork
 from service.compute.task import Listener, Pictured, Task, Work, count_behind
-from service.compute.template import TemplatePlan
+from service.compute.template import ForkPlan
 from service.errors import BackendUnavailable, ComputeFailed, InvalidImage
 from service.inference.backends.base import BackendChoice
 from service.inference.images import Limits
@@ -65,7 +66,7 @@ class Slot:
 class ProcessExecutor:
     """Runs tasks in `count` compute processes; the first has a session on all cores, for lone requests."""
 
-    def __init__(self, count: int, plan: TemplatePlan, bounds: Bounds) -> None:
+    def __init__(self, count: int, plan: ForkPlan, bounds: Bounds) -> None:
         self.deaths = 0
         self._slots = [Slot(index) for index in range(count)]
         self._plan = plan
@@ -76,6 +77,8 @@ class ProcessExecutor:
         self._chores: set[asyncio.Task[None]] = set()
         self._closing = False
         self._up = asyncio.Event()
+        self._nursery: Child | None = None  # becomes the first slot's process
+        self._opening = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop
         self._template: Template
         self._listener: Listener
@@ -105,11 +108,11 @@ class ProcessExecutor:
         assert slot.child is not None
         slot.child.send(task, crowded=slot.index > 0 or self.busy > 0)
 
-    def start(self) -> None:
-        """Start the template, in the running loop, unless that is done."""
+    def start(self, launched: Launched | None = None) -> None:
+        """Start the template in the running loop, unless that is done; `launched` is one that has begun."""
         if not self._chores:
             self._loop = asyncio.get_running_loop()
-            self._template = Template(self._plan, self._note_end)
+            self._template = Template(self._plan, self._note_end, launched)
             self._do(self._watch())
 
     async def begin(self) -> None:
@@ -138,6 +141,8 @@ class ProcessExecutor:
         for slot in self._slots:
             if slot.child is not None:
                 slot.child.kill()
+        if self._nursery is not None:
+            self._nursery.kill()
         self._template.close()
 
     def done(self, child: Child, seconds: float) -> None:
@@ -148,7 +153,7 @@ class ProcessExecutor:
         """Told by a child: it has ended. Its tasks begin again elsewhere, and another one takes its slot."""
         if self._closing:
             return
-        self.deaths += 1
+        self.deaths += child is not self._nursery
         if tasks and tasks[0].begun and tasks[0].retries:
             self._blame(tasks[0])
         for slot in self._slots:
@@ -183,14 +188,22 @@ class ProcessExecutor:
         """Give the slot a process that has opened all models."""
         while not slot.up:
             with suppress(ConnectionError):
-                child = await self._fork(self)
-                slot.child, slot.opened = child, set()
+                child = slot.child = await self._take_nursery(slot) or await self._fork(self)
                 await self._open_missing(slot)
                 slot.up = not child.gone
             if not slot.up:
                 await asyncio.sleep(PAUSE_S)
         self._up.set()
         self._listener.roomier()
+
+    async def _take_nursery(self, slot: Slot) -> Child | None:
+        """The process that opened the models at the start, for the first slot."""
+        async with self._opening:
+            child = self._nursery if slot.index == 0 else None
+            slot.opened = set() if child is None else set(self._models)
+            if child is not None:
+                self._nursery = None
+        return None if child is None or child.gone else child
 
     async def _fork(self, owner: Owner) -> Child:
         if not self._template.alive:
@@ -214,7 +227,7 @@ class ProcessExecutor:
 
     async def _open(self, folder: Path, choice: BackendChoice, limits: Limits) -> DescribedModel:
         work = OpenWork(next(self._numbers), folder, choice, limits)
-        opened = await self._try(work)
+        opened = await (self._try(work) if self._up.is_set() else self._try_in_nursery(work))
         self._models[work.number] = work.settled(opened)
         await asyncio.gather(*(self._open_in(slot) for slot in self._slots if slot.up))
         return DescribedModel(work.number, opened, limits)
@@ -223,18 +236,32 @@ class ProcessExecutor:
         with suppress(ConnectionError):  # the process that follows opens it
             await self._open_missing(slot)
 
+    async def _try_in_nursery(self, work: OpenWork) -> Opened:
+        """What is found out about a model at the start, by the process that will keep it."""
+        async with self._opening:
+            if self._nursery is None or self._nursery.gone:
+                self._nursery = await self._fork(self)
+                for each in self._models.values():
+                    await self._call_in_time(self._nursery, each)
+            return await self._call_in_time(self._nursery, work)
+
     async def _try(self, work: OpenWork) -> Opened:
-        """What a process that serves nobody finds out about a model."""
+        """What is found out about a model later, by a process that serves nobody."""
         child = await self._fork(_Nobody())
+        try:
+            return await self._call_in_time(child, work)
+        finally:
+            child.kill()
+
+    async def _call_in_time(self, child: Child, work: OpenWork) -> Opened:
         try:
             async with asyncio.timeout(self._bounds.load_s):
                 return await _call(child, work)
         except TimeoutError:
+            child.kill()
             raise BackendUnavailable(f"not opened and tested within {self._bounds.load_s:g} s") from None
         except ConnectionError:
             raise BackendUnavailable("the process that opened and tested it ended: see the log") from None
-        finally:
-            child.kill()
 
     def _forget_later(self, number: int) -> None:
         with suppress(RuntimeError):  # the loop is closed
@@ -243,11 +270,12 @@ class ProcessExecutor:
     def _forget(self, number: int) -> None:
         """Free a model that nobody holds any more."""
         self._models.pop(number, None)
-        for slot in self._slots:
-            if slot.up and slot.child is not None:
+        children = [self._nursery, *(slot.child for slot in self._slots if slot.up)]
+        for child in children:
+            if child is not None:
                 closing = _make_task(CloseWork(number))
                 closing.future.add_done_callback(asyncio.Future.exception)  # nobody waits for it
-                slot.child.send(closing, crowded=True)
+                child.send(closing, crowded=True)
 
     async def _watch(self) -> None:
         """Kill what is stuck, stopped or too large; what is killed is replaced as what ends by itself."""

@@ -1,6 +1,6 @@
 """The process that compute processes are forked from: it has imported everything and does nothing else.
 
-`python -m service.compute.template DESCRIPTOR PLAN` is started by the front with an environment that holds
+`python -m service.compute.template DESCRIPTOR` is started by the front with an environment that holds
 no keys. It has one thread, so forking it is safe, and its pages are shared by all compute processes. For
 every descriptor that arrives over its control socket it forks a process that serves orders over it, and it
 answers with the process id, and later with the exit status. It ends when the front closes the control
@@ -21,43 +21,46 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
-from service.telemetry.logs import LogFormat, LogLevel
+from service.telemetry.logs import LogFormat, LogLevel, configure_logs
 
 REPORT = struct.Struct("<ii")  # a process id and its exit status, or BORN
 BORN, READY = -1000, 0
 # A terminal signals all processes of a group, but only the front decides when its processes end.
+PRELOAD = (  # runtimes, works, and all that renders answers, so that no compute process has to import them
+    "onnxruntime",
+    "service.compute.models",
+    "service.serving.work",
+    "service.oip.inference",
+    "service.rest.formats",
+    "service.rpc.convert",
+)
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
-class TemplatePlan:
-    """How compute processes are made.
+class ForkPlan:
+    """How a compute process is made; memory_mb: that it may take, in millions of bytes, 0: all there is."""
 
-    preload: modules that a template imports, so that no compute process has to. memory_mb: that a compute
-    process may take, in millions of bytes; 0: all there is.
-    """
-
-    preload: tuple[str, ...]
     memory_mb: int
     log_level: LogLevel
     log_format: LogFormat
 
-    def to_json(self) -> str:
-        """The plan as an argument of the command line."""
-        return json.dumps(asdict(self))
+    def to_json(self) -> bytes:
+        """The plan as a message to the template."""
+        return json.dumps(asdict(self)).encode()
 
     @classmethod
-    def from_json(cls, text: str) -> "TemplatePlan":
+    def from_json(cls, message: bytes) -> "ForkPlan":
         """The plan that `to_json` wrote."""
-        return cls(**json.loads(text))
+        return cls(**json.loads(message))
 
 
-def main(descriptor: int, plan: TemplatePlan) -> None:
+def main(descriptor: int) -> None:
     """Fork a compute process for every descriptor that arrives, until the control socket is closed."""
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as control, _signal_socket() as children:
-        _import_all(plan)
+        _import_all()
         gc.collect()
         gc.freeze()  # no collection writes into pages that compute processes share
         control.send(REPORT.pack(os.getpid(), READY))
@@ -66,35 +69,32 @@ def main(descriptor: int, plan: TemplatePlan) -> None:
             if children in came:
                 children.recv(4096)
                 _report_ended(control)
-            if control in came and not _fork_one(control, plan):
+            if control in came and not _fork_one(control):
                 return
 
 
-def _import_all(plan: TemplatePlan) -> None:
-    for name in plan.preload:
+def _import_all() -> None:
+    for name in PRELOAD:
         with contextlib.suppress(ImportError):  # a runtime that this machine does not have
             importlib.import_module(name)
-    from service.telemetry.logs import configure_logs
-
-    configure_logs(plan.log_level, plan.log_format)
 
 
-def _fork_one(control: socket.socket, plan: TemplatePlan) -> bool:
+def _fork_one(control: socket.socket) -> bool:
     """Whether the control socket is still open."""
-    message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
+    message, descriptors, _, _ = socket.recv_fds(control, 1024, 1)
     if not message:
         return False
     (descriptor,) = descriptors
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become_worker(descriptor, parent=parent, plan=plan)
+        _become_worker(descriptor, parent=parent, plan=ForkPlan.from_json(message))
     os.close(descriptor)
     control.send(REPORT.pack(pid, BORN))
     return True
 
 
-def _become_worker(descriptor: int, *, parent: int, plan: TemplatePlan) -> NoReturn:
+def _become_worker(descriptor: int, *, parent: int, plan: ForkPlan) -> NoReturn:
     from service.compute.confinement import confine
     from service.compute.worker import serve_orders
 
@@ -102,6 +102,7 @@ def _become_worker(descriptor: int, *, parent: int, plan: TemplatePlan) -> NoRet
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        configure_logs(plan.log_level, plan.log_format)
         confine(descriptor, parent=parent, memory_mb=plan.memory_mb)
         serve_orders(socket.socket(fileno=descriptor))
         status = 0
@@ -133,4 +134,4 @@ def _signal_socket() -> Iterator[socket.socket]:
 
 if __name__ == "__main__":
     with contextlib.suppress(ConnectionError):  # the front is gone
-        main(int(sys.argv[1]), TemplatePlan.from_json(sys.argv[2]))
+        main(int(sys.argv[1]))

@@ -39,7 +39,7 @@ class Label(_Frozen):
         if "," in name or name != name.strip() or _UNWRITTEN.intersection(map(unicodedata.category, name)):
             raise ValueError(
                 f"label {name!r} holds a comma, a line break or another control character, or begins or ends "
-                "with a space: nobody could ask for it, as requests separate labels by commas"
+                "with a space: no request could name it, as requests separate labels by commas"
             )
         return name
 

@@ -114,7 +114,7 @@ def _walk_png(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     for _ in repeat(None, _CHUNKS):
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 12 + length
-        if end > len(data):  # OpenCV would allocate whatever length a chunk claims, up to 4 GB
+        if end > len(data):  # OpenCV would allocate the length that a chunk claims, up to 4 GB
             raise jpeg.truncated()
         yield kind, view[at:end]
         if kind == b"IEND":

@@ -1,7 +1,7 @@
 """A JPEG's segments, walked by their lengths as libjpeg walks them.
 
-Where this walk and libjpeg could read a file differently, the file is refused: so nothing hides from the
-limits on pixels and scans.
+Where this walk and libjpeg could read a file differently, the file is refused: so nothing can hide from
+the limits on pixels and scans.
 """
 
 import re
@@ -18,7 +18,7 @@ END = b"\xff\xd9"
 
 _SEGMENTS = 2000  # real files have a few dozen, colour profiles included
 _SCANS = 40  # a progressive file has about ten
-_SCANNED_PIXELS = 1_000_000_000  # each scan takes a pass over all pixels: 6 seconds by then
+_SCANNED_PIXELS = 1_000_000_000  # each scan is a pass over all pixels; so many take about 6 s
 _PIXELS_PER_BYTE = 512  # a Huffman code has one bit at least, and stands for 64 pixels at most
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -79,7 +79,7 @@ def _walk(data: bytes) -> Iterator[Segment]:
     """All segments up to the end marker, or to the end of data whose last segment is a scan."""
     view, at, scanned = memoryview(data), 2, False
     for _ in repeat(None, _SEGMENTS):
-        # libjpeg passes over garbage behind a scan, and so does `search`; before it there may be none.
+        # libjpeg skips garbage behind a scan, as `search` does. Before the first scan there may be none.
         found = _MARKER_IN_SCAN.search(data, at) if scanned else _MARKER.match(data, at)
         if found is None and scanned:
             return

@@ -22,7 +22,7 @@ class ResolvedOptions:
 def resolve_options(card: Card, options: Options) -> ResolvedOptions:
     """The options of one segmentation; raises InvalidOption, which says what would be accepted.
 
-    A model of boxes only gives no masks, whatever form is asked for.
+    For a model of boxes only, `masks` is always "none".
     """
     _check_word("masks", options.masks, get_args(MaskFormat))
     _check_word("nms", options.nms, get_args(Nms))

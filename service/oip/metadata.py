@@ -1,4 +1,4 @@
-"""What the protocol tells about the server and its models, as plain data in the names of its messages."""
+"""The protocol's descriptions of the server and its models: plain data with the names of its messages."""
 
 import json
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ def configure_view(view: View) -> Json:
 
 
 def index_models(catalog: Models, *, ready_only: bool) -> list[Json]:
-    """The entries of RepositoryIndexResponse: what answers, and why other folders do not."""
+    """The entries of RepositoryIndexResponse: models that answer, and the reasons why others do not."""
     serving = [_index(*view.key, state="READY", reason="") for view in list_views(catalog)]
     if ready_only:
         return serving

@@ -1,4 +1,4 @@
-"""Loading and unloading as the protocol has it: the repository is the models folder."""
+"""Loading and unloading over the protocol; its repository is the models folder."""
 
 from collections.abc import Collection
 
@@ -11,13 +11,13 @@ DEPENDENTS = "unload_dependents"  # no model has any
 
 
 async def load(engine: Engine, name: str, parameters: Collection[str]) -> None:
-    """Under both its names; raises what `load_model` does, and InvalidOption."""
+    """Load a model under both its names; raises the errors of `load_model`, and InvalidOption."""
     _check(parameters, known=())
     await load_model(engine, name.removesuffix(SUFFIX))
 
 
 async def unload(engine: Engine, name: str, parameters: Collection[str]) -> None:
-    """Under both its names, all versions; raises what `unload_model` does, and InvalidOption."""
+    """Unload all versions of a model under both its names; raises as `unload_model`, and InvalidOption."""
     _check(parameters, known=(DEPENDENTS,))
     await unload_model(engine, name.removesuffix(SUFFIX))
 

@@ -1,4 +1,4 @@
-"""The two ways in which the protocol shows a model: an image in, or tensors in."""
+"""The two forms of a model in the protocol: an image in, or tensors in."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -9,7 +9,7 @@ from service.serving.engine import Model, Models
 Kind: TypeAlias = Literal["image", "tensors"]
 
 SUFFIX = ".tensors"
-BATCH_LIMIT = 8  # frames that one request may keep a worker slot busy with
+BATCH_LIMIT = 8  # images of one request: it keeps a worker slot busy for all of them
 MASK_OUTPUTS = ("areas", "rles")
 IMAGE = TensorSpec("image", BYTES, (1,))
 INSTANCES = (

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from service.compute.launch import Launched
 from service.compute.processes import Bounds, ProcessExecutor
-from service.compute.template import TemplatePlan
+from service.compute.template import ForkPlan
 from service.errors import ArtifactError, InvalidSetting
 from service.process.greeting import greet
 from service.process.limits import check_host, count_spare_files, raise_file_limit
@@ -35,14 +36,6 @@ Load = Callable[[Settings], Models]
 
 DONE, FORCED, NEVER_READY = 0, 1, 2
 LINGER_S = 0.5  # for requests that are on their way over open connections
-PRELOAD = (  # what compute processes import: runtimes, works, and what renders answers
-    "onnxruntime",
-    "service.compute.models",
-    "service.serving.work",
-    "service.oip.inference",
-    "service.rest.formats",
-    "service.rpc.convert",
-)
 MARGIN_S = 5.0  # for the servers' own clean-up, after the drain
 REFRESH_S = 0.25  # how old the numbers of another worker may be
 
@@ -66,7 +59,7 @@ class Post:
     bell: int | None
 
 
-def run_server(settings: Settings, post: Post | None = None) -> int:
+def run_server(settings: Settings, post: Post | None = None, launched: Launched | None = None) -> int:
     """Serve until SIGTERM or SIGINT, alone or as one of several workers.
 
     The exit status: 0 when all in flight was answered, 1 when forced. Raises InvalidSetting where a port
@@ -75,7 +68,7 @@ def run_server(settings: Settings, post: Post | None = None) -> int:
     configure_logs(settings.log_level, settings.log_format)
     raise_file_limit()
     with asyncio.Runner(loop_factory=_choose_loop()) as runner:
-        status = runner.run(serve(settings, post=post))
+        status = runner.run(serve(settings, post=post, launched=launched))
     if status == FORCED:  # a thread may hang in a runtime: nobody waits for it
         logging.shutdown()
         os._exit(status)
@@ -112,13 +105,19 @@ def _take_census(settings: Settings) -> object:
     return None
 
 
-async def serve(settings: Settings, load: Load | None = None, post: Post | None = None) -> int:
+async def serve(
+    settings: Settings,
+    load: Load | None = None,
+    post: Post | None = None,
+    *,
+    launched: Launched | None = None,
+) -> int:
     """Serve what `load` gives until a signal, by default the models of the settings' folder.
 
     Raises InvalidSetting where a port cannot be had.
     """
     with stop_signals(None if post is None else post.lifeline) as (stop, force):
-        server = Server(settings, post)
+        server = Server(settings, post, launched)
         load = load or server.load_models
         if post is not None and post.bell is None and not await server.load(load):
             return NEVER_READY
@@ -141,7 +140,11 @@ async def serve(settings: Settings, load: Load | None = None, post: Post | None 
 class Server:
     """Both transports over one engine."""
 
-    def __init__(self, settings: Settings, post: Post | None = None) -> None:
+    def __init__(
+        self, settings: Settings, post: Post | None = None, launched: Launched | None = None
+    ) -> None:
+        """`launched`: a template of compute processes that has been started before."""
+        self._launched = launched
         self._settings = settings
         self._shared = post is not None
         self._bell = None if post is None else post.bell
@@ -217,7 +220,10 @@ class Server:
 
     def _start_processes(self) -> None:
         if self._processes is not None:
-            self._processes.start()
+            self._processes.start(self._launched)
+        elif self._launched is not None:
+            self._launched.close()
+        self._launched = None
 
     def load_models(self, settings: Settings) -> Models:
         """The models of the settings' folder, opened where they will compute; called in a thread."""
@@ -273,7 +279,7 @@ def open_tracer(*, recording: bool) -> Tracer:
 
 def make_processes(settings: Settings) -> ProcessExecutor:
     """The slots as processes, none of which is there yet."""
-    plan = TemplatePlan(PRELOAD, settings.memory_mb, settings.log_level, settings.log_format)
+    plan = ForkPlan(settings.memory_mb, settings.log_level, settings.log_format)
     bounds = Bounds(settings.work_s, settings.load_s, settings.memory_mb)
     return ProcessExecutor(settings.slots, plan, bounds)
 

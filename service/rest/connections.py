@@ -18,7 +18,7 @@ from service.errors import BlitzError, Overloaded
 from service.rest.bodies import TOO_SLOW
 from service.rest.problem import answer_early
 
-MAX_HEAD = 65_536  # bytes of a request's line and headers; what comes in one piece may be more
+MAX_HEAD = 65_536  # bytes of a request's line and headers; more in a single read are taken
 MAX_HEADERS = 500
 MAX_PIPELINE = 100  # requests that a connection may send ahead of their answers
 CONTINUE = b"HTTP/1.1 100 "

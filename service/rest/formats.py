@@ -17,7 +17,6 @@ from service.inference.documents import answer_to_coco, answer_to_json
 from service.inference.images import Limits, decode_image
 from service.inference.masks.forms import draw_labelmap, forms_to_runs
 from service.inference.masks.overlay import draw_overlay
-from service.rest.problem import shorten
 from service.types import Answer, Options
 
 Render: TypeAlias = Callable[[Answer], bytes]
@@ -91,6 +90,8 @@ def choose_format(accept: str | None) -> str:
     qualities = {media: _quality(media, wishes) for media in FORMATS}
     best = max(qualities, key=lambda media: qualities[media])
     if qualities[best] <= 0:
+        from service.rest.problem import shorten  # FastAPI, which no compute process needs
+
         raise HTTPException(
             406, f"answers come as {', '.join(FORMATS)}; Accept asks for {shorten(accept or '')}"
         )

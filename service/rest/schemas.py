@@ -1,4 +1,4 @@
-"""What the OpenAPI description says of answers; a test holds the answers against it."""
+"""The answers in JSON, for the OpenAPI description; tests validate the answers by these schemas."""
 
 from typing import Literal
 
@@ -6,25 +6,27 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Schema(BaseModel):
+    """A part of a request or answer; unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
 class ImageSize(Schema):
-    """Pixels of the image as it is meant to be seen: EXIF orientation applied."""
+    """The image's size in pixels with its EXIF orientation applied."""
 
     height: int = Field(examples=[480])
     width: int = Field(examples=[640])
 
 
 class Rle(Schema):
-    """A mask as COCO has it: `pycocotools.mask.decode` takes it as it is."""
+    """A mask in COCO's form, ready for `pycocotools.mask.decode`."""
 
     size: tuple[int, int] = Field(description="Height and width of the image.", examples=[[480, 640]])
     counts: str = Field(description="Compressed run lengths, column by column.", examples=["`0\\\\`>1O000O1"])
 
 
 class RleCrop(Schema):
-    """As Rle, of a window of the image that holds all of the mask."""
+    """A mask in COCO's form over a window of the image that holds all of it."""
 
     size: tuple[int, int] = Field(description="Height and width of the window.", examples=[[400, 200]])
     counts: str = Field(description="Compressed run lengths, column by column.", examples=["`0\\\\`>1O000O1"])
@@ -34,7 +36,7 @@ class RleCrop(Schema):
 
 
 class Polygon(Schema):
-    """A mask by the even-odd rule: inside is what an odd number of rings surrounds; holes are rings, too."""
+    """A mask by the even-odd rule: a pixel is inside where an odd number of rings surrounds it."""
 
     rings: list[list[int]] = Field(
         description="Each x, y, x, y, ... of the corners along the pixels' edges; the last is joined to the "
@@ -66,7 +68,7 @@ class FoundInstance(Schema):
 
 
 class BackendInEffect(Schema):
-    """What computes: `asked` and `in_effect` name ONNX Runtime providers or TFLite delegates."""
+    """The backend: `asked` and `in_effect` name ONNX Runtime providers or TFLite delegates."""
 
     runtime: str = Field(examples=["onnxruntime"])
     runtime_version: str = Field(examples=["1.31.1"])
@@ -74,7 +76,7 @@ class BackendInEffect(Schema):
     threads: int = Field(description="Threads of this inference, at most.", examples=[1])
     asked: list[str] = Field(examples=[["CPUExecutionProvider"]])
     in_effect: list[str] = Field(
-        description="What computes, best first: the CPU too where something is left to it.",
+        description="The providers or delegates at work, best first; the CPU too where it computes a part.",
         examples=[["CPUExecutionProvider"]],
     )
 
@@ -82,7 +84,7 @@ class BackendInEffect(Schema):
 class StageTimings(Schema):
     """Milliseconds by stage.
 
-    The Server-Timing header has them too, and `render`: what writing the answer took; its total counts that.
+    The Server-Timing header also has `render`, the time to write the answer, and counts it in its total.
     """
 
     queue: float = Field(description="Waiting for a worker slot.", examples=[0.05])
@@ -106,7 +108,7 @@ class SegmentAnswer(Schema):
 
 
 class CocoResult(Schema):
-    """One line of what `COCO.loadRes` takes."""
+    """One result in a list for `COCO.loadRes`."""
 
     image_id: int = Field(examples=[1])
     category_id: int = Field(
@@ -157,7 +159,7 @@ class Liveness(Schema):
 
 
 class ReadyModel(Schema):
-    """A model that has passed its self-test, and what computes it."""
+    """A model that has passed its self-test, and its backend."""
 
     name: str = Field(examples=["blitzmask-mobilenetv2"])
     version: str = Field(examples=["1"])
@@ -167,7 +169,7 @@ class ReadyModel(Schema):
 class Readiness(Schema):
     """Models are loaded, warmed up and have passed their self-tests.
 
-    Where callers need keys, who shows none learns only that.
+    Where keys are set, a caller without one learns only this.
     """
 
     status: Literal["ready"]

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import BlitzError
+from service.errors import BlitzError, InvalidImage
 from service.inference.documents import name_answerer, server_timing
 from service.rest.bodies import Body, parse
 from service.rest.boundary import unless_gone
@@ -17,6 +17,9 @@ from service.rest.parameters import CallHeaders, SegmentQuery, query_to_options,
 from service.rest.problem import access_of, answer_blitz_error, answer_http_error
 from service.rest.upload import unpack_image
 from service.serving.engine import Call, Engine
+
+CURL_DEFAULT = "application/x-www-form-urlencoded"
+CURL_ADVICE = "curl -d removes line breaks from a file; send it with --data-binary @FILE"
 
 router = APIRouter(tags=["segmentation"])
 
@@ -58,7 +61,12 @@ async def answer_segment(request: Request, query: SegmentQuery, timeout_s: float
         del content
         call = Call(image, options, name, version, deadline)
         render = choose_renderer(media, Picture(image, model.limits), query.image_id)
-        answer, rendered = await unless_gone(request, engine.segment(call, render))
+        try:
+            answer, rendered = await unless_gone(request, engine.segment(call, render))
+        except InvalidImage as error:
+            if request.headers.get("content-type") == CURL_DEFAULT:
+                raise InvalidImage(f"{error}; {CURL_ADVICE}") from error
+            raise
     found = answer.segmentation
     access_of(request).found(found, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
     timing = server_timing(found.timings, queue_ms=answer.queue_ms, render_ms=answer.render_ms)

@@ -27,7 +27,7 @@ DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 WHITESPACE = b" \t\r\n"
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 ADVICE = (
-    "send the image as the body with Content-Type image/jpeg (or another image/*, "
+    "send the image as the body (curl --data-binary @FILE) with Content-Type image/jpeg (or another image/*, "
     "or application/octet-stream), as the only file of multipart/form-data, "
     'or as JSON {"image": "<base64>"}'
 )

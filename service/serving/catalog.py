@@ -97,7 +97,7 @@ class Catalog:
             return Catalog(entries | kept, self._source)
 
     def with_model(self, name: str) -> "Catalog":
-        """The catalog with the folders of a model opened anew, whether they have changed or not.
+        """The catalog with the folders of a model opened again, even those that have not changed.
 
         Where a folder cannot serve, the model that was loaded from it before keeps serving, and `check`
         raises. Raises ModelNotFound where there is no such folder.

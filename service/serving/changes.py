@@ -22,7 +22,7 @@ def admit_admin(callers: Callers, headers: Mapping[str, str], access: Access) ->
 
 
 async def load_model(engine: Engine, name: str) -> Models:
-    """The catalog after the folders of a model were opened anew.
+    """The catalog after the folders of a model were opened again.
 
     Raises NotReady, ModelNotFound, and ModelRefused where one of the folders cannot serve.
     """

@@ -120,7 +120,7 @@ def open_entry(source: Source, folder: Path) -> Entry:
         return Entry(fingerprint, source.open_model(folder, source.choice, source.limits))
     except BlitzError as error:
         return Entry(fingerprint, reason=hide_folders(str(error), source.models_dir))
-    except Exception as error:  # whatever a runtime raises on one model, the others serve
+    except Exception as error:  # a runtime may raise anything; the other models still serve
         reason = f"{type(error).__name__}: {error}"
         return Entry(fingerprint, reason=hide_folders(reason, source.models_dir))
 
@@ -146,7 +146,7 @@ def make_printable(text: str) -> str:
 
 
 def open_entries(source: Source, folders: Mapping[str, Path], before: Entries) -> dict[str, Entry]:
-    """`before` with these folders opened anew, side by side.
+    """`before` with these folders opened again, in parallel.
 
     Where a folder's new content cannot serve, the model that was loaded before keeps serving.
     """

@@ -62,8 +62,9 @@ class LineWriter:
 
     def write(self, line: bytes) -> None:
         """Let the thread write a line, or drop it where too many wait."""
-        if self._process != os.getpid():
-            self._start()
+        if self._process != os.getpid() and not self._start():
+            self.dropped += not _write_at_once(self._descriptor, line)
+            return
         with self._changed:
             if self._size + len(line) > MOST_WAITING:
                 self.dropped += 1
@@ -78,12 +79,14 @@ class LineWriter:
             with self._changed:
                 self._changed.wait_for(lambda: not self._size, FLUSH_S)
 
-    def _start(self) -> None:
-        with self._starting:
+    def _start(self) -> bool:
+        """Whether the thread runs; a process that ends, or that is confined, may start none."""
+        with self._starting, contextlib.suppress(RuntimeError):
             if self._process != os.getpid():
                 self._prepare()
                 threading.Thread(target=self._run, name="log", daemon=True).start()
                 self._process = os.getpid()
+        return self._process == os.getpid()
 
     def _prepare(self) -> None:
         self._changed = threading.Condition()
@@ -120,11 +123,7 @@ class ImpatientWriter:
         self._descriptor = descriptor
 
     def write(self, line: bytes) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            if select.select([], [self._descriptor], [], 0)[1]:
-                os.write(self._descriptor, line[-select.PIPE_BUF :])  # never waits where there is room
-                return
-        self.dropped += 1
+        self.dropped += not _write_at_once(self._descriptor, line)
 
     def flush(self) -> None:
         pass
@@ -140,6 +139,15 @@ def choose_writer(stream: TextIO, *, threads: bool) -> Writer:
     if regular:
         return DirectWriter(lambda data: os.write(descriptor, data))
     return LineWriter(descriptor) if threads else ImpatientWriter(descriptor)
+
+
+def _write_at_once(descriptor: int, line: bytes) -> bool:
+    """Whether the line, or the end of a long one, could be written without waiting."""
+    with contextlib.suppress(OSError, ValueError):
+        if select.select([], [descriptor], [], 0)[1]:
+            os.write(descriptor, line[-select.PIPE_BUF :])  # so much has room where there is any
+            return True
+    return False
 
 
 def _write_all(descriptor: int, data: bytes) -> bool:

@@ -31,7 +31,7 @@ LONGEST, LONGEST_TEXT, LONGEST_TRACEBACK = 200, 2_000, 20_000
 TEXTS = {"event": LONGEST_TEXT, "reason": LONGEST_TEXT, "exception": LONGEST_TRACEBACK}
 
 
-class Lines(logging.Handler):
+class LineHandler(logging.Handler):
     """Sends lines to a stream. A line that cannot be written, as on a full disk, is lost; no request is."""
 
     def __init__(self, stream: TextIO, *, encoding: str, threads: bool) -> None:
@@ -72,7 +72,7 @@ def configure_logs(
     ]
     end = _finish(style, stream)
     encoding = "utf-8" if style == "json" else stream.encoding or "utf-8"
-    lines = Lines(stream, encoding=encoding, threads=threads)
+    lines = LineHandler(stream, encoding=encoding, threads=threads)
     clean = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     lines.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=begin, processors=[clean, *end]))
     root = logging.getLogger()
@@ -89,7 +89,9 @@ def configure_logs(
 
 def count_dropped_lines() -> int:
     """The number of log lines of this process that were lost because nobody read them."""
-    return sum(handler.dropped for handler in logging.getLogger().handlers if isinstance(handler, Lines))
+    return sum(
+        handler.dropped for handler in logging.getLogger().handlers if isinstance(handler, LineHandler)
+    )
 
 
 def _finish(style: LogFormat, stream: TextIO) -> list[Processor]:

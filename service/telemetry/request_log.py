@@ -37,7 +37,7 @@ class Access:
 
     key: the name of the key that was shown, never the key itself; None where none is needed.
     about: further fields of the log line. started: in seconds of `time.perf_counter`.
-    stages: the stages' milliseconds, the last of which ended `told` seconds after the start; only for spans.
+    stages_ms, stages_end_s: the times of the stages, and the end of the last one after the start; for spans.
     """
 
     transport: Transport
@@ -47,8 +47,8 @@ class Access:
     about: dict[str, object] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
     span: Span | None = None
-    stages: Mapping[str, float] = field(default_factory=dict)
-    told: float = 0.0
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
+    stages_end_s: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -75,8 +75,8 @@ class Access:
         """Note the time of each stage."""
         if self.span is not None:
             rendering = {} if render_ms is None else {"render": render_ms}
-            self.stages = {"queue": queue_ms, **asdict(timings), **rendering}
-            self.told = self.seconds
+            self.stages_ms = {"queue": queue_ms, **asdict(timings), **rendering}
+            self.stages_end_s = self.seconds
 
     def failed(self, error: Exception) -> None:
         """Note the error that was answered; log one that is a fault of the service itself."""
@@ -113,7 +113,7 @@ class Access:
     def _describe(self, method: str, seconds: float) -> SpanData:
         about = {"transport": self.transport, "request_id": self.request_id, "outcome": self.outcome}
         failed = self.outcome == "internal" or self.outcome in UNAVAILABLE
-        return SpanData(method, about | self.about, seconds, failed, self.stages, self.told)
+        return SpanData(method, about | self.about, seconds, failed, self.stages_ms, self.stages_end_s)
 
 
 class FrameLog:

@@ -115,7 +115,7 @@ def read_message(answer: pb.ModelInferResponse) -> Outputs:
 
 
 def native_to_outputs(content: dict[str, Any]) -> Outputs:
-    """What the protocol's outputs should be, by the native JSON; its floats are FP32."""
+    """The protocol's outputs that follow from the native JSON; its floats are FP32."""
     instances = content["instances"]
     outputs = {
         "image_size": [content["image"]["height"], content["image"]["width"]],

@@ -1,4 +1,4 @@
-"""What /openapi.json shows as examples works as it stands with the model that is shipped."""
+"""The examples of /openapi.json work unchanged with the model that is shipped."""
 
 from typing import Any
 

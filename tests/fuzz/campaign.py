@@ -28,7 +28,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Of the service's process: resident memory, open descriptors, threads."""
+    """The resident memory, open descriptors and threads of the service's process."""
 
     resident_mb: float
     descriptors: int
@@ -60,7 +60,7 @@ def measure(service: Service) -> Use:
 
 
 def list_faults(service: Service) -> list[dict[str, Any]]:
-    """What the service logged that should not have happened."""
+    """The log lines of failures that should not have happened."""
     return [
         line
         for line in service.lines()

@@ -1,4 +1,4 @@
-"""What schemathesis does not know by itself: it is told to load this module."""
+"""A check of our own for schemathesis, which loads this module."""
 
 from typing import Any
 

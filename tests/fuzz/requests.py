@@ -1,7 +1,9 @@
 """REST requests that nobody should send: bodies, options, headers."""
 
 import base64
+import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -130,6 +132,23 @@ extra = st.one_of(
 )
 headers = st.lists(extra, max_size=3).map(tuple)
 
+FORM, JSON = b"multipart/form-data; boundary=b", b"application/json"
+PART = b"\r\n--b\r\nContent-Disposition: form-data; name=image; filename=x\r\n\r\n"
+PACKED = (
+    (SEGMENT, FORM, b"--b", PART, b"\r\n--b--"),
+    (SEGMENT, FORM, b"--b\r\n", b"a: b\r\n", b"\r\n\r\n--b--"),
+    (SEGMENT, FORM, PART[2:], b"\r\n--", b"\r\n--b--"),
+    (SEGMENT, JSON, b'{"image": "', b"AAAA", b'"}'),
+    (SEGMENT, JSON, b'{"image": ""', b', "x": 1', b"}"),
+    (SEGMENT, JSON, b"", b"[", b""),
+    (SEGMENT, b"image/jpeg", b"\xff\xd8\xff", b"\xe0\x00\x02\xff", b""),
+    (f"/v2/models/{MODEL}/infer", JSON, b'{"inputs": [{}', b", {}", b"]}"),
+    (f"/v2/models/{MODEL}/infer", JSON, b'{"inputs": [], "outputs": [1', b", 1", b"]}"),
+    (f"/v2/models/{MODEL}.tensors/infer", JSON, b'{"inputs": [{"shape": [1', b", null", b"]}]}"),
+    (f"/v2/models/{MODEL}.tensors/infer", JSON, b'{"inputs": [{"data": [1', b", [1]", b"]}]}"),
+    ("/v2/repository/index", JSON, b'{"ready": true', b', "ready": 1', b"}"),
+)
+
 json_values: st.SearchStrategy[object] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), words),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3)),
@@ -208,7 +227,19 @@ def elsewhere(draw: st.DrawFn) -> Case:
     return Case(method, path + (f"?{query}" if query else ""), draw(headers), draw(st.binary(max_size=60)))
 
 
-cases = st.one_of(segment(), segment(), segment(), protocol(), elsewhere())
+@st.composite
+def packed(draw: st.DrawFn) -> Case:
+    """A body of one piece many times over: parsing it is dear, reading it is not."""
+    path, media, start, piece, end = draw(st.sampled_from(PACKED))
+    body = start + piece * draw(st.integers(0, 900_000 // len(piece))) + end
+    if draw(st.booleans()):
+        coding = draw(st.sampled_from([b"gzip", b"deflate", b"br"]))
+        body = gzip.compress(body) if draw(st.booleans()) else zlib.compress(body)
+        return Case("POST", path, ((b"content-type", media), (b"content-encoding", coding)), body)
+    return Case("POST", path, ((b"content-type", media),), body)
+
+
+cases = st.one_of(segment(), segment(), segment(), protocol(), elsewhere(), packed())
 
 
 @st.composite

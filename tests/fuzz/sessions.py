@@ -1,4 +1,4 @@
-"""What a browser's live stream should never say."""
+"""Messages that no browser should send on a live stream."""
 
 import json
 

@@ -14,7 +14,6 @@ CASES = 160
 DESCRIBED = 2  # of each operation at random, beside the corners that its description names
 
 
-@pytest.mark.timeout(120)
 def test_whatever_is_sent_is_answered_refused_or_hung_up_on(tmp_path_factory: pytest.TempPathFactory) -> None:
     with fuzzed_service(tmp_path_factory.mktemp("fuzz") / "log") as service:
         said = run_round(service, CASES, number=7)

@@ -1,4 +1,4 @@
-"""What a server may say to anything: that it is right, wrong, or too much. Never that it failed."""
+"""The verdict on an answer: the server may accept or refuse any request, and must never fail."""
 
 import json
 from collections import Counter

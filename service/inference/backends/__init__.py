@@ -47,7 +47,7 @@ def open_backend(folder: Path, card: Card, choice: BackendChoice) -> Backend:
     """
     file = choose_file(card, choice)
     backend = _open_file(folder, card, file, choice)
-    if _ON_CPU.issuperset(backend.describe().in_effect):  # whatever was asked for
+    if _ON_CPU.issuperset(backend.describe().in_effect):  # even where a device was asked for
         fastest = choose_file(card, replace(choice, runtime=file.runtime, providers=(), delegates=()))
         if fastest != file:
             backend.close()

@@ -183,7 +183,7 @@ def _combine_basis(basis: Floats, coefficients: Floats) -> Floats:
 
 
 def _lower_spilling(found: Instances, decoder: CentersDecoder, threshold: float) -> Instances:
-    """The instances with lower scores where a mask spills over its box, sorted and cut off anew.
+    """The instances, with lower scores where a mask spills over its box, sorted and cut off again.
 
     A mask that spills belongs to a whole object, and its box to a part of it, or the mask covers two objects.
     """

@@ -16,8 +16,8 @@ Indices: TypeAlias = npt.NDArray[np.intp]
 
 # Least IoU of a pair, by round; from ByteTrack's published code.
 KNOWN_IOU, DOUBTFUL_IOU, NEW_IOU = 0.2, 0.5, 0.3
-# From here on two detections are one object, whatever their labels; ByteTrack suppresses such detections
-# before.
+# From this IoU on two detections are one object, whatever their labels; ByteTrack expects such duplicates to
+# be suppressed before it.
 SAME_IOU = 0.7
 
 

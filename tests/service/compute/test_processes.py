@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from service.compute.processes import Bounds, ProcessExecutor
-from service.compute.template import TemplatePlan
+from service.compute.template import ForkPlan
 from service.errors import BackendUnavailable, ComputeFailed, DeadlineExceeded, InvalidImage
 from service.inference.backends.base import BackendChoice
 from service.inference.images import Limits
@@ -25,7 +25,7 @@ from tests.service.compute.works import Abort, Fail, Grow, Look, Say, Sleep, Spi
 
 PATIENCE_S = 60
 SLOTS = 2
-PLAN = TemplatePlan((), 0, "info", "json")
+PLAN = ForkPlan(0, "info", "json")
 BOUNDS = Bounds(work_s=30, load_s=30, memory_mb=0)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="compute processes are forked")

@@ -1,4 +1,4 @@
-"""What the protocol tells about models."""
+"""The descriptions of models in the protocol."""
 
 import pytest
 

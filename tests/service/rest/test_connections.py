@@ -1,4 +1,4 @@
-"""Connections whose clients are slow, silent, many, or say too much, over real sockets."""
+"""Slow, silent, many and talkative clients, over real sockets."""
 
 import asyncio
 import contextlib
@@ -58,7 +58,7 @@ class Wire:
             pass
 
     async def rest(self, within_s: float = 10) -> bytes:
-        """What comes until the server hangs up, which it may do on a client that goes on sending."""
+        """All bytes until the server closes; it may reset a client that still sends."""
         found = b""
         with contextlib.suppress(ConnectionError):
             async with asyncio.timeout(within_s):
@@ -140,7 +140,7 @@ def read_problem(answer: bytes) -> Problem:
 
 
 def rejections(engine: Engine, reason: str) -> int:
-    """How many of this reason have been counted."""
+    """The count of refusals for this reason."""
     line = f'blitzmask_rejected_total{{reason="{reason}"}} '
     return int(float((engine.metrics.exposition().decode().partition(line)[2] or "0").split()[0]))
 

@@ -203,7 +203,7 @@ class TestWithoutKeys:
 async def shake_hands(
     engine: Engine, rules: Rules, headers: dict[str, str], subprotocols: tuple[str, ...] = ()
 ) -> tuple[list[Message], list[Message]]:
-    """What the server sends to who opens a live stream and hangs up: the first message, and the others."""
+    """The server's messages to a client that opens a live stream and hangs up: the first, and the others."""
     app = create_app(engine, max_body=MAX_BODY, rules=rules)
     told: list[Message] = [{"type": "websocket.disconnect", "code": 1001}, {"type": "websocket.connect"}]
     sent: list[Message] = []

@@ -26,7 +26,8 @@ async def test_other_content_types_are_told_the_right_ones(client: httpx.AsyncCl
     answer = await post(client, b"no image", kind)
     assert answer.status_code == 415
     assert (
-        f"Content-Type {kind} does not carry an image; send the image as the body" in answer.json()["detail"]
+        f"Content-Type {kind} does not carry an image; send the image as the body (curl"
+        in answer.json()["detail"]
     )
 
 
@@ -165,3 +166,11 @@ def test_base64_comes_back_as_it_was(content: bytes) -> None:
 def test_long_base64_is_decoded_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload, "BASE64_CHUNK", 8)
     assert decode_base64(base64.b64encode(PICTURE).decode()) == PICTURE
+
+
+async def test_an_image_that_curl_has_cut_is_told_the_right_option(client: httpx.AsyncClient) -> None:
+    for suffix, status in ((".jpg", 400), (".png", 415)):
+        body = encode_picture(suffix=suffix).replace(b"\n", b"").replace(b"\r", b"")[:-2]
+        answer = await post(client, body, "application/x-www-form-urlencoded")
+        assert answer.status_code == status
+        assert "--data-binary" in answer.json()["detail"]

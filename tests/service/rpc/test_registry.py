@@ -9,7 +9,7 @@ import pytest
 
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.server import RpcServer
-from service.rpc.wire import MESSAGE_MARGIN, MOST_FIELDS
+from service.rpc.wire import MESSAGE_MARGIN, MOST_FIELDS, MOST_NUMBERS
 from service.serving.engine import Engine
 from tests.fakes import encode_picture
 
@@ -84,7 +84,7 @@ EMPTY_IMAGE = b"\x0a\x00"
 class TestMessagesThatAreTooMuchWork:
     @pytest.fixture
     async def server(self, engine: Engine) -> RpcServer:
-        return RpcServer(engine, max_body=3_000_000)
+        return RpcServer(engine, max_body=8_000_000)
 
     @pytest.mark.parametrize(
         ("method", "message"),
@@ -96,17 +96,33 @@ class TestMessagesThatAreTooMuchWork:
             (f"{THEIRS}ModelInfer", b"\x2a\x00" * 1_000_000),
             (f"{THEIRS}ModelInfer", nest(5, nest(3, bytes(1_000_000)))),  # a shape
             (f"{THEIRS}ModelInfer", nest(5, nest(5, b"\x42\x00" * 1_000_000))),  # elements
+            (f"{THEIRS}ModelInfer", nest(5, nest(5, nest(4, bytes(7_000_000))))),  # numbers
             (f"{THEIRS}ModelInfer", nest(1, b"m" * 1_000_000)),
             ("/grpc.health.v1.Health/Check", UNKNOWN * 1_000_000),
         ],
-        ids=["unknown", "images", "options", "models", "inputs", "shape", "elements", "name", "health"],
+        ids=[
+            "unknown",
+            "images",
+            "options",
+            "models",
+            "inputs",
+            "shape",
+            "elements",
+            "numbers",
+            "name",
+            "health",
+        ],
     )
     async def test_a_call_is_refused_before_they_are_parsed(
         self, channel: Raw, method: str, message: bytes
     ) -> None:
         call = channel.unary_unary(method)(message)
         assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
-        limits = (f"more than {MOST_FIELDS} fields", f"more than {MESSAGE_MARGIN} bytes beside")
+        limits = (
+            f"more than {MOST_FIELDS} fields",
+            f"more than {MESSAGE_MARGIN} bytes beside",
+            f"more than {MOST_NUMBERS} bytes of numbers",
+        )
         details = await call.details()
         assert any(limit in details for limit in limits)
 

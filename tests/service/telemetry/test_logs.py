@@ -152,6 +152,19 @@ def test_a_reader_that_is_gone_harms_nobody(pipe: Pipe) -> None:
     pipe.reader = os.open(os.devnull, os.O_RDONLY)
 
 
+def test_a_process_that_can_start_no_thread_writes_its_lines_itself(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    configure_logs("info", "json", pipe.stream)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        structlog.get_logger("a").info("hello")
+    assert json.loads(pipe.read(1)[0])["event"] == "hello"
+
+
 def test_without_threads_lines_are_written_at_once_or_dropped(pipe: Pipe) -> None:
     configure_logs("info", "json", pipe.stream, threads=False)
     before = threading.active_count()

@@ -9,19 +9,21 @@ from typing import Any
 import httpx
 import pytest
 
-sdk = pytest.importorskip("opentelemetry.sdk.trace.export", reason="the extra otel is not installed")
+pytest.importorskip("opentelemetry.sdk.trace.export", reason="the extra otel is not installed")
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest  # noqa: E402
-from opentelemetry.sdk.trace import ReadableSpan  # noqa: E402
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: E402
-from opentelemetry.trace import StatusCode  # noqa: E402
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
-from service.telemetry.metrics import Metrics  # noqa: E402
-from service.telemetry.request_log import Access  # noqa: E402
-from service.telemetry.spans import RecordingTracer  # noqa: E402
-from service.types import BackendInfo, Segmentation, Size, Timings  # noqa: E402
-from tests.fakes import encode_picture  # noqa: E402
-from tests.running import running_server  # noqa: E402
+from service.telemetry import spans
+from service.telemetry.metrics import Metrics
+from service.telemetry.request_log import Access
+from service.telemetry.spans import RecordingTracer
+from service.types import BackendInfo, Segmentation, Size, Timings
+from tests.fakes import encode_picture
+from tests.running import running_server
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -38,7 +40,7 @@ def exporter() -> InMemorySpanExporter:
 
 @pytest.fixture
 def tracer(exporter: InMemorySpanExporter) -> Iterator[RecordingTracer]:
-    tracer = RecordingTracer(sdk.SimpleSpanProcessor(exporter))
+    tracer = RecordingTracer(SimpleSpanProcessor(exporter))
     yield tracer
     tracer.close()
 
@@ -178,27 +180,21 @@ def test_a_service_sends_its_spans_before_it_ends(
         answer = httpx.post(url, content=encode_picture(), headers=headers)
     assert server.process.returncode == 0
     assert answer.headers["traceparent"].startswith(f"00-{TRACE}-")
-    spans = collector.spans()
-    assert {span["trace"] for span in spans} == {TRACE}
-    assert {span["resource"]["service.name"] for span in spans} == {"camera-7"}
-    assert {"POST /v1/segment", "infer", "masks"} <= {span["name"] for span in spans}
+    sent = collector.spans()
+    assert {span["trace"] for span in sent} == {TRACE}
+    assert {span["resource"]["service.name"] for span in sent} == {"camera-7"}
+    assert {"POST /v1/segment", "infer", "masks"} <= {span["name"] for span in sent}
+
+
+class StuckProcessor(SimpleSpanProcessor):
+    """Waits for its collector for ever when it is closed."""
+
+    def shutdown(self) -> None:
+        threading.Event().wait()
 
 
 def test_a_collector_that_is_away_does_not_hold_up_the_stop(
-    write_toy: Any, toy_files: Any, tmp_path: Path
+    exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = write_toy(tmp_path / "models" / "toy", files={("onnx", "fp32"): toy_files["onnx", "fp32"]})
-    settings = {
-        "BLITZ_OTEL": "true",
-        "BLITZ_MODELS_DIR": str(folder.parent),
-        "BLITZ_STOP_DELAY_S": "0",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
-    }
-    with running_server(**settings) as server:
-        url = f"http://127.0.0.1:{server.http_port}/v1/segment"
-        assert (
-            httpx.post(url, content=encode_picture(), headers={"content-type": "image/png"}).status_code
-            == 200
-        )
-        server.process.terminate()
-        assert server.process.wait(10) == 0
+    monkeypatch.setattr(spans, "CLOSING_S", 0.01)
+    RecordingTracer(StuckProcessor(exporter)).close()

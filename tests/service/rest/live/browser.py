@@ -87,7 +87,7 @@ Connect = Callable[[], Browser]
 
 
 class Before:
-    """What the model does before it looks at each of the next pictures."""
+    """The model's actions before each of the next pictures."""
 
     def __init__(self) -> None:
         self._next: deque[Callable[[], object]] = deque()

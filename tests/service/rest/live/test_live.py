@@ -1,4 +1,4 @@
-"""What frames are answered."""
+"""The answers to frames."""
 
 import asyncio
 from typing import cast

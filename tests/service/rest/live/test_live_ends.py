@@ -1,4 +1,4 @@
-"""How streams are refused, how they end, and what is left of them."""
+"""Refusals and ends of streams; nothing of a stream stays behind."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""How long a live stream waits for its browser, and how often a key may be used on it."""
+"""The waits of a live stream for its browser, and the rate of a key on it."""
 
 from collections.abc import AsyncIterator
 from typing import Any

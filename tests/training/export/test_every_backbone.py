@@ -1,6 +1,7 @@
-"""Every backbone learns two pictures by heart, is exported to both runtimes, and serves.
+"""Every backbone overfits two pictures, is exported to both runtimes, and is served.
 
-The default run takes the two quickest; `python -m pytest -m "" tests/training/test_every_backbone.py` all.
+By default it runs for the two quickest; `python -m pytest -m "" tests/training/export/test_every_backbone.py`
+for all.
 """
 
 import json

@@ -45,7 +45,7 @@ class Child(Reader):
         self.tasks: deque[Task[Any]] = deque()
         self.born = self.began = time.monotonic()  # began: its first task
         self.gone = False
-        self._owner = owner
+        self.owner = owner
         self._transport: asyncio.WriteTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -55,7 +55,7 @@ class Child(Reader):
         self.gone = True
         tasks = list(self.tasks)
         self.tasks.clear()
-        self._owner.lost(self, tasks)
+        self.owner.lost(self, tasks)
 
     def send(self, task: Task[Any], *, crowded: bool) -> None:
         """Let the process run a task after those that it has; one that cannot be sent fails."""
@@ -91,7 +91,7 @@ class Child(Reader):
             task.succeed(message.result)
         else:
             task.fail(message.error)
-        self._owner.done(self, message.seconds)
+        self.owner.done(self, message.seconds)
 
 
 class Template:

@@ -17,10 +17,11 @@ import structlog
 
 from service.compute.child import Child, Owner, Template, look_at_process
 from service.compute.launch import Launched
-from service.compute.models import CloseWork, DescribedModel, Opened, OpenWork
+from service.compute.models import CloseWork, DescribedModel, OpenWork
+from service.compute.opening import Nursery, call, make_task, open_apart
 from service.compute.task import Listener, Pictured, Task, Work, count_behind
 from service.compute.template import ForkPlan
-from service.errors import BackendUnavailable, ComputeFailed, InvalidImage
+from service.errors import ComputeFailed, InvalidImage
 from service.inference.backends.base import BackendChoice
 from service.inference.images import Limits
 
@@ -77,8 +78,7 @@ class ProcessExecutor:
         self._chores: set[asyncio.Task[None]] = set()
         self._closing = False
         self._up = asyncio.Event()
-        self._nursery: Child | None = None  # becomes the first slot's process
-        self._opening = asyncio.Lock()
+        self._nursery = Nursery(self._fork, load_s=bounds.load_s)
         self._loop: asyncio.AbstractEventLoop
         self._template: Template
         self._listener: Listener
@@ -141,8 +141,8 @@ class ProcessExecutor:
         for slot in self._slots:
             if slot.child is not None:
                 slot.child.kill()
-        if self._nursery is not None:
-            self._nursery.kill()
+        if self._nursery.child is not None:
+            self._nursery.child.kill()
         self._template.close()
 
     def done(self, child: Child, seconds: float) -> None:
@@ -153,7 +153,7 @@ class ProcessExecutor:
         """Told by a child: it has ended. Its tasks begin again elsewhere, and another one takes its slot."""
         if self._closing:
             return
-        self.deaths += child is not self._nursery
+        self.deaths += 1
         if tasks and tasks[0].begun and tasks[0].retries:
             self._blame(tasks[0])
         for slot in self._slots:
@@ -188,7 +188,7 @@ class ProcessExecutor:
         """Give the slot a process that has opened all models."""
         while not slot.up:
             with suppress(ConnectionError):
-                child = slot.child = await self._take_nursery(slot) or await self._fork(self)
+                child = slot.child = await self._find_child(slot)
                 await self._open_missing(slot)
                 slot.up = not child.gone
             if not slot.up:
@@ -196,14 +196,10 @@ class ProcessExecutor:
         self._up.set()
         self._listener.roomier()
 
-    async def _take_nursery(self, slot: Slot) -> Child | None:
-        """The process that opened the models at the start, for the first slot."""
-        async with self._opening:
-            child = self._nursery if slot.index == 0 else None
-            slot.opened = set() if child is None else set(self._models)
-            if child is not None:
-                self._nursery = None
-        return None if child is None or child.gone else child
+    async def _find_child(self, slot: Slot) -> Child:
+        child = await self._nursery.take(self) if slot.index == 0 else None
+        slot.opened = set() if child is None else set(self._models)
+        return child or await self._fork(self)
 
     async def _fork(self, owner: Owner) -> Child:
         if not self._template.alive:
@@ -219,7 +215,7 @@ class ProcessExecutor:
             assert slot.child is not None
             try:
                 work = opening if slot.index == 0 else opening.narrowed()
-                await _call(slot.child, work)
+                await call(slot.child, work)
             except ConnectionError:
                 raise
             except Exception as error:
@@ -227,7 +223,10 @@ class ProcessExecutor:
 
     async def _open(self, folder: Path, choice: BackendChoice, limits: Limits) -> DescribedModel:
         work = OpenWork(next(self._numbers), folder, choice, limits)
-        opened = await (self._try(work) if self._up.is_set() else self._try_in_nursery(work))
+        if self._up.is_set():
+            opened = await open_apart(self._fork, work, load_s=self._bounds.load_s)
+        else:
+            opened = await self._nursery.open(work, self._models.values())
         self._models[work.number] = work.settled(opened)
         await asyncio.gather(*(self._open_in(slot) for slot in self._slots if slot.up))
         return DescribedModel(work.number, opened, limits)
@@ -236,33 +235,6 @@ class ProcessExecutor:
         with suppress(ConnectionError):  # the process that follows opens it
             await self._open_missing(slot)
 
-    async def _try_in_nursery(self, work: OpenWork) -> Opened:
-        """What is found out about a model at the start, by the process that will keep it."""
-        async with self._opening:
-            if self._nursery is None or self._nursery.gone:
-                self._nursery = await self._fork(self)
-                for each in self._models.values():
-                    await self._call_in_time(self._nursery, each)
-            return await self._call_in_time(self._nursery, work)
-
-    async def _try(self, work: OpenWork) -> Opened:
-        """What is found out about a model later, by a process that serves nobody."""
-        child = await self._fork(_Nobody())
-        try:
-            return await self._call_in_time(child, work)
-        finally:
-            child.kill()
-
-    async def _call_in_time(self, child: Child, work: OpenWork) -> Opened:
-        try:
-            async with asyncio.timeout(self._bounds.load_s):
-                return await _call(child, work)
-        except TimeoutError:
-            child.kill()
-            raise BackendUnavailable(f"not opened and tested within {self._bounds.load_s:g} s") from None
-        except ConnectionError:
-            raise BackendUnavailable("the process that opened and tested it ended: see the log") from None
-
     def _forget_later(self, number: int) -> None:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._forget, number)
@@ -270,10 +242,10 @@ class ProcessExecutor:
     def _forget(self, number: int) -> None:
         """Free a model that nobody holds any more."""
         self._models.pop(number, None)
-        children = [self._nursery, *(slot.child for slot in self._slots if slot.up)]
+        children = [self._nursery.child, *(slot.child for slot in self._slots if slot.up)]
         for child in children:
             if child is not None:
-                closing = _make_task(CloseWork(number))
+                closing = make_task(CloseWork(number))
                 closing.future.add_done_callback(asyncio.Future.exception)  # nobody waits for it
                 child.send(closing, crowded=True)
 
@@ -305,29 +277,6 @@ class ProcessExecutor:
         task = asyncio.ensure_future(chore)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
-
-
-class _Nobody:
-    """The owner of a process that only tries a model."""
-
-    def done(self, child: Child, seconds: float) -> None:
-        pass
-
-    def lost(self, child: Child, tasks: list[Task[Any]]) -> None:
-        for task in tasks:
-            task.fail(ConnectionError("the compute process has ended"))
-
-
-def _make_task(work: Work[T]) -> Task[T]:
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    return Task(lambda: work, future, time.monotonic(), counted=False, retries=False)
-
-
-async def _call(child: Child, work: Work[T]) -> T:
-    """The result of a work in this very process; raises ConnectionError where that ends."""
-    task = _make_task(work)
-    child.send(task, crowded=False)
-    return await task.future
 
 
 def _take_digest(work: Work[Any]) -> str:

@@ -166,6 +166,10 @@ class Server:
             exact=settings.exact,
             tracer=open_tracer(recording=settings.otel),
         )
+        if self._processes is not None:
+            processes = self._processes
+            text = "Compute processes that have ended before they were told to; each was replaced."
+            metrics.watch("blitzmask_compute_deaths", text, lambda: processes.deaths)
         rules, tls, max_body = make_rules(settings, post), settings.tls, settings.max_body_bytes
         max_bodies = int(settings.bodies_mb * 1_000_000)
         app = create_app(self.engine, max_body=max_body, max_bodies=max_bodies, rules=rules)

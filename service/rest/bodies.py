@@ -111,7 +111,8 @@ class Body:
     def evict(self) -> None:
         """End the reading of this body with Overloaded."""
         self._evicted = True
-        self._timeout.reschedule(asyncio.get_running_loop().time())
+        if not self._timeout.expired():  # else its deadline ends it in this round of the loop
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
     async def _receive(self, deadline: float) -> bytes:
         self._timeout = asyncio.timeout_at(deadline)

@@ -87,7 +87,7 @@ class RestServer:
         config = uvicorn.Config(
             app,
             http=partial(Connection, limits.connections, self._count),  # type: ignore[arg-type]  # a factory
-            ws=LiveConnection,
+            ws=partial(LiveConnection, self._count),  # type: ignore[arg-type]  # a factory
             ws_max_size=app.state.bodies.most + FRAME_MARGIN,
             ws_per_message_deflate=False,  # costs more than the network it saves
             lifespan="off",

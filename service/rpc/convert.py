@@ -1,27 +1,16 @@
-"""Requests and answers for single images, and models, as messages of blitzmask.v1."""
-
-from dataclasses import fields
-from typing import assert_never
+"""Options from messages of blitzmask.v1, and models to them."""
 
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from service.errors import InvalidOption
 from service.rpc.generated import segmentation_pb2 as pb
+from service.rpc.rendering import backend_to_proto
 from service.serving.engine import Model
 from service.types import (
-    STAGES,
-    Answer,
-    BackendInfo,
-    Instance,
-    MaskForm,
     MaskFormat,
     Nms,
     Options,
-    Polygon,
-    Rle,
-    RleCrop,
-    Timings,
 )
 
 MASKS: dict[int, MaskFormat] = {
@@ -60,24 +49,6 @@ def refuse_unknown(message: Message) -> None:
         raise InvalidOption(f"{message.DESCRIPTOR.name} has no field {numbers} in this service")
 
 
-def render_answer(answer: Answer) -> bytes:
-    """The bytes of a `SegmentResponse`, made where the answer is computed."""
-    return answer_to_proto(answer).SerializeToString()
-
-
-def answer_to_proto(answer: Answer) -> pb.SegmentResponse:
-    """The answer for one image, with the same content as the native JSON."""
-    found = answer.segmentation
-    return pb.SegmentResponse(
-        image=pb.ImageSize(height=found.image.height, width=found.image.width),
-        instances=[_instance_to_proto(instance) for instance in found.instances],
-        model=found.model,
-        version=found.version,
-        backend=_backend_to_proto(found.backend),
-        timings_ms=_timings_to_proto(found.timings, answer.queue_ms),
-    )
-
-
 def model_to_proto(model: Model) -> pb.Model:
     """The description of a model for clients."""
     card = model.card
@@ -93,42 +64,5 @@ def model_to_proto(model: Model) -> pb.Model:
         max_instances=card.decoder.max_instances,
         parameters=card.parameters,
         multiply_adds=card.multiply_adds,
-        backend=_backend_to_proto(model.backend.describe()),
+        backend=backend_to_proto(model.backend.describe()),
     )
-
-
-def _instance_to_proto(instance: Instance) -> pb.Instance:
-    message = pb.Instance(
-        label=instance.label,
-        category_id=instance.category_id,
-        score=instance.score,
-        bbox=instance.bbox,
-        area=instance.area,
-        track_id=instance.track_id,
-    )
-    if instance.segmentation is not None:
-        _put_form(message, instance.segmentation)
-    return message
-
-
-def _put_form(message: pb.Instance, form: MaskForm) -> None:
-    match form:
-        case Rle(size, counts):
-            message.rle.CopyFrom(pb.Rle(size=[size.height, size.width], counts=counts))
-        case RleCrop(Rle(size, counts), x, y):
-            crop = pb.RleCrop(size=[size.height, size.width], counts=counts, offset=[x, y])
-            message.rle_crop.CopyFrom(crop)
-        case Polygon(rings):
-            message.polygon.CopyFrom(pb.Polygon(rings=[pb.Ring(corners=ring) for ring in rings]))
-        case _:
-            assert_never(form)
-
-
-# Field by field, because dataclasses.asdict copies deeply and takes half as long as the whole message.
-def _timings_to_proto(timings: Timings, queue_ms: float) -> pb.Timings:
-    stages = {stage: getattr(timings, stage) for stage in STAGES}
-    return pb.Timings(queue=queue_ms, total=timings.total, **stages)
-
-
-def _backend_to_proto(backend: BackendInfo) -> pb.Backend:
-    return pb.Backend(**{field.name: getattr(backend, field.name) for field in fields(backend)})

@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator, Mapping
 
 from service.errors import InvalidOption, NotReady
-from service.oip.inference import Reply, Request, infer
-from service.oip.tensors import Offered, write_tensor
+from service.oip.inference import Request, infer
+from service.oip.tensors import Offered
 from service.oip.views import View, find_view
 from service.rpc.boundary import CALLER, Context, begin_answer
 from service.rpc.convert import refuse_unknown
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.registry import check_read
+from service.rpc.rendering import render_stream_reply
 from service.rpc.statuses import error_to_status
 from service.security.callers import Rules
 from service.serving.engine import Engine, Models
@@ -22,7 +23,6 @@ from service.telemetry.request_log import Access
 CONTENTS = {"UINT8": "uint_contents", "BYTES": "bytes_contents"}  # the datatypes of the models' inputs
 SHARED_MEMORY = "shared_memory_region"  # in the place of elements: the one parameter that cannot be ignored
 REQUEST = "ModelStreamInfer/request"
-FINAL = "triton_final_response"
 ASK_FINAL = "triton_enable_empty_final_response"  # asks for FINAL, which is in every answer
 LONGEST_NAME = 200  # characters of a model's name in the log
 
@@ -119,36 +119,6 @@ def request_from_proto(message: pb.ModelInferRequest, catalog: Models) -> Reques
     )
 
 
-def render_reply(reply: Reply) -> bytes:
-    """The bytes of a `ModelInferResponse`, made where the reply is computed."""
-    return reply_to_proto(reply).SerializeToString()
-
-
-def render_stream_reply(reply: Reply) -> bytes:
-    """The bytes of a `ModelStreamInferResponse`, made where the reply is computed."""
-    response = reply_to_proto(reply)
-    response.parameters[FINAL].bool_param = True
-    return pb.ModelStreamInferResponse(infer_response=response).SerializeToString()
-
-
-def reply_to_proto(reply: Reply) -> pb.ModelInferResponse:
-    """The response, with its elements as raw bytes."""
-    outputs = [
-        pb.ModelInferResponse.InferOutputTensor(
-            name=tensor.name, datatype=tensor.datatype, shape=tensor.array.shape
-        )
-        for tensor in reply.outputs
-    ]
-    return pb.ModelInferResponse(
-        model_name=reply.name,
-        model_version=reply.version,
-        id=reply.id,
-        parameters={name: _write_parameter(value) for name, value in reply.parameters.items()},
-        outputs=outputs,
-        raw_output_contents=[write_tensor(tensor) for tensor in reply.outputs],
-    )
-
-
 def _count_elements(view: View) -> int:
     """The most elements that an input of a model may have."""
     return max(math.prod(spec.shape[1:]) * max(view.batch_limit, 1) for spec in view.inputs)
@@ -185,9 +155,3 @@ def _read_parameters(parameters: Mapping[str, pb.InferParameter]) -> Iterator[tu
         if choice is None:
             raise InvalidOption(f"parameter {name:.40} has no value")
         yield name, getattr(parameter, choice)
-
-
-def _write_parameter(value: str | int) -> pb.InferParameter:
-    if isinstance(value, int):
-        return pb.InferParameter(int64_param=value)
-    return pb.InferParameter(string_param=value)

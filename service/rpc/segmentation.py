@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from service.errors import InvalidImage, NotReady
 from service.rpc.boundary import Context, answer_call
-from service.rpc.convert import model_to_proto, options_from_proto, refuse_unknown, render_answer
+from service.rpc.convert import model_to_proto, options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
+from service.rpc.rendering import render_answer
 from service.rpc.stream import FrameStream
 from service.security.callers import ANYBODY, Rules
 from service.serving.engine import Call, Engine

@@ -11,13 +11,12 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
-import skimage
 from packaging.requirements import Requirement
-from PIL import Image
 
 from tests.running import RunningServer
 
 ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = "service/rest/page/samples/astronaut.jpg"
 PAGES = ("README.md", "client/README.md")
 UNCHANGED = """
 import logging, os, sys, threading
@@ -101,8 +100,9 @@ def test_its_names_are_those_of_the_checkout(python: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_examples_run_from_it(python: Path, server: RunningServer, page: str, tmp_path: Path) -> None:
-    astronaut = Path(skimage.__file__).parent / "data" / "astronaut.png"
-    Image.open(astronaut).save(tmp_path / "photo.jpg")
+    (tmp_path / SAMPLE).parent.mkdir(parents=True)
+    for name in (SAMPLE, "photo.jpg"):
+        shutil.copy(ROOT / SAMPLE, tmp_path / name)
     blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     examples = [block for block in blocks if "client import" in block]
     assert examples

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import service
-from loadtest.commands.compare import Compare, compare_rows, remove_timings
+from loadtest.commands.compare import Compare, compare_rows, remove_varying
 from loadtest.measurement.fake_server import GOOD_JSON, GOOD_MESSAGE, FakeServer, Reply, running
 from loadtest.reports.content import Outcome
 from service.rpc.generated import segmentation_pb2 as messages
@@ -58,12 +58,13 @@ async def test_the_servers_of_two_checkouts_are_started_and_compared(models: Pat
     assert all(row.answered for row in found.outcome.rows)
 
 
-@pytest.mark.parametrize(("change", "same"), [("timings_ms", True), ("model", False)])
-async def test_answers_are_compared_byte_by_byte_but_for_timings(
+@pytest.mark.parametrize(("change", "same"), [("varying", True), ("model", False)])
+async def test_answers_are_compared_byte_by_byte_but_for_what_varies(
     fake: FakeServer, change: str, same: bool
 ) -> None:
     fields = json.loads(GOOD_JSON)
-    changed = {"timings_ms": {"infer": 1.0}} if change == "timings_ms" else {"model": "other"}
+    varying = {"timings_ms": {"infer": 1.0}, "backend": fields["backend"] | {"threads": 2}}
+    changed = varying if change == "varying" else {"model": "other"}
     body = json.dumps(fields | changed, separators=(",", ":")).encode()
     fake.script = lambda _: Reply(body=json.dumps(fields, separators=(",", ":")).encode())
     with running(FakeServer(lambda _: Reply(body=body))) as other:
@@ -72,10 +73,10 @@ async def test_answers_are_compared_byte_by_byte_but_for_timings(
 
 
 def test_timings_are_removed_from_a_message_and_nothing_else() -> None:
-    found = messages.SegmentResponse.FromString(remove_timings(("native", "grpc"), GOOD_MESSAGE))
+    found = messages.SegmentResponse.FromString(remove_varying(("native", "grpc"), GOOD_MESSAGE))
     assert not found.HasField("timings_ms")
     assert (found.model, found.image.width) == ("fake", 6)
-    assert remove_timings(("oip", "rest"), b'{"a": 1}') == b'{"a": 1}'
+    assert remove_varying(("oip", "rest"), b'{"a": 1}') == b'{"a": 1}'
 
 
 def test_a_round_without_an_answer_makes_a_ratio_unknown() -> None:

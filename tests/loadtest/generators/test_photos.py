@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.generators.photos import choose_photos, sniff_media_type
+from loadtest.generators.photos import choose_photos
 from loadtest.types import CannotRun
 
 
@@ -34,10 +34,3 @@ def test_an_absent_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
         choose_photos(tmp_path / "absent.jpg")
     with pytest.raises(CannotRun, match="holds no"):
         choose_photos(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("start", "media_type"), [(b"GIF89a", "image/gif"), (b"BM", "image/bmp"), (b"\xff\xd8\xff", "image/jpeg")]
-)
-def test_the_first_bytes_tell_the_format(start: bytes, media_type: str) -> None:
-    assert sniff_media_type(start) == media_type

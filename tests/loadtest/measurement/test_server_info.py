@@ -5,7 +5,7 @@ from threading import Thread
 import pytest
 
 from loadtest.measurement.fake_server import GOOD_JSON, FakeServer, Reply, running
-from loadtest.measurement.server_info import list_models, probe, read_counters, read_served, scrape, subtract
+from loadtest.measurement.server_info import list_models, probe, read_served, scrape
 from loadtest.measurement.server_process import serving
 from loadtest.types import OK, Answer, CannotRun, Photo, Target
 
@@ -120,12 +120,3 @@ async def test_counters_are_read_from_the_page_and_absent_pages_have_none() -> N
 async def test_nobody_listening_and_nonsense_give_no_counters() -> None:
     assert await scrape("http://127.0.0.1:1/metrics") == {}
     assert await scrape("nonsense") == {}
-
-
-def test_a_page_that_is_not_prometheus_is_refused_by_its_parser() -> None:
-    with pytest.raises(ValueError, match=r"."):
-        read_counters("<html>a page</html>{")
-
-
-def test_only_what_grew_is_left() -> None:
-    assert subtract({"a": 5, "b": 1}, {"a": 7.5, "b": 1, "new": 2}) == {"a": 2.5, "new": 2}

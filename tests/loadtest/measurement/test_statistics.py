@@ -15,14 +15,6 @@ from loadtest.measurement.statistics import (
 )
 
 
-@pytest.mark.parametrize(
-    ("percent", "expected"), [(50, 50), (95, 95), (99, 99), (99.9, 100), (100, 100), (0, 1)]
-)
-def test_percentiles_of_one_to_a_hundred_are_nearest_ranks(percent: float, expected: float) -> None:
-    values = np.random.default_rng(0).permutation(np.arange(1.0, 101.0))
-    assert percentile(values, percent) == expected
-
-
 @given(st.lists(st.floats(0, 1e5), min_size=1, max_size=50), st.floats(0.1, 100))
 def test_a_percentile_is_the_least_value_that_so_many_do_not_exceed(
     values: list[float], percent: float

@@ -175,7 +175,7 @@ async def test_a_streams_requests_share_the_slots(stub: Stub, model: FakeModel, 
 
 async def test_streams_are_limited(stub: Stub, engine: Engine) -> None:
     engine.max_streams = 0
-    assert (await refusal(answers(stub, [ask_image()])))[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (await refusal(stub.ModelStreamInfer().read()))[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_stream_ends_when_the_service_stops(stub: Stub, engine: Engine) -> None:

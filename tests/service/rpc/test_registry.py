@@ -21,6 +21,13 @@ THEIRS = "/inference.GRPCInferenceService/"
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 
+async def send(*messages: bytes) -> AsyncIterator[bytes]:
+    """The messages, and then nothing: grpcio says INTERNAL when it is refused while it sends."""
+    for message in messages:
+        yield message
+    await asyncio.Event().wait()
+
+
 @pytest.mark.parametrize(
     "method",
     [
@@ -41,12 +48,7 @@ async def test_a_call(channel: Raw, method: str) -> None:
 @pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("method", [f"{OURS}SegmentStream", f"{THEIRS}ModelStreamInfer", REFLECTION])
 async def test_a_message_of_a_stream(channel: Raw, method: str, before: int) -> None:
-    async def send() -> AsyncIterator[bytes]:
-        for _ in range(before):
-            yield b""
-        yield GARBAGE
-
-    call = channel.stream_stream(method)(send())
+    call = channel.stream_stream(method)(send(*[b""] * before, GARBAGE))
     with pytest.raises(grpc.aio.AioRpcError, match="not the message"):
         async for _ in call:
             pass
@@ -58,12 +60,8 @@ async def test_what_is_written_at_that_moment_does_not_hold_up_the_refusal(chann
     """grpcio loses the status where the first message is cancelled while it is written."""
     frame = pb.Frame(image=encode_picture()).SerializeToString()
 
-    async def send() -> AsyncIterator[bytes]:
-        yield frame
-        yield GARBAGE
-
     for _ in range(60):
-        call = channel.stream_stream(f"{OURS}SegmentStream")(send())
+        call = channel.stream_stream(f"{OURS}SegmentStream")(send(frame, GARBAGE))
         with pytest.raises(grpc.aio.AioRpcError, match="not the message"):
             async for _ in call:
                 pass
@@ -128,7 +126,7 @@ class TestMessagesThatAreTooMuchWork:
 
     @pytest.mark.parametrize("message", [UNKNOWN * 900_000, nest(5, UNKNOWN * 900_000)], ids=["all", "raw"])
     async def test_so_is_a_stream(self, channel: Raw, message: bytes) -> None:
-        call = channel.stream_stream(f"{OURS}SegmentStream")(iter([message]))
+        call = channel.stream_stream(f"{OURS}SegmentStream")(send(message))
         with pytest.raises(grpc.aio.AioRpcError, match="more than"):
             await call.read()
 
@@ -151,7 +149,7 @@ class TestCallsWithoutAMessage:
         "method", [f"{OURS}Segment", f"{THEIRS}ModelInfer", "/grpc.health.v1.Health/Watch", REFLECTION]
     )
     async def test_they_are_not_waited_for_for_ever(self, channel: Raw, method: str) -> None:
-        call = channel.stream_stream(method)(silence())
+        call = channel.stream_stream(method)(send())
         with pytest.raises(grpc.aio.AioRpcError, match=r"did not arrive within 0\.2 seconds"):
             await call.read()
         assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
@@ -162,18 +160,13 @@ class TestCallsWithoutAMessage:
         assert "without a message" in await call.details()
 
 
-async def silence() -> AsyncIterator[bytes]:
-    await asyncio.Event().wait()
-    yield b""
-
-
 @pytest.mark.parametrize("name", ["m" * 20_000, "\N{SNOWMAN}" * 20_000], ids=["ascii", "snowmen"])
 async def test_a_model_name_that_would_break_the_status_is_cut(channel: Raw, name: str) -> None:
     for method, message in (
         ("Segment", pb.SegmentRequest(image=b"x", options=pb.SegmentOptions(model=name))),
         ("SegmentStream", pb.Frame(options=pb.StreamOptions(segment=pb.SegmentOptions(model=name)))),
     ):
-        call = channel.stream_stream(OURS + method)(iter([message.SerializeToString()]))
+        call = channel.stream_stream(OURS + method)(send(message.SerializeToString()))
         with pytest.raises(grpc.aio.AioRpcError, match="there is no model"):
             await call.read()
         assert await call.code() == grpc.StatusCode.NOT_FOUND

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from service.inference.documents import Json
 from service.rest import live_connection
 from service.rest.app import create_app
+from service.rest.schemas import Problem
 from service.rest.server import RestServer
 from service.serving.engine import Engine
 from service.types import Options, Pixels, Segmentation
@@ -184,3 +185,23 @@ async def test_a_server_that_stops_answers_at_once_what_waits_for_its_turn(
             await read_all(socket)
         assert socket.close_code == 1012
     await until_idle(engine)
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["", "Sec-WebSocket-Key: " + "x" * 5000 + "\r\n", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"],
+)
+async def test_a_handshake_that_is_none_is_a_counted_problem(
+    server: RestServer, engine: Engine, head: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
+    upgrade = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    writer.write(f"GET /v1/live HTTP/1.1\r\n{upgrade}{head}\r\n".encode())
+    async with asyncio.timeout(PATIENCE_S):
+        answer, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in answer
+    assert "Sec-WebSocket" in Problem.model_validate_json(body).detail
+    assert len(body) < 600
+    assert b'blitzmask_rejected_total{reason="NotHttp"} 1.0' in engine.metrics.exposition()
+    writer.close()

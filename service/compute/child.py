@@ -25,7 +25,7 @@ log = structlog.get_logger("service.compute")
 
 
 class Owner(Protocol):
-    """What a child tells of itself, in the loop."""
+    """The receiver of a child's events, in the loop."""
 
     def done(self, child: "Child", seconds: float) -> None:
         """A task is done after so many seconds of work."""

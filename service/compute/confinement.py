@@ -1,4 +1,4 @@
-"""What a compute process may not do: outlive its parent, fill the memory, write files, reach the network."""
+"""Keeps a compute process from outliving its parent, filling the memory, writing files, using the network."""
 
 import contextlib
 import ctypes
@@ -26,7 +26,7 @@ class _Ruleset(ctypes.Structure):
 def confine(keep: int, *, parent: int, memory_mb: int) -> None:
     """Confine this process for good; `keep` is the only descriptor that stays besides the standard ones.
 
-    What this kernel does not offer is left out. Exits where the parent is gone already.
+    Leaves out what this kernel does not offer. Exits where the parent has ended already.
     """
     os.closerange(3, keep)
     os.closerange(keep + 1, MOST_DESCRIPTORS)
@@ -45,7 +45,7 @@ def confine(keep: int, *, parent: int, memory_mb: int) -> None:
 
 
 def _forbid_files_and_network(libc: ctypes.CDLL) -> None:
-    """Landlock without a single exception; reading stays possible, as models are files."""
+    """Forbid both with Landlock; reading files stays possible, since models are files."""
     create = LANDLOCK_CREATE_RULESET
     version = libc.syscall(create, None, ctypes.c_size_t(0), ctypes.c_uint32(LANDLOCK_VERSION))
     if version < 1:

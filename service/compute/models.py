@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from service.compute.memory import release_memory
 from service.compute.task import Turn
 from service.errors import NotReady
 from service.inference.backends.base import Backend, BackendChoice
@@ -16,10 +17,10 @@ _OPENED: dict[int, Segmenter] = {}  # of this compute process, by the number the
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What the front has to know of a model that a compute process has opened and tested.
+    """The description of a model that a compute process has opened and tested.
 
-    card: as JSON. alone: what computes an inference that has the machine for itself; crowded: what computes
-        one among others.
+    card: as JSON. alone: the backend of an inference that has the machine for itself; crowded: the backend
+        of one among others.
     """
 
     card: str
@@ -63,11 +64,13 @@ class CloseWork:
         segmenter = _OPENED.pop(self.number, None)
         if segmenter is not None:
             segmenter.close()
+            del segmenter
+            release_memory()
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedBackend:
-    """What computes a model elsewhere; it computes nothing here."""
+    """The description of a backend in a compute process; it computes nothing here."""
 
     opened: Opened
 

@@ -38,7 +38,7 @@ log = structlog.get_logger("service.compute")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a compute process may take: seconds for a task and for opening a model, and megabytes (0: any)."""
+    """Limits of a compute process: seconds for a task and for opening a model, megabytes (0: no limit)."""
 
     work_s: float
     load_s: float
@@ -60,7 +60,7 @@ class Slot:
 
     @property
     def rank(self) -> tuple[int, float]:
-        """The lowest takes the next task: an idle one, else the one that has worked for the longest time."""
+        """The slot of the lowest rank takes the next task: an idle one, else the one that began first."""
         return (len(self.tasks), self.index if self.child is None or not self.tasks else self.child.began)
 
 
@@ -123,7 +123,7 @@ class ProcessExecutor:
             await self._up.wait()
 
     def open_model(self, folder: Path, choice: BackendChoice, limits: Limits) -> DescribedModel:
-        """A model that a process of its own has opened and tested, and then every slot; for other threads.
+        """Open and test a model in a process without a slot, then open it in every slot; for other threads.
 
         Raises ArtifactError's leaves; BackendUnavailable where that process ends, or takes too long.
         """
@@ -146,11 +146,11 @@ class ProcessExecutor:
         self._template.close()
 
     def done(self, child: Child, seconds: float) -> None:
-        """Told by a child: it has room for another task."""
+        """Called by a child that has room for another task."""
         self._listener.finished(seconds)
 
     def lost(self, child: Child, tasks: list[Task[Any]]) -> None:
-        """Told by a child: it has ended. Its tasks begin again elsewhere, and another one takes its slot."""
+        """Called for a child that has ended: its tasks begin again, and a new one fills its slot."""
         if self._closing:
             return
         self.deaths += 1
@@ -172,7 +172,7 @@ class ProcessExecutor:
             task.fail(ConnectionError("the compute process has ended"))
 
     def _blame(self, task: Task[Any]) -> None:
-        """A task that has ended as many processes as it may is refused, now and whenever it comes again."""
+        """Count a death for the task; refuse the task, now and later, after the second one."""
         task.deaths += 1
         digest = _take_digest(task.work)
         log.error("compute process ended during a request", sha256=digest, deaths=task.deaths)
@@ -250,7 +250,7 @@ class ProcessExecutor:
                 child.send(closing, crowded=True)
 
     async def _watch(self) -> None:
-        """Kill what is stuck, stopped or too large; what is killed is replaced as what ends by itself."""
+        """Kill processes that are stuck, stopped or too large; they are replaced like those that crash."""
         while True:
             await asyncio.sleep(LOOK_S)
             self._template.wake()

@@ -1,4 +1,4 @@
-"""The process that compute processes are forked from: it has imported everything and does nothing else.
+"""The process from which compute processes are forked: it has imported everything and computes nothing.
 
 `python -m service.compute.template DESCRIPTOR` is started by the front with an environment that holds
 no keys. It has one thread, so forking it is safe, and its pages are shared by all compute processes. For
@@ -39,7 +39,7 @@ IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True)
 class ForkPlan:
-    """How a compute process is made; memory_mb: that it may take, in millions of bytes, 0: all there is."""
+    """Settings of a new compute process; memory_mb: its limit in millions of bytes, 0: none."""
 
     memory_mb: int
     log_level: LogLevel

@@ -95,7 +95,7 @@ def load_catalog(settings: Settings, open_model: OpenModel | None = None) -> Mod
 
 
 def _take_census(settings: Settings) -> object:
-    """What changes when the models folder does; nothing where nobody watches it."""
+    """A value that changes when the models folder does; None where it is not watched."""
     if not settings.watch_s:
         return None
     from service.serving.repository import take_census
@@ -289,7 +289,7 @@ def make_processes(settings: Settings) -> ProcessExecutor:
 
 
 def make_rules(settings: Settings, post: Post | None) -> Rules:
-    """Who may call, as the settings have it; the meters of several workers are one."""
+    """The rules for callers, from the settings; several workers share the rate meters."""
     callers = Callers(
         settings.api_keys,
         settings.admin_keys,

@@ -1,12 +1,13 @@
-"""Several processes that share both ports, and the one that looks after them.
+"""Several front processes that share both ports, and the parent that supervises them.
 
-The parent has loaded nothing that starts threads, forks the first worker, the others as soon as that one can
-answer, and only waits otherwise: for a worker that ends, which it replaces, and for a signal, which it passes
-on by letting go of the pipe that all of them hold. When it is killed itself, the pipe ends as well, and the
-workers finish and go.
+One front is enough for eight cores or so, since images are computed in processes of their own.
 
-Only the first opens its ports before it can answer, to say so to whoever asks. Once it is ready, nobody meets
-a worker that is not.
+The parent loads nothing that starts threads. It forks the first worker, and the others once the first can
+answer. Then it waits: it replaces a worker that ends, and on a signal it closes the pipe that all workers
+hold. When the parent is killed, the pipe closes as well, and the workers finish and exit.
+
+Only the first worker opens its ports before it can answer, so that it can say that it is not ready. The
+others open their ports when they are ready.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from service.telemetry.shared_metrics import SharedMetrics, WorkerPlace
 
 DONE, FAILED = 0, 1
 PAUSE_S = 1.0  # before a worker that has ended is replaced, if it had lived no longer than that
-HEEDED = (*stopping_signals(), signal.SIGCHLD)
+HANDLED = (*stopping_signals(), signal.SIGCHLD)
 
 log = structlog.get_logger("service.process.workers")
 
@@ -49,13 +50,13 @@ def run_workers(settings: Settings) -> int:
     with (
         _reserve_port(host, settings.http_port, "BLITZ_HTTP_PORT") as http_port,
         _reserve_port(host, settings.grpc_port, "BLITZ_GRPC_PORT") as grpc_port,
-        _heed_signals() as heeded,
+        _watch_signals() as signals,
     ):
         settings = settings.model_copy(update={"http_port": http_port, "grpc_port": grpc_port})
-        return Crew(settings).run(heeded)
+        return Supervisor(settings).run(signals)
 
 
-class Crew:
+class Supervisor:
     """The workers that are alive, by process id, when each was started, and its place in shared memory."""
 
     def __init__(self, settings: Settings) -> None:
@@ -65,33 +66,33 @@ class Crew:
         self._places: dict[int, int] = {}
         self._started: dict[int, float] = {}
         self._due: list[float] = []  # when those that are missing are to start
-        self._lifeline, self._grip = os.pipe()
+        self._lifeline, self._lifeline_end = os.pipe()
         self._first, self._bell = os.pipe()  # ends when the first worker is ready, or has ended
         self._stopping = False
         self._status = DONE
 
-    def run(self, heeded: int) -> int:
-        """Start all, replace who ends, and return when told to stop and all have; `heeded` gives signals."""
-        self._hire(joins=False)
+    def run(self, signals: int) -> int:
+        """Start all, replace who ends, and return when told to stop and all have; `signals` gives signals."""
+        self._spawn(joins=False)
         os.close(self._bell)
-        awaited = [heeded, self._first]
+        awaited = [signals, self._first]
         while self._started or not self._stopping:
             pause = max(0.0, min(self._due) - time.monotonic()) if self._due else None
             came = select.select(awaited, [], [], pause)[0]
-            if heeded in came:
-                for number in os.read(heeded, 64):
-                    self._heed(number)
+            if signals in came:
+                for number in os.read(signals, 64):
+                    self._handle(number)
             if self._first in came:
                 awaited.remove(self._first)
                 os.close(self._first)
                 if not self._stopping:
                     self._due += [time.monotonic()] * (self._settings.workers - 1)
-            self._hire_due()
+            self._spawn_due()
         return self._status
 
-    def _heed(self, number: int) -> None:
+    def _handle(self, number: int) -> None:
         if number == signal.SIGCHLD:
-            self._bury()
+            self._reap()
         elif self._stopping:
             for pid in self._started:
                 os.kill(pid, signal.SIGKILL)
@@ -99,9 +100,9 @@ class Crew:
             log.info("stopping", workers=len(self._started))
             self._stopping = True
             self._due.clear()
-            os.close(self._grip)
+            os.close(self._lifeline_end)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         while self._started:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
@@ -115,13 +116,13 @@ class Crew:
             log.error("worker ended", pid=pid, exit_status=code, lived_s=round(lived, 1))
             self._due.append(time.monotonic() + (PAUSE_S if lived < PAUSE_S else 0))
 
-    def _hire_due(self) -> None:
+    def _spawn_due(self) -> None:
         now = time.monotonic()
         for moment in [each for each in self._due if each <= now]:
             self._due.remove(moment)
-            self._hire(joins=True)
+            self._spawn(joins=True)
 
-    def _hire(self, *, joins: bool) -> None:
+    def _spawn(self, *, joins: bool) -> None:
         place = min(set(range(self._settings.workers)) - set(self._places.values()))
         pid = os.fork()
         if pid == 0:
@@ -130,11 +131,11 @@ class Crew:
         self._places[pid] = place
 
     def _work(self, place: int, *, joins: bool) -> None:
-        """What a worker does from its first moment to its last; never returns."""
+        """Run a worker in this forked process, and exit with its status; never returns."""
         status = FAILED
         try:
-            _forget_signals()
-            os.close(self._grip)
+            _reset_signals()
+            os.close(self._lifeline_end)
             from service.process.server import (  # only now: they start threads, and read the above
                 Post,
                 run_server,
@@ -184,13 +185,13 @@ def _hold_port(family: socket.AddressFamily, host: str, port: int) -> socket.soc
 
 
 @contextlib.contextmanager
-def _heed_signals() -> Iterator[int]:
-    """A file descriptor that gives the number of every signal of HEEDED, a byte each."""
+def _watch_signals() -> Iterator[int]:
+    """A file descriptor that gives the number of every signal of HANDLED, a byte each."""
     reader, writer = socket.socketpair()
     with reader, writer:
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno())
-        before = {number: signal.signal(number, _take_note) for number in HEEDED}
+        before = {number: signal.signal(number, _ignore) for number in HANDLED}
         try:
             yield reader.fileno()
         finally:
@@ -199,12 +200,12 @@ def _heed_signals() -> Iterator[int]:
                 signal.signal(number, handler)
 
 
-def _take_note(number: int, frame: object) -> None:
+def _ignore(number: int, frame: object) -> None:
     """The wake-up descriptor tells; without a handler it would not."""
 
 
-def _forget_signals() -> None:
+def _reset_signals() -> None:
     """Let a worker treat signals as a process of its own does."""
     signal.set_wakeup_fd(-1)
-    for number in HEEDED:
+    for number in HANDLED:
         signal.signal(number, signal.SIG_DFL)

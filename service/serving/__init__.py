@@ -1,4 +1,4 @@
-"""Many requests: the engine that both transports hold, admission, the model repository, streams, tracking.
+"""Answers many requests: the engine that both transports hold, admission, repository, streams, tracking.
 
-It knows inference and telemetry, and no transport.
+It knows inference, compute and telemetry, and no transport: change it without looking at those.
 """

@@ -1,4 +1,4 @@
-"""What both transports hold: the catalog, once it is loaded, behind admission."""
+"""The engine that both transports hold: it finds the model of a call and runs it through admission."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
+from service.compute.memory import release_memory
 from service.errors import NotReady, Overloaded
 from service.inference.model import Model
 from service.inference.resolved_options import resolve_options
 from service.serving.admission import Admission
-from service.serving.memory import release_memory
 from service.serving.statistics import Statistics
 from service.serving.streaming import (
     Picture,
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class Models(Protocol):
-    """What the transports need of a `Catalog`."""
+    """The part of a `Catalog` that the transports use."""
 
     @property
     def failures(self) -> Mapping[str, str]: ...
@@ -132,7 +132,7 @@ class Engine:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the service is not ready; empty when it is."""
+        """The reasons why the service is not ready; empty when it is."""
         return self._reasons
 
     @property

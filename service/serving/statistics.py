@@ -1,4 +1,4 @@
-"""How many inferences each model has made since the start, and where their time went.
+"""Counts each model's inferences since the start, and the time of each stage.
 
 For the Open Inference Protocol, whose clients ask for it; Prometheus has more. One process, one event loop.
 """
@@ -19,7 +19,7 @@ UNUSED = ("cache_hit", "cache_miss")
 
 @dataclass(slots=True)
 class Duration:
-    """How often, and how long altogether."""
+    """A number of times, and the nanoseconds of all of them."""
 
     count: int = 0
     ns: int = 0

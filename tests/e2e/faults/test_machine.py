@@ -46,7 +46,7 @@ def test_a_full_disk_for_logs_costs_lines_and_no_request(models_dir: Path, rose:
 def test_one_of_three_workers_is_killed_again_and_again_and_others_answer(
     models_dir: Path, tmp_path: Path
 ) -> None:
-    """What the killed one had in its hands is lost; nothing else is, and as many are there in the end."""
+    """Only requests that the killed worker was answering are lost, and it is replaced each time."""
     with running_server(BLITZ_WORKERS="3", BLITZ_SLOTS="1", BLITZ_MODELS_DIR=str(models_dir)) as server:
         wait_for(lambda: count_ready(server) == 3)
         with under_load(server) as answers:

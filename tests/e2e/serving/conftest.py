@@ -35,7 +35,7 @@ class Service:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stream)
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
-        """What was logged so far, whole lines only."""
+        """The lines logged so far, whole ones only."""
         whole = self._log.read_text().rpartition("\n")[0]
         lines = [json.loads(line) for line in whole.split("\n") if line]
         return [line for line in lines if event in (None, line["event"])]

@@ -1,4 +1,4 @@
-"""How several workers start: the first tells why it is not ready, and the others come when it is."""
+"""Several workers start: the first says why it is not ready; the others start once it is ready."""
 
 from pathlib import Path
 

@@ -39,7 +39,7 @@ def roses() -> bytes:
 
 @pytest.fixture(scope="module")
 def found(service: Service, roses: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the client's process saw."""
+    """The output of the client's process."""
     picture = tmp_path_factory.mktemp("triton") / "roses.png"
     picture.write_bytes(roses)
     program = Path(__file__).with_name("triton.py")
@@ -120,7 +120,7 @@ def test_a_stream_answers_in_order_and_survives_an_error(found: dict[str, Any]) 
 
 @pytest.fixture(scope="module")
 def changed(write_toy: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a client's process saw that unloads birch and loads it again; ash is the default."""
+    """The output of a client's process that unloads birch and loads it again; ash is the default."""
     folder = tmp_path_factory.mktemp("repository")
     for name in ("ash", "birch"):
         write_toy(folder / "models" / name, name=name)

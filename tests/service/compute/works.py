@@ -84,7 +84,7 @@ class Grow:
 
 @dataclass(frozen=True, slots=True)
 class TryAll:
-    """What the process may do of what it should not, by name."""
+    """Tries all that a compute process may not do, and gives the names of what succeeded."""
 
     folder: Path
     port: int

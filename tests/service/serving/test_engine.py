@@ -1,4 +1,4 @@
-"""What the engine hands to its models."""
+"""The options and turns that the engine hands to its models."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -29,8 +29,8 @@ from service.types import (
     Size,
     Timings,
 )
+from tests.running import PATIENCE_S
 
-PATIENCE_S = 10
 SCORE = 1 / 3 + 0.5  # a number that has no short form
 HEADS = {"heatmap": 2, "size": 4, "coefficients": 32, "spanning_set": 32}
 

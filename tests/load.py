@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 import httpx
 
 from tests.fakes import encode_picture
-from tests.running import RunningServer
+from tests.running import PATIENCE_S, RunningServer
 
-PATIENCE_S = 60.0
 CLIENTS = 3
 PNG = {"content-type": "image/png"}
 PICTURE = encode_picture()

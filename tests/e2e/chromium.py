@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Page, Playwright, sync_playwright
 
+from tests.running import PATIENCE_S
+
 EXECUTABLE = Path("/usr/bin/chromium")
 FLAGS = (
     "--no-sandbox",
@@ -15,7 +17,6 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-PATIENCE_S = 30.0
 
 
 class Chromium:

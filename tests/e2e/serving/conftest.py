@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.running import PATIENCE_S
 from tests.service.conftest import WriteToy, toy_files, write_toy
 
 __all__ = ["toy_files", "write_toy"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_S = 60.0
 
 
 class Service:

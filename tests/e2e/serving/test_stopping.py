@@ -19,7 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
-from tests.e2e.serving.conftest import PATIENCE_S, Serve, Service
+from tests.e2e.serving.conftest import Serve, Service
+from tests.running import PATIENCE_S
 
 PNG = {"content-type": "image/png"}
 

@@ -19,13 +19,12 @@ from service.camera.mqtt import Broker, MqttOutput, parse_broker
 from service.camera.output import AnsweredFrame
 from service.errors import InvalidImage, InvalidOption, Unavailable
 from tests.certificates import Pair, make_authority
-from tests.running import free_port
+from tests.running import PATIENCE_S, free_port
 from tests.service.camera.conftest import frame, result
 
 mqtt = pytest.importorskip("paho.mqtt.client", reason="the extra mqtt is not installed")
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/sbin")
 with_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto: apt-get install mosquitto")
-PATIENCE_S = 20
 
 
 class Mosquitto:

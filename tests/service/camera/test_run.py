@@ -23,7 +23,8 @@ from service.camera.stream_client import StreamRequest
 from service.errors import BlitzError, ImageTooLarge, InvalidOption, Unavailable
 from service.serving.streaming import Policy, StreamOptions
 from service.types import Options, Segmentation
-from tests.fakes import PATIENCE_S, FakeModel, encode_picture
+from tests.fakes import FakeModel, encode_picture
+from tests.running import PATIENCE_S
 from tests.service.camera.conftest import FakeClock, FakeSource, RestartableServer
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -21,9 +21,9 @@ from service.serving.admission import Admission
 from service.serving.work import SegmentWork
 from service.types import Answer, Options
 from tests.fakes import encode_picture
+from tests.running import PATIENCE_S
 from tests.service.compute.works import Abort, Fail, Grow, Look, Say, Sleep, Spin, Stop, TryAll
 
-PATIENCE_S = 60
 SLOTS = 2
 PLAN = ForkPlan(0, "info", "json")
 BOUNDS = Bounds(work_s=30, load_s=30, memory_mb=0)

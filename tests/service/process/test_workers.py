@@ -18,9 +18,8 @@ from service.errors import InvalidSetting
 from service.process.workers import _reserve_port, run_workers
 from service.settings import Settings
 from tests.load import under_load, wait_for
-from tests.running import ROOT, RunningServer, running_server
+from tests.running import PATIENCE_S, ROOT, RunningServer, running_server
 
-PATIENCE_S = 60.0
 LOST = {"ReadError", "RemoteProtocolError", "ConnectError"}
 
 

@@ -10,9 +10,9 @@ from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
+from tests.running import PATIENCE_S
 
 PICTURE = encode_picture(60, 30)
-PATIENCE_S = 20
 
 
 def frame(number: int, image: bytes = PICTURE) -> pb.Frame:

@@ -11,8 +11,7 @@ import pytest
 from service.compute.task import Listener, Task, Turn
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 from service.serving.admission import Admission
-
-PATIENCE_S = 10
+from tests.running import PATIENCE_S
 
 
 class Held:

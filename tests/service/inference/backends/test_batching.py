@@ -7,8 +7,7 @@ import pytest
 
 from service.inference.backends.batching import BatchingBackend
 from service.types import BackendInfo, Heads, Pixels
-
-PATIENCE_S = 10.0
+from tests.running import PATIENCE_S
 
 
 class Counting:

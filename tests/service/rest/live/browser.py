@@ -10,10 +10,10 @@ from starlette.types import Message, Scope
 
 from service.inference.documents import Json
 from tests.fakes import encode_picture
+from tests.running import PATIENCE_S
 
 MAX_BODY = 100_000
 PICTURE = encode_picture()
-PATIENCE_S = 10
 
 Said = bytes | str | Mapping[str, object]
 

@@ -17,10 +17,10 @@ from service.rest.server import RestServer
 from service.serving.engine import Engine
 from service.types import Options, Pixels, Segmentation
 from tests.fakes import FakeModel, encode_picture
+from tests.running import PATIENCE_S
 
 MAX_BODY = 200_000
 PICTURE = encode_picture()
-PATIENCE_S = 20
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from service.compute.task import Turn, Work
 from service.serving.streaming import Frame, FrameResult, Picture, StreamEnds, StreamOptions, StreamSession
 from service.serving.tracking import TrackPolicy
 from service.types import BackendInfo, Instance, Segmentation, Size
+from tests.running import PATIENCE_S
 
 T = TypeVar("T")
 
-PATIENCE_S = 10
 LATEST, ALL = StreamOptions(), StreamOptions(policy="all")
 
 

@@ -11,8 +11,8 @@ from service.errors import NotReady, Overloaded
 from service.serving.admission import Admission
 from service.serving.streaming import Frame, FrameResult, Picture, StreamOptions, StreamSession
 from service.types import BackendInfo, Segmentation, Size
+from tests.running import PATIENCE_S
 
-PATIENCE_S = 10
 FOUND = Segmentation(Size(1, 1), (), "toy", "1", BackendInfo("onnx", "1", "fp32", 1, (), ()))
 
 

@@ -118,6 +118,7 @@ def test_what_must_not_follow_a_scan_is_refused(tail: bytes, message: str) -> No
 def test_millions_of_fill_bytes_are_passed_over_at_once() -> None:
     data, fill = encode(), b"\xff" * 15_000_000
     assert read_jpeg(data[:2] + fill + data[2:-2] + fill + data[-2:]).size == Size(23, 37)
+    assert read_jpeg(data[:-2] + fill + b"\0" + data[-2:]).size == Size(23, 37)
 
 
 @pytest.mark.parametrize("end", [0, 2, 3, 21, 160])

@@ -47,6 +47,13 @@ test: install-dev  ## run the tests but the slow ones, and print the coverage of
 test-slow: install-dev  ## run the tests that train, soak or measure for minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+.PHONY: test-tflite-runtime
+test-tflite-runtime:  ## run the tests of inference with tflite-runtime, numpy 1 and OpenCV 4.11, in .venv-tflite
+	$(PYTHON) -m venv .venv-tflite
+	.venv-tflite/bin/python -m pip install --quiet --upgrade pip
+	.venv-tflite/bin/python -m pip install --quiet '.[tflite-runtime]' --group test 'numpy<2' pycocotools scikit-image
+	.venv-tflite/bin/python -m pytest tests/service/inference tests/parity $(ARGS)
+
 .PHONY: fuzz
 fuzz: install-dev  ## 20,000 requests that nobody should send, and schemathesis: make fuzz ARGS="--count 1000"
 	$(BIN)/python -m tests.fuzz $(ARGS)

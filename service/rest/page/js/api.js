@@ -14,6 +14,7 @@ import { Problem, sentence } from "./problem.js";
  * @property {number} [score_threshold]
  * @property {MaskFormat} [masks]
  * @property {string} [classes] comma-separated
+ * @property {"class" | "all"} [nms]
  */
 
 /**

@@ -8,7 +8,14 @@
 import { fetchFile, listModels, segment } from "./api.js";
 import { forgetRefusal } from "./key.js";
 import { Problem, blamePicture } from "./problem.js";
-import { NOTHING_HIGHLIGHTED, NOTHING_SHOWN, SCORE_FLOOR, defaultThreshold, keepHighlight } from "./state.js";
+import {
+  NMS,
+  NOTHING_HIGHLIGHTED,
+  NOTHING_SHOWN,
+  SCORE_FLOOR,
+  defaultThreshold,
+  keepHighlight,
+} from "./state.js";
 
 export class Session {
   /** @param {Store<State>} store */
@@ -71,7 +78,7 @@ export class Session {
   /** What every request asks for: all down to the floor, since the slider filters here. */
   options() {
     const { model, masks } = this.store.get();
-    return { model: model?.name, version: model?.version, score_threshold: SCORE_FLOOR, masks };
+    return { model: model?.name, version: model?.version, score_threshold: SCORE_FLOOR, masks, nms: NMS };
   }
 
   /** What a stream asks for: the same, and identities for what the model is sure of wherever the slider is. */

@@ -6,7 +6,7 @@
 
 import { segmentUrl } from "./api.js";
 import { currentKey } from "./key.js";
-import { classCounts, defaultThreshold } from "./state.js";
+import { NMS, classCounts, defaultThreshold } from "./state.js";
 
 const SHOWN_COUNTS = 48; // characters of a mask's run lengths that are worth reading
 const SHOWN_CORNERS = 12; // numbers of a ring's corners
@@ -26,6 +26,7 @@ export function curlLine(state) {
     ...(model !== models[0] && { model: model?.name, version: model?.version }),
     ...(threshold !== defaultThreshold(model) && { score_threshold: threshold }),
     ...(masks !== "rle" && { masks }),
+    nms: NMS,
     ...(kept.length < labels.length && { classes: kept.join(",") }),
   });
   return [

@@ -6,6 +6,8 @@
 
 // The server is asked once for all down to this score; the slider then only filters.
 export const SCORE_FLOOR = 0.05;
+// One label for an object: people look for objects, and a second label at the same place confuses them.
+export const NMS = "all";
 const DEFAULT_THRESHOLD = 0.3;
 
 export const NOTHING_HIGHLIGHTED = { hovered: null, pinned: null, followed: null };

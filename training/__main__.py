@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
 
 from service.errors import BlitzError
 from service.inference.backends import BackendChoice, choose_file
@@ -18,15 +17,16 @@ from service.inference.card import Runtime, read_card
 from service.inference.segmenter import open_model
 from service.types import Size
 from training.checkpoint import CheckpointNotWritten, CheckpointRefused, load_network
-from training.data.datasets import find_split, read_datasets
+from training.data.datasets import find_split, read_datasets, read_split
+from training.data.faults import BadData, DataRefused, Fault, describe_faults
 from training.data.loader import WorkerDied
+from training.data.pictures import PictureFailed
 from training.data.shapes import shapes
 from training.data.shrink import shrink_set
-from training.data.training_set import PictureFailed
-from training.data.validate import BadData, DataRefused, describe_faults, read_content
 from training.distributed import get_rank, name_launcher, process_group
 from training.evaluation.evaluate import (
-    detect,
+    check_objects,
+    collect_answers,
     draw_table,
     evaluate_detections,
     parse_ids,
@@ -128,8 +128,8 @@ def train(
     command = spell_command("train", (), options=options, launcher=name_launcher())
     run = Run(title, chosen, datasets, folder, read_runtimes(runtimes), command)
     with process_group():
-        if get_rank() == 0 and datasets.faults:
-            console.print(f"[yellow]Data that is left out:[/]\n{describe_faults(datasets.faults)}")
+        if get_rank() == 0:
+            list_faults(datasets.faults)
         run_training(run)
         is_first = get_rank() == 0
     if is_first:
@@ -203,16 +203,18 @@ def evaluate(
     categories: Categories = "",
     out: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
     record: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
+    bad_data: Annotated[BadData, typer.Option(help="Leave out faulty data, or stop.")] = "skip",
 ) -> None:
     """Measure the average precision of a model's answers, as the service gives them."""
-    place = find_split(data, split)
-    content = read_content(place.annotations)
+    place, chosen = find_split(data, split), parse_ids(categories)
+    content, faults = read_split(place, bad_data)
+    check_objects(content, chosen, faults)
     choice = BackendChoice(runtime=runtime, precision=precision, threads=2)
     segmenter = open_model(folder, choice)
-    answers = detect(segmenter, content, place.images)
-    total = len(content["images"])
-    detections = [item for found in track(answers, "evaluating", total) for item in found]
-    evaluation = evaluate_detections(content, detections, parse_ids(categories))
+    answers = collect_answers(segmenter, content, place.images, bad_data)
+    check_objects(answers.content, chosen, faults := faults + answers.faults)
+    list_faults(faults)
+    evaluation = evaluate_detections(answers.content, answers.detections, chosen)
     Console().print(draw_table(evaluation))
     Console().print(f"best F1 of masks at IoU 0.5: {evaluation.f1:.3f} at score {evaluation.threshold:.2f}")
     if out is not None:
@@ -228,6 +230,12 @@ def evaluate(
         }
         text = spell_command("evaluate", [folder], options=options)
         record_accuracy(folder, file, summarise(evaluation, f"{data.name} {split}", text))
+
+
+def list_faults(faults: Sequence[Fault]) -> None:
+    """Prints the parts of the data that are left out."""
+    if faults:
+        typer.echo(f"Data that is left out:\n{describe_faults(faults)}", err=True)
 
 
 @app.command()

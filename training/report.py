@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 
 from training.data.datasets import Datasets
-from training.data.validate import Fault, describe_faults
+from training.data.faults import Fault, describe_faults
 from training.evaluation.accuracy import IOU_50, best_threshold
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.matching import Kind, match_detections, pick_matches

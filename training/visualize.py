@@ -8,9 +8,9 @@ import numpy as np
 
 from service.inference.masks.overlay import draw_overlay
 from service.types import BackendInfo, Instance, Pixels, Rle, Segmentation, Size
-from training.data.annotations import encode_segmentation
 from training.data.datasets import EvaluationSet
-from training.data.training_set import read_image
+from training.data.masks import encode_segmentation
+from training.data.pictures import read_image
 
 Record = Mapping[str, Any]
 HEIGHT = 360  # pixels, of a pair

@@ -14,8 +14,9 @@ from pycocotools import mask as coco_mask
 
 from service.inference.golden import draw_picture
 from service.types import Pixels, Size
-from training.data.annotations import Bitmap, read_collection
+from training.data.annotations import read_collection
 from training.data.datasets import Split, find_split
+from training.data.masks import Bitmap
 from training.recipe import Recipe, Stage
 from training.session import make_trainer
 

@@ -12,7 +12,7 @@ from service.inference.segmenter import open_model
 from service.types import Options, Size
 from training.checkpoint import load_network
 from training.data.datasets import EvaluationSet
-from training.data.training_set import read_image
+from training.data.pictures import read_image
 from training.evaluator import Evaluator, open_network, pick_pictures
 
 SIDE = 192  # of the trained's model

@@ -6,21 +6,16 @@ labelled for every category.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from pycocotools import mask as coco_mask
-
 from service.inference.card import Label
-from service.inference.masks.rle import decode_rle
-from service.types import Rle, Size
-from training.data.validate import clean_content, read_content, refuse_faults
-
-Bitmap = npt.NDArray[np.uint8]
+from service.types import Size
+from training.data.faults import refuse_faults
+from training.data.masks import encode_segmentation
+from training.data.validate import clean_content, read_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +58,7 @@ def read_collection(file: Path, images: Path, *, trust_absence: bool = True) -> 
     trust_absence: a picture's `assumed_absent_category_ids` give negatives.
     Raises DataRefused that names the annotations, if the file has faults.
     """
-    content, faults = clean_content(read_content(file), images)
+    content, faults = clean_content(read_content(file), images, file)
     refuse_faults(faults)
     return build_collection(content, images, trust_absence=trust_absence)
 
@@ -123,29 +118,3 @@ def _enclosed_labels(content: Mapping[str, Any]) -> set[int]:
         for item in content["annotations"]
         if item["image_id"] in images and item.get("segmentation")
     }
-
-
-def encode_segmentation(
-    segmentation: Sequence[Sequence[float]] | Mapping[str, Any] | None, size: Size
-) -> bytes | None:
-    """Compressed RLE counts of a segmentation in any of COCO's formats; None if it has no pixel.
-
-    Raises ValueError if an RLE has another size than the image.
-    """
-    if not segmentation:
-        return None
-    if not isinstance(segmentation, Mapping):
-        parts = coco_mask.frPyObjects([list(ring) for ring in segmentation], size.height, size.width)
-        merged = coco_mask.merge(parts)
-        return bytes(merged["counts"]) if coco_mask.area(merged) else None
-    if list(segmentation["size"]) != [size.height, size.width]:
-        raise ValueError(f"its mask is {segmentation['size']}, its image {[size.height, size.width]}")
-    counts = segmentation["counts"]
-    if isinstance(counts, str):
-        return counts.encode()
-    return bytes(coco_mask.frPyObjects(dict(segmentation), size.height, size.width)["counts"])
-
-
-def decode_counts(counts: bytes, size: Size) -> Bitmap:
-    """The mask of compressed RLE counts: uint8 [H, W], image frame, 0 or 1."""
-    return decode_rle(Rle(size, counts.decode())).astype(np.uint8)

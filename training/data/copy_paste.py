@@ -10,8 +10,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from service.types import Pixels, Size
-from training.data.annotations import Annotation, Bitmap, Picture, decode_counts
+from training.data.annotations import Annotation, Picture
 from training.data.augment import Augmentation, CopyPaste, draw_view
+from training.data.masks import Bitmap, decode_counts
 
 MIN_AREA = 64  # pixels; smaller objects are not pasted, and smaller rests of covered objects are dropped
 MIN_SHARE = 0.1  # an object with a smaller visible share of its mask counts as hidden

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from training.data.annotations import Collection, build_collection
-from training.data.validate import BadData, DataRefused, Fault, clean_content, read_content, refuse_faults
+from training.data.faults import BadData, DataRefused, Fault, name_reason, refuse_faults
+from training.data.validate import clean_content, read_content
 
 ALIASES = {"val": ("val", "valid")}  # Roboflow writes "valid"
 WHOLE = ("instances_default.json", "annotations.json", "_annotations.coco.json", "result.json")
@@ -94,20 +95,21 @@ def read_datasets(data: Path | Sequence[Path], bad_data: BadData, *, trust_absen
         datasets = _add_folder(datasets, folder, bad_data, trust_absence=trust_absence)
     has_objects = any(picture.annotations for picture in datasets.training.pictures)
     if not has_objects or not datasets.evaluation.content["images"]:
-        raise DataRefused(f"{first} has no objects to train on, or no picture to evaluate on")
+        reason = f"{first} has no objects to train on, or no picture to evaluate on"
+        raise DataRefused(name_reason(reason, datasets.faults))
     return datasets
 
 
 def _read_folder(data: Path, bad_data: BadData, *, trust_absence: bool) -> Datasets:
     split = find_training_split(data)
-    content, faults = _read_split(split)
+    content, faults = clean_split(split)
     try:
         val = find_split(data, "val")
     except FileNotFoundError:
         content, held_out = hold_out(content)
         evaluation = EvaluationSet(held_out, split.images, f"one of {HELD_OUT} pictures, held out")
     else:
-        val_content, val_faults = _read_split(val)
+        val_content, val_faults = clean_split(val)
         evaluation, faults = EvaluationSet(val_content, val.images, "val split"), faults + val_faults
     if bad_data == "refuse":
         refuse_faults(faults)
@@ -118,9 +120,7 @@ def _read_folder(data: Path, bad_data: BadData, *, trust_absence: bool) -> Datas
 def _add_folder(datasets: Datasets, data: Path, bad_data: BadData, *, trust_absence: bool) -> Datasets:
     """The data sets with the training pictures of one more folder."""
     split = find_training_split(data)
-    content, faults = _read_split(split)
-    if bad_data == "refuse":
-        refuse_faults(faults)
+    content, faults = read_split(split, bad_data)
     added = build_collection(content, split.images, trust_absence=trust_absence)
     if added.labels != datasets.training.labels:
         raise DataRefused(f"{split.annotations} has other categories than the first --data folder")
@@ -138,8 +138,22 @@ def _add_folder(datasets: Datasets, data: Path, bad_data: BadData, *, trust_abse
     )
 
 
-def _read_split(split: Split) -> tuple[dict[str, Any], tuple[Fault, ...]]:
-    return clean_content(read_content(split.annotations), split.images)
+def read_split(split: Split, bad_data: BadData) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+    """A split's content without its faulty parts, and the faults.
+
+    Raises DataRefused if it has faults and `bad_data` is "refuse", or if no usable picture is left.
+    """
+    content, faults = clean_split(split)
+    if bad_data == "refuse":
+        refuse_faults(faults)
+    if not content["images"]:
+        raise DataRefused(name_reason(f"{split.annotations} has no usable picture", faults))
+    return content, faults
+
+
+def clean_split(split: Split) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+    """A split's content without its faulty parts, and the faults."""
+    return clean_content(read_content(split.annotations), split.images, split.annotations)
 
 
 def _image_ids(content: Mapping[str, Any]) -> frozenset[int]:

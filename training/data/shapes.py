@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from service.inference.golden import draw_picture
 from service.types import Pixels, Size
-from training.data.annotations import Bitmap
+from training.data.masks import Bitmap
 
 NAMES = ("disc", "square", "triangle")
 COLOURS = ((235, 70, 50), (60, 110, 245), (70, 210, 90))

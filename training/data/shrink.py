@@ -11,10 +11,10 @@ from pycocotools import mask as coco_mask
 from rich.progress import track
 
 from service.types import Pixels, Size
-from training.data.annotations import decode_counts, encode_segmentation
-from training.data.datasets import Split, find_split, find_training_split
-from training.data.training_set import read_image
-from training.data.validate import DataRefused, clean_content, describe_faults, read_content
+from training.data.datasets import Split, find_split, find_training_split, read_split
+from training.data.faults import DataRefused, describe_faults
+from training.data.masks import decode_counts, encode_segmentation
+from training.data.pictures import read_image
 
 QUALITY = 92  # of the JPEGs
 
@@ -29,7 +29,7 @@ def shrink_set(data: Path, folder: Path, side: int) -> Iterator[str]:
     if folder.exists() and any(folder.iterdir()):
         raise DataRefused(f"{folder} is not empty: choose another folder for the copy")
     for name, split in find_splits(data).items():
-        content, faults = clean_content(read_content(split.annotations), split.images)
+        content, faults = read_split(split, "skip")
         if faults:
             yield f"left out: {describe_faults(faults)}"
         smaller = shrink_content(content, split, folder / "images", side)
@@ -62,12 +62,21 @@ def _shrink_pictures(
     content: Mapping[str, Any], split: Split, images: Path, sizes: Mapping[int, Size]
 ) -> Iterator[dict[str, Any]]:
     for entry in track(content["images"], description="shrinking"):
-        size, name = sizes[entry["id"]], f"{entry['file_name']}.jpg"
+        size, name = sizes[entry["id"]], name_copy(entry["file_name"])
         pixels = resize(read_image(split.images / entry["file_name"]), size)
         _, encoded = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         (images / name).parent.mkdir(parents=True, exist_ok=True)
         (images / name).write_bytes(encoded.tobytes())
         yield {**entry, "file_name": name, "height": size.height, "width": size.width}
+
+
+def name_copy(name: str) -> str:
+    """The name of a smaller copy, inside the folder of the copies.
+
+    >>> name_copy("a/b.png"), name_copy("../set/c.jpg")
+    ('a/b.png.jpg', 'set/c.jpg.jpg')
+    """
+    return "/".join(part for part in Path(name).parts if part not in ("..", "/")) + ".jpg"
 
 
 def shrink_annotation(item: Mapping[str, Any], size: Size, smaller: Size) -> dict[str, Any]:

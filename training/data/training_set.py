@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,10 +16,7 @@ from training.data.augment import Augmentation, View, change_colours, draw_view,
 from training.data.batch import Batch
 from training.data.copy_paste import Scene, paste_objects
 from training.data.groundtruth import TargetRules, draw_targets
-
-
-class PictureFailed(ValueError):
-    """A picture cannot be prepared; the message names its file and the reason."""
+from training.data.pictures import PictureFailed, read_image
 
 
 class TrainingSet(Dataset[Batch]):
@@ -84,14 +80,6 @@ class TrainingSet(Dataset[Batch]):
     def _read_scene(self, place: int) -> Scene:
         picture = self.collection.pictures[self.order[place]]
         return Scene(picture, read_pixels(picture))
-
-
-def read_image(path: Path) -> Pixels:
-    """An image file as RGB, uint8 [H, W, 3], without EXIF rotation; raises PictureFailed."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels is None:
-        raise PictureFailed(f"{path} is missing or is not an image")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def read_pixels(picture: Picture) -> Pixels:

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
+from rich.progress import track
 from rich.table import Table
 
+from service.errors import ImageTooLarge, InvalidImage
 from service.inference.card import Accuracy, ArtifactFile, Card, read_card
 from service.inference.segmenter import Segmenter
-from service.types import Instance, Options, Rle, Size
-from training.data.validate import DataRefused
+from service.types import Instance, Options, Rle, Segmentation, Size
+from training.data.faults import BadData, DataRefused, Fault, name_reason
+from training.data.pictures import PictureFailed
 from training.evaluation.accuracy import ClassAccuracy, KindAccuracy, best_threshold, measure_accuracy
-from training.evaluation.matching import Record
+from training.evaluation.matching import Record, evaluated_pairs, is_crowd, keep_evaluated
 
 MIN_SCORE = 0.01
 MAX_INSTANCES = 100
@@ -55,17 +58,60 @@ def evaluate_detections(
 def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list[dict[str, Any]]]:
     """The service's detections, image by image, as in COCO's results file.
 
-    Raises DataRefused if the model and the data have no category in common.
+    Raises DataRefused if the model and the data have no category in common, PictureFailed if the service
+    cannot read a picture.
     """
     options = Options(score_threshold=MIN_SCORE, max_instances=MAX_INSTANCES)
     renamed = match_categories(segmenter.card, content["categories"])
     for image in content["images"]:
-        found = segmenter.segment((images / image["file_name"]).read_bytes(), options)
+        found = _answer(segmenter, images / image["file_name"], options)
         yield [
             _describe(instance, image["id"], renamed[instance.label], found.image)
             for instance in found.instances
             if instance.label in renamed
         ]
+
+
+def _answer(segmenter: Segmenter, path: Path, options: Options) -> Segmentation:
+    try:
+        return segmenter.segment(path.read_bytes(), options)
+    except (OSError, InvalidImage, ImageTooLarge) as error:
+        raise PictureFailed(f"{path}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """content: of the pictures that the service can read. faults: of the others."""
+
+    content: Record
+    detections: Sequence[Record]
+    faults: tuple[Fault, ...]
+
+
+def collect_answers(segmenter: Segmenter, content: Record, images: Path, bad_data: BadData) -> Answers:
+    """The detections in all pictures; raises as `detect`, but may skip pictures that cannot be read."""
+    readable, detections, faults = [], [], []
+    for image in track(content["images"], "evaluating"):
+        try:
+            (found,) = detect(segmenter, {**content, "images": [image]}, images)
+        except PictureFailed as error:
+            if bad_data == "refuse":
+                raise
+            faults.append(Fault("the service cannot read it", f"image {image['id']} {error}"))
+        else:
+            readable.append(image)
+            detections += found
+    ids = {image["id"] for image in readable}
+    objects = [item for item in content["annotations"] if item["image_id"] in ids]
+    return Answers({**content, "images": readable, "annotations": objects}, detections, tuple(faults))
+
+
+def check_objects(content: Record, categories: frozenset[int] | None, faults: Sequence[Fault]) -> None:
+    """Raises DataRefused, which lists the faults, if there is no object to evaluate detections on."""
+    pairs = evaluated_pairs(content, "bbox")
+    objects = (item for item in keep_evaluated(content["annotations"], pairs) if not is_crowd(item))
+    if not any(categories is None or item["category_id"] in categories for item in objects):
+        raise DataRefused(name_reason("the data have no object to evaluate detections on", faults))
 
 
 def match_categories(card: Card, categories: Iterable[Record]) -> dict[str, int]:

@@ -66,7 +66,10 @@ HALF = 0.5
 def match_detections(content: Record, detections: Sequence[Record], kind: Kind) -> COCOeval:
     """A COCOeval after the matching, by the rules for federated data sets."""
     pairs = evaluated_pairs(content, kind)
-    objects = [_complete_object(item, kind) for item in keep_evaluated(content["annotations"], pairs)]
+    objects = [
+        _complete_object(item, number, kind)
+        for number, item in enumerate(keep_evaluated(content["annotations"], pairs), 1)
+    ]
     found = [
         _complete_detection(item, number, kind)
         for number, item in enumerate(keep_evaluated(detections, pairs), 1)
@@ -118,13 +121,19 @@ def _share_inside(
     return shares
 
 
-def _complete_object(item: Record, kind: Kind) -> dict[str, Any]:
-    """The fields that COCOeval needs; a crowd without a mask gets its box as a mask."""
-    x, y, width, height = item["bbox"]
+def _complete_object(item: Record, number: int, kind: Kind) -> dict[str, Any]:
+    """The fields that COCOeval needs; a crowd without a mask gets its box as a mask.
+
+    COCOeval takes an object with the id 0 for none, and keeps one of two objects with the same id. Every
+    object therefore gets a new number.
+    """
+    x, y, width, height = bbox = _place_box(item["bbox"])
     box_only = is_box_only(item)
     outline = [[x, y, x + width, y, x + width, y + height, x, y + height]]
     return {
         **item,
+        "id": number,
+        "bbox": bbox,
         "area": item.get("area", width * height),
         "iscrowd": int(is_crowd(item)),
         "box_only": box_only,
@@ -133,9 +142,17 @@ def _complete_object(item: Record, kind: Kind) -> dict[str, Any]:
 
 
 def _complete_detection(item: Record, number: int, kind: Kind) -> dict[str, Any]:
-    width, height = item["bbox"][2:]
-    area = float(coco_mask.area(item["segmentation"])) if kind == "segm" else width * height
-    return {**item, "id": number, "area": area, "iscrowd": 0}
+    bbox = _place_box(item["bbox"])
+    area = float(coco_mask.area(item["segmentation"])) if kind == "segm" else bbox[2] * bbox[3]
+    return {**item, "id": number, "bbox": bbox, "area": area, "iscrowd": 0}
+
+
+def _place_box(box_xywh: Sequence[float]) -> list[float]:
+    """The box, or one outside every image if it is not of finite numbers.
+
+    COCOeval takes NaN, the IoU of such a box, for a match.
+    """
+    return list(box_xywh) if np.isfinite(box_xywh).all() else [-2.0, -2.0, 1.0, 1.0]
 
 
 def _index(content: Record, annotations: list[dict[str, Any]]) -> COCO:

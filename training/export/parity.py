@@ -23,9 +23,8 @@ from service.inference.card import Card, Latency, read_card
 from service.inference.images import letterbox
 from service.inference.segmenter import Segmenter, open_model
 from service.types import Heads, Pixels, Size
-from training.data.datasets import find_split
-from training.data.training_set import read_image
-from training.data.validate import read_content
+from training.data.datasets import find_split, read_split
+from training.data.pictures import read_image
 from training.evaluation.evaluate import Evaluation, detect, evaluate_detections, parse_ids, summarise
 from training.evaluation.matching import Record
 from training.evaluation.tables import Row, draw_categories, draw_rows, fill_marks
@@ -78,7 +77,7 @@ class ParityData:
 def run_check(check: ParityCheck) -> list[Row]:
     """A row for each file of the model."""
     place = find_split(check.data, check.split)
-    content = read_content(place.annotations)
+    content, _ = read_split(place, "skip")
     paths = [place.images / image["file_name"] for image in content["images"][: check.pictures]]
     canvases = read_canvases(paths, read_card(check.folder).canvas)
     parity_data = ParityData(content, place.images, canvases, parse_ids(check.categories), check.threads)

@@ -16,8 +16,7 @@ from service.inference.backends import BackendChoice, open_backend
 from service.inference.card import ArtifactFile, Card, Runtime, read_card
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.types import Floats, Heads, Pixels, Precision, Size
-from training.data.datasets import Split
-from training.data.validate import read_content
+from training.data.datasets import Split, read_split
 from training.export.model_folder import ExportMismatch
 from training.export.parity import read_canvases
 from training.export.quantize import (
@@ -108,7 +107,7 @@ def add_precisions(source: Source, writers: Mapping[tuple[Runtime, Precision], W
 
 def read_calibration(split: Split, canvas: Size, count: int) -> Pixels:
     """`count` canvases, spread over a split: uint8 [N, H, W, 3]."""
-    images = read_content(split.annotations)["images"]
+    images = read_split(split, "skip")[0]["images"]
     chosen = images[:: max(1, len(images) // count)][:count]
     return read_canvases([split.images / image["file_name"] for image in chosen], canvas)
 

@@ -10,7 +10,8 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from service.types import Size
-from training.data.annotations import Picture, decode_counts, encode_segmentation, read_collection
+from training.data.annotations import Picture, read_collection
+from training.data.masks import decode_counts, encode_segmentation
 
 SIZE = Size(6, 8)
 MASK = np.zeros((6, 8), np.uint8)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from service.types import Size
-from training.data.annotations import Annotation, Bitmap, Picture, decode_counts
+from training.data.annotations import Annotation, Picture
 from training.data.augment import CopyPaste
 from training.data.copy_paste import Scene, cut_objects, hide_object, outline_object, paste_objects
+from training.data.masks import Bitmap, decode_counts
 
 SIZE = Size(60, 80)
 BLANK = Annotation(label=0, box_xywh=(0, 0, 1, 1), counts=None, ignored=False)

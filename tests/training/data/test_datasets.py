@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from training.data.datasets import Split, find_split, hold_out, read_datasets
-from training.data.validate import DataRefused
+from training.data.faults import DataRefused
 
 
 def make(folder: Path, *names: str) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from service.types import Size
-from training.data.annotations import Annotation, Bitmap, Picture
+from training.data.annotations import Annotation, Picture
 from training.data.augment import View, fit_view
 from training.data.batch import Batch, join_batches
 from training.data.copy_paste import Scene
@@ -24,6 +24,7 @@ from training.data.groundtruth import (
     gaussian_radius,
     mass_centre,
 )
+from training.data.masks import Bitmap
 
 sides = st.floats(1, 300)
 

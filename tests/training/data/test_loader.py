@@ -15,7 +15,8 @@ from training.data.annotations import read_collection
 from training.data.batch import Batch
 from training.data.groundtruth import TargetRules
 from training.data.loader import WorkerDied, load_batches
-from training.data.training_set import PictureFailed, TrainingSet
+from training.data.pictures import PictureFailed
+from training.data.training_set import TrainingSet
 
 
 def open_set(folder: Path) -> TrainingSet:

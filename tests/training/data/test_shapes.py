@@ -6,8 +6,8 @@ from pathlib import Path
 import cv2
 
 from service.types import Size
-from training.data.annotations import decode_counts
 from training.data.datasets import read_datasets
+from training.data.masks import decode_counts
 from training.data.shapes import COLOURS, shapes
 
 

@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 
 from service.types import Size
 from training.__main__ import app
-from training.data.annotations import Picture, decode_counts, read_collection
+from training.data.annotations import Picture, read_collection
 from training.data.datasets import find_split
+from training.data.faults import DataRefused
+from training.data.masks import decode_counts
+from training.data.pictures import PictureFailed
 from training.data.shapes import shapes
 from training.data.shrink import resize, shrink_annotation, shrink_set
-from training.data.training_set import PictureFailed
-from training.data.validate import DataRefused
 
 
 def read_pictures(folder: Path) -> tuple[Picture, ...]:

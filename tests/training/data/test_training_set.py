@@ -12,7 +12,8 @@ from service.types import Size
 from training.data.annotations import Annotation, Picture, read_collection
 from training.data.augment import Augmentation, CopyPaste
 from training.data.groundtruth import TargetRules
-from training.data.training_set import TrainingSet, draw_order, read_image, repeat_factors
+from training.data.pictures import read_image
+from training.data.training_set import TrainingSet, draw_order, repeat_factors
 
 
 def open_set(folder: Path, *, augmentation: Augmentation | None, epoch: int = 0) -> TrainingSet:

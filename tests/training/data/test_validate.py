@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from training.data.annotations import build_collection
-from training.data.validate import DataRefused, clean_content, describe_faults, read_content, refuse_faults
+from training.data.faults import DataRefused, describe_faults, refuse_faults
+from training.data.validate import clean_content, read_content
 
 SIZE = [120, 160]  # of the first picture
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from training.data.annotations import Bitmap
+from training.data.masks import Bitmap
 from training.evaluation.accuracy import best_threshold, measure_accuracy
 
 Record = dict[str, Any]

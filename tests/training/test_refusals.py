@@ -94,7 +94,46 @@ def test_pictures_that_are_not_there_are_named(files: Path) -> None:
     content = json.loads((files / "instances_train.json").read_text())
     content["categories"][0]["name"] = "person"
     (files / "instances_train.json").write_text(json.dumps(content))
-    (files / "images" / "1.png").unlink()
+    for path in (files / "images").iterdir():
+        path.unlink()
     found = invoke("evaluate MODEL --data SET --split train", files)
     assert found.exit_code == 2, found.exception
     assert "1.png" in found.stderr.splitlines()[-1]
+
+
+def test_a_set_without_objects_to_evaluate_on_is_refused(files: Path) -> None:
+    content = json.loads((files / "instances_train.json").read_text())
+    for item in content["annotations"]:
+        item["iscrowd"] = 1
+    (files / "instances_train.json").write_text(json.dumps(content))
+    found = invoke("evaluate MODEL --data SET --split train", files)
+    assert found.exit_code == 2, found.exception
+    assert "no object to evaluate" in found.stderr
+
+
+def test_evaluation_lists_the_faults_or_refuses_them(files: Path) -> None:
+    content = json.loads((files / "instances_train.json").read_text())
+    content["categories"][0]["name"] = "person"
+    content["annotations"][0]["segmentation"] = [1, 2, 3]
+    (files / "instances_train.json").write_text(json.dumps(content))
+    listed = "instances_train.json: 1 x its mask is neither polygons nor RLE: annotation 1 of image 1"
+    found = invoke("evaluate MODEL --data SET --split train", files)
+    assert found.exit_code == 0, found.exception
+    assert listed in found.stderr
+    refused = invoke("evaluate MODEL --data SET --split train --bad-data refuse", files)
+    assert refused.exit_code == 2, refused.exception
+    assert listed in refused.stderr
+
+
+def test_a_damaged_picture_is_named_and_left_out_of_the_evaluation(files: Path) -> None:
+    content = json.loads((files / "instances_train.json").read_text())
+    content["categories"][0]["name"] = "person"
+    (files / "instances_train.json").write_text(json.dumps(content))
+    picture = files / "images" / "1.png"
+    picture.write_bytes(picture.read_bytes()[:500])
+    found = invoke("evaluate MODEL --data SET --split train", files)
+    assert found.exit_code == 0, found.exception
+    assert "the service cannot read it: image 1" in found.stderr
+    refused = invoke("evaluate MODEL --data SET --split train --bad-data refuse", files)
+    assert refused.exit_code == 2, refused.exception
+    assert "1.png" in refused.stderr

@@ -19,11 +19,17 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from service.errors import InvalidImage
+from service.inference.image_headers import has_signature
+from service.inference.images import Limits, decode_image
 from service.types import Pixels, Size
 
 ORIENTATION = 0x0112  # the EXIF tag
 SWAPPED = frozenset({5, 6, 7, 8})  # orientations whose upright picture is as wide as the stored one is high
 UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # Label Studio puts it before the name of an uploaded file
+
+
+NO_LIMITS = Limits(max_bytes=2**62, max_pixels=2**62)
 
 
 class PictureFailed(ValueError):
@@ -58,8 +64,17 @@ def read_header(path: Path) -> PictureHeader:
 
 
 def read_image(path: Path) -> Pixels:
-    """An image file as RGB, uint8 [H, W, 3], upright by its EXIF orientation; raises PictureFailed."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """An image file as RGB, uint8 [H, W, 3], upright by its EXIF orientation; raises PictureFailed.
+
+    The service's own decoder reads it, if it knows the format: it also refuses pictures that are cut off.
+    """
+    try:
+        data = path.read_bytes()
+        if has_signature(data):
+            return decode_image(data, NO_LIMITS)
+    except (OSError, InvalidImage) as error:
+        raise PictureFailed(f"{path} is missing or is not an image: {error}") from error
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if pixels is None:
         raise PictureFailed(f"{path} is missing or is not an image")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)

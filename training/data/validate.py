@@ -92,7 +92,7 @@ def clean_categories(
     Roboflow adds a root category without objects, which the others name as their supercategory.
     Raises DataRefused if there are none, or if ids or names are missing or repeated.
     """
-    read = [_read_category(item) for item in categories]
+    read: list[Record] = [_read_category(item) for item in categories]
     used = {as_id(item.get("category_id")) for item in annotations if isinstance(item, Mapping)}
     names = Counter(item["name"] for item in read)
     roots: list[Record] = []
@@ -109,7 +109,7 @@ def clean_categories(
         _check_label(item)
     kind = "a category without objects, which others name as their supercategory, or whose name stands twice"
     faults = [Fault(kind, f"category {item['id']} {item['name']}", harmless=True) for item in roots]
-    return (kept, faults) if kept else ([*read], [])
+    return (kept, faults) if kept else (read, [])
 
 
 def _read_category(item: Any) -> dict[str, Any]:

@@ -89,12 +89,13 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(tiny_set: Path) -> None:
 def test_what_is_wrong_with_the_data_is_left_out_and_told(tiny_set: Path, tmp_path: Path) -> None:
     (tiny_set / "images" / "1.png").unlink()
     told = list(shrink_set(tiny_set, tmp_path / "small", 80))
-    assert told[0].startswith("left out: 1 x ")
+    assert "1 x its file is missing" in told[0]
     assert told[1] == "train: 1 pictures, 2 objects"
 
 
 def test_a_picture_that_cannot_be_read_is_named(tiny_set: Path, tmp_path: Path) -> None:
-    (tiny_set / "images" / "1.png").write_bytes(b"no picture")
+    picture = tiny_set / "images" / "1.png"
+    picture.write_bytes(picture.read_bytes()[:500])  # its header is good
     with pytest.raises(PictureFailed, match=r"1\.png is missing or is not an image"):
         list(shrink_set(tiny_set, tmp_path / "small", 80))
 

@@ -235,3 +235,22 @@ def test_the_sizes_of_some_categories_are_theirs_alone() -> None:
     kept = accuracy.keep_categories(frozenset({2}))
     assert [(item.objects, item.ap) for item in kept.sizes][:1] == [(1, 0.0)]
     assert math.isnan(kept.sizes[2].ap)
+
+
+@pytest.mark.parametrize("ids", [[0, 1], [None, None], ["a", "b"], [5, 5], [{}, []]])
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
+def test_the_ids_of_annotations_do_not_matter(kind: Any, ids: list[object]) -> None:
+    content = make_content(annotate(LEFT), annotate(RIGHT))
+    for item, value in zip(content["annotations"], ids, strict=True):
+        item["id"] = value
+        if value is None:
+            del item["id"]
+    assert measure_accuracy(content, [detect(LEFT), detect(RIGHT)], kind).ap == PERFECT
+
+
+def test_a_box_of_nan_is_no_hit() -> None:
+    found = detect(LEFT) | {"bbox": [float("nan")] * 4}
+    assert measure_accuracy(make_content(annotate(LEFT)), [found], "bbox").ap == 0
+    assert measure_accuracy(
+        make_content(annotate(LEFT)), [found, detect(LEFT, score=0.5)], "bbox"
+    ).ap == pytest.approx(0.5)

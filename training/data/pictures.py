@@ -55,7 +55,9 @@ def read_header(path: Path) -> PictureHeader:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
-                orientation: Any = image.getexif().get(ORIENTATION)
+                is_plain = image.format == "PNG" and "exif" not in image.info
+                # Pillow decodes a whole PNG to look for EXIF data behind its pixels
+                orientation: Any = 1 if is_plain else image.getexif().get(ORIENTATION)
                 size = Size(image.height, image.width)
     except Exception as error:  # Pillow's readers raise many kinds for damaged files
         raise PictureFailed(f"{path} is missing or is not an image") from error

@@ -69,6 +69,13 @@ def test_a_picture_is_read_as_it_is_seen(tmp_path: Path, orientation: int) -> No
     assert np.abs(turn_upright(stored, orientation).astype(int) - seen).mean() < 9
 
 
+def test_the_header_of_a_png_holds_the_orientation_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png", exif=exif)
+    assert read_header(tmp_path / "a.png").upright == Size(*read_image(tmp_path / "a.png").shape[:2])
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
 def test_a_file_without_a_picture_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)

@@ -8,7 +8,10 @@ from typing import Any
 
 from training.data.annotations import Collection, build_collection
 from training.data.faults import BadData, DataRefused, Fault, name_reason, refuse_faults
-from training.data.validate import clean_content, read_content
+from training.data.formats import name_converter, read_format
+from training.data.labelme import is_labelme
+from training.data.validate import clean_content
+from training.data.yolo import find_yolo
 
 ALIASES = {"val": ("val", "valid")}  # Roboflow writes "valid"
 WHOLE = ("instances_default.json", "annotations.json", "_annotations.coco.json", "result.json")
@@ -17,7 +20,10 @@ HELD_OUT = 5  # without a val split, one picture in 5 is held out for evaluation
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A COCO annotation file and the folder of its images."""
+    """The annotations and the folder of their images.
+
+    annotations: a COCO file, the data.yaml of a YOLO set, or a folder with Labelme's files.
+    """
 
     annotations: Path
     images: Path
@@ -43,20 +49,26 @@ class Datasets:
 
 
 def find_split(data: Path, split: str) -> Split:
-    """The files of a split, in COCO's layout or Roboflow's.
+    """The files of a split, in COCO's layout, Roboflow's, YOLO's or Labelme's.
 
     COCO: annotations/instances_SPLIT2017.json and SPLIT2017/. The year may be missing, the annotation file
     may be in the folder itself, and all images may be in images/. Roboflow: SPLIT/_annotations.coco.json
-    beside its images.
-    Raises FileNotFoundError that lists the places it looked at.
+    beside its images. YOLO: data.yaml. Labelme: SPLIT/ with its files.
+    Raises FileNotFoundError that lists the places it looked at, or names the converter of another format.
     """
     names = [f"{split}2017", split]
     files = [folder / f"instances_{name}.json" for folder in (data / "annotations", data) for name in names]
     for name in ALIASES.get(split, (split,)):
         if (data / name / "_annotations.coco.json").exists():
             return Split(data / name / "_annotations.coco.json", data / name)
+    if not any(file.exists() for file in files):
+        if (yolo := find_yolo(data, ALIASES.get(split, (split,)))) is not None:
+            return Split(*yolo)
+        for name in ALIASES.get(split, (split,)):
+            if is_labelme(data / name):
+                return Split(data / name, data / name)
     folders = [*(data / name for name in names), *(data / "images" / name for name in names), data / "images"]
-    return Split(_first_existing(files), _first_existing(folders))
+    return Split(_first_existing(files, data), _first_existing(folders, data))
 
 
 def find_training_split(data: Path) -> Split:
@@ -66,17 +78,20 @@ def find_training_split(data: Path) -> Split:
     except FileNotFoundError as error:
         files = [folder / name for folder in (data / "annotations", data) for name in WHOLE]
         whole = next((file for file in files if file.exists()), None)
+        if whole is None and is_labelme(data):
+            return Split(data, data)
         if whole is None:
             raise error from None
         return Split(whole, data / "images" if (data / "images").is_dir() else data)
 
 
-def _first_existing(places: list[Path]) -> Path:
-    for place in places:
-        if place.exists():
-            return place
+def _first_existing(places: Sequence[Path], data: Path) -> Path:
+    found = next((place for place in places if place.exists()), None)
+    if found is not None:
+        return found
     raise FileNotFoundError(
-        f"none of these exists: {', '.join(map(str, places))}; training/README.md describes the layouts"
+        name_converter(data)
+        or f"none of these exists: {', '.join(map(str, places))}; training/README.md describes the layouts"
     )
 
 
@@ -153,7 +168,8 @@ def read_split(split: Split, bad_data: BadData) -> tuple[dict[str, Any], tuple[F
 
 def clean_split(split: Split) -> tuple[dict[str, Any], tuple[Fault, ...]]:
     """A split's content without its faulty parts, and the faults."""
-    return clean_content(read_content(split.annotations), split.images, split.annotations)
+    content = read_format(split.annotations, split.images)
+    return clean_content(content, split.images, split.annotations)
 
 
 def _image_ids(content: Mapping[str, Any]) -> frozenset[int]:

@@ -69,7 +69,7 @@ def clean_content(
     Raises DataRefused if there are no categories, or two with one id or name: no part can be left out then.
     """
     categories, dropped = clean_categories(content["categories"], content["annotations"])
-    finder = PictureFinder([images, file.parent] if file and file.parent != images else [images])
+    finder = PictureFinder(list(dict.fromkeys([images, *([_folder_of(file)] if file else [])])))
     ids = frozenset(category["id"] for category in categories)
     pictures, lost = _check_images(content["images"], finder, images)
     objects, faults = _check_objects(content, pictures, ids)
@@ -82,6 +82,10 @@ def clean_content(
         "categories": categories,
     }
     return cleaned, tuple(replace(fault, file=str(file or "")) for fault in listed)
+
+
+def _folder_of(file: Path) -> Path:
+    return file if file.is_dir() else file.parent
 
 
 def clean_categories(

@@ -20,9 +20,8 @@ from pydantic_settings import (
 from rich.console import Console
 
 from loadtest.commands.accuracy import Accuracy
-from loadtest.commands.agreement import Agreement
 from loadtest.commands.arguments import Arguments, Found
-from loadtest.commands.compare import Compare
+from loadtest.commands.compare import Agreement, Compare
 from loadtest.commands.loads import Closed, Open, Ramp, Streams
 from loadtest.commands.soak import Soak
 from loadtest.commands.stages import Stages
@@ -30,9 +29,8 @@ from loadtest.commands.suite import Suite
 from loadtest.measurement.harness import Stage
 from loadtest.measurement.host_stats import describe_machine
 from loadtest.measurement.load_run import Progress
-from loadtest.reports.content import Report, SentPhoto, Server, write_json
-from loadtest.reports.text import print_report
-from loadtest.reports.warnings import list_warnings
+from loadtest.reports.content import Report, SentPhoto, Server, list_warnings, write_json
+from loadtest.reports.tables import print_report
 from loadtest.types import CannotRun
 
 _FAILED, _CANNOT_RUN, _INTERRUPTED = 1, 2, 130

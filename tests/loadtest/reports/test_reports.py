@@ -14,10 +14,8 @@ from loadtest.measurement.row import Cameras
 from loadtest.measurement.server_info import Served
 from loadtest.measurement.statistics import Latency
 from loadtest.reports.content import Finding, Outcome, Report, SentPhoto, Series, Server, TextTable
-from loadtest.reports.page import to_page, write_folder
-from loadtest.reports.plots import choose_plots, draw_picture
-from loadtest.reports.tables import list_errors, list_tables
-from loadtest.reports.text import print_report, to_markdown
+from loadtest.reports.page import choose_plots, draw_picture, to_page, write_folder
+from loadtest.reports.tables import list_errors, list_tables, print_report, to_markdown
 from loadtest.types import CannotRun
 from tests.loadtest.rows import ROW
 

@@ -5,7 +5,7 @@ import pytest
 from loadtest.measurement.baseline import BaselineRun
 from loadtest.measurement.host_stats import HostStats
 from loadtest.measurement.row import Slice
-from loadtest.reports.warnings import find_warnings, list_warnings
+from loadtest.reports.content import find_warnings, list_warnings
 from tests.loadtest.rows import CALM, ROW, with_baseline, with_latency
 
 

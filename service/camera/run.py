@@ -11,9 +11,7 @@ from rich.console import Console
 
 from service.camera.output import AnsweredFrame, Output
 from service.camera.plan import STDOUT, CameraPlan, check_outputs, open_output
-from service.camera.reader import Reader
-from service.camera.retry import Retry
-from service.camera.source import Capture, SourceLost
+from service.camera.source import Capture, Reader, Retry, SourceLost
 from service.camera.status import Statistics, StatusLine
 from service.camera.stream_client import StreamClient
 from service.client import AsyncRpcClient, Credentials

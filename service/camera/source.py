@@ -1,11 +1,17 @@
-"""Sources of pictures: the interface of all of them, and folders of image files."""
+"""Sources of pictures: their interface, folders of image files, and the reading of a source, again after a loss."""
 
-from collections.abc import Iterator
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from service.serving.streaming import RawImage
+from service.errors import InvalidOption
+from service.serving.streaming import Frame, Policy, RawImage
+from service.serving.streaming.frame_slot import Clock, FrameSlot
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"))
 FOLDER_FPS = 1.0  # of a video that is made of a folder's pictures
@@ -120,3 +126,100 @@ def list_images(folder: Path) -> tuple[Path, ...]:
     if not paths:
         raise SourceLost(f"{folder} has no images: {', '.join(sorted(SUFFIXES))}")
     return tuple(paths)
+
+
+FIRST_S, LONGEST_S = 0.25, 5.0
+
+
+class Retry:
+    """Waits 0.25 s after the first failure and twice as long after each further one, up to 5 s.
+
+    Chance shortens each pause by up to a half, so that the cameras of a server that restarts do not all come
+    back at the same moment. `report` receives one line before each pause.
+    """
+
+    def __init__(self, clock: Clock, report: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._report = report
+        self._delay = FIRST_S
+        self.failing = False
+
+    async def wait(self, reason: str) -> None:
+        """Report the reason, then pause."""
+        self.failing = True
+        delay = self._delay * random.uniform(0.5, 1)
+        self._delay = min(2 * self._delay, LONGEST_S)
+        self._report(f"{reason}; trying again in {delay:.1f} s")
+        await self._clock.wait_until(self._clock.now() + delay)
+
+    def reset(self) -> None:
+        """Note that the last attempt worked: the next pause is the shortest again."""
+        self.failing = False
+        self._delay = FIRST_S
+
+
+class Reader:
+    """Reads a file to its end, and a live source for ever: it is opened again whenever it breaks off.
+
+    policy: "latest" lets a new frame replace the one that waits; "all" reads no faster than frames are taken.
+    paced: the pictures of a recording come at their recorded times, not as fast as they can be taken.
+    patient: a live source that opens but gives no picture at the start is tried again, and not refused.
+    The ids of the frames are 0, 1, 2, ...
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        policy: Policy,
+        *,
+        clock: Clock,
+        retry: Retry,
+        paced: bool = False,
+        patient: bool = False,
+    ) -> None:
+        self.slot = FrameSlot(policy)
+        self._source = source
+        self._clock = clock
+        self._retry = retry
+        self._paced = paced
+        self._patient = patient and source.live
+        self._ids = itertools.count()
+
+    async def run(self, capture: Capture) -> None:
+        """Returns when the source has ended; `capture` is the source, already open.
+
+        Raises InvalidOption where the source gives no picture at all.
+        """
+        while True:
+            try:
+                await self._read_all(capture)
+                break
+            except SourceLost as lost:
+                if not self._patient:
+                    raise InvalidOption(str(lost)) from lost
+                capture = await self._reopen(lost)
+        self.slot.end()
+
+    async def _read_all(self, capture: Capture) -> None:
+        opened = self._clock.now()
+        try:
+            while (shot := await asyncio.to_thread(capture.read)) is not None:
+                self._patient = self._source.live
+                if self._paced and shot.time is not None:
+                    await self._clock.wait_until(opened + shot.time)
+                await self.slot.put(self._frame(shot))
+                self._retry.reset()
+        finally:
+            capture.close()
+
+    async def _reopen(self, lost: SourceLost) -> Capture:
+        while True:
+            await self._retry.wait(str(lost))
+            try:
+                return await asyncio.to_thread(self._source.open)
+            except SourceLost as error:
+                lost = error
+
+    def _frame(self, shot: Shot) -> Frame:
+        captured = time.time() if shot.time is None else shot.time
+        return Frame(next(self._ids), round(captured * 1e6), shot.picture, self._clock.now())

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from service.camera.output import AnsweredFrame
-from service.camera.retry import Retry
+from service.camera.source import Retry
 from service.errors import BlitzError, RequestError
 from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
 from service.serving.streaming.frame_slot import Clock, FrameSlot

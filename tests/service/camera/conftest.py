@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.camera.retry import Retry
-from service.camera.source import Shot, SourceLost
+from service.camera.source import Retry, Shot, SourceLost
 from service.rpc.server import RpcServer
 from service.serving.admission import Admission
 from service.serving.engine import Engine

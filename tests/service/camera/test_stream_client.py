@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from service.camera.output import AnsweredFrame
-from service.camera.retry import Retry
+from service.camera.source import Retry
 from service.camera.stream_client import IN_FLIGHT, StreamClient, StreamRequest, encode_frame
 from service.errors import BlitzError, ModelNotFound, Overloaded, RequestError, Unavailable
 from service.serving.streaming import Frame, FrameResult, Policy, RawImage, StreamOptions

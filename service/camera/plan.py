@@ -11,8 +11,7 @@ from typing import BinaryIO
 
 from service.camera.address import hide_password, split_address
 from service.camera.mqtt import SCHEMES, MqttOutput, parse_broker
-from service.camera.output import JsonLines, Output
-from service.camera.recording import Recording
+from service.camera.output import JsonLines, Output, Recording
 from service.camera.source import Folder, Source, SourceLost, list_images
 from service.camera.stream_client import StreamRequest
 from service.camera.video import NetworkCamera, VideoFile, Webcam

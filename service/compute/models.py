@@ -1,9 +1,10 @@
 """Models that live in compute processes: their descriptions in the front, and the table of each process."""
 
+import ctypes
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.compute.memory import release_memory
 from service.compute.task import Turn
 from service.errors import NotReady
 from service.inference.backends.base import Backend, BackendChoice
@@ -11,6 +12,19 @@ from service.inference.card import Card, Runtime
 from service.inference.images import Limits
 from service.inference.segmenter import Segmenter, open_model
 from service.types import BackendInfo, Heads, Options, Pixels, Segmentation
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system; does so only with glibc.
+
+    The C library keeps the memory of a closed model in pieces that are too small for the next one: without
+    this, a process holds 340 MB instead of 180 after 50 reloads of the default model.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
 
 _OPENED: dict[int, Segmenter] = {}  # of this compute process, by the number the front gave them
 

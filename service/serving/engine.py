@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from service.compute.memory import release_memory
+from service.compute.models import release_memory
 from service.errors import NotReady, Overloaded
 from service.inference.model import Model
 from service.inference.resolved_options import resolve_options

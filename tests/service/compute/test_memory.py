@@ -4,7 +4,7 @@ import sys
 import psutil
 import pytest
 
-from service.compute.memory import release_memory
+from service.compute.models import release_memory
 
 
 @pytest.mark.skipif(

@@ -16,8 +16,7 @@ import structlog
 from service.compute.launch import Launched, launch_template
 from service.compute.task import Task
 from service.compute.template import BORN, READY, REPORT, ForkPlan
-from service.compute.wire import Reader, pack
-from service.compute.worker import Order, Outcome
+from service.compute.worker import Order, Outcome, Reader, pack
 
 BUFFER = 4_000_000  # bytes on their way to a compute process, as far as the kernel allows
 

@@ -1,16 +1,95 @@
 """The loop of a compute process: one order after the other, each answered with a result or an error."""
 
+import asyncio
+import builtins
+import io
 import os
 import pickle
 import socket
+import struct
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 from service.compute.task import Turn, Work
-from service.compute.wire import pack, receive
 from service.errors import BlitzError, DeadlineExceeded
+
+LENGTH = struct.Struct("<Q")
+
+
+def pack(message: object) -> bytes:
+    """The message as bytes, its length first; raises what pickling it raises."""
+    with io.BytesIO() as stream:
+        stream.write(bytes(LENGTH.size))
+        pickle.dump(message, stream, protocol=5)
+        view = stream.getbuffer()
+        LENGTH.pack_into(view, 0, len(view) - LENGTH.size)
+        del view
+        return stream.getvalue()
+
+
+def receive(connection: socket.socket) -> bytearray | None:
+    """The pickle of the next message; None once the other side has closed."""
+    head = _receive_exactly(connection, LENGTH.size)
+    return None if head is None else _receive_exactly(connection, *LENGTH.unpack(head))
+
+
+def _receive_exactly(connection: socket.socket, count: int) -> bytearray | None:
+    content = bytearray(count)
+    view, received = memoryview(content), 0
+    while received < count:
+        got = connection.recv_into(view[received:])
+        if not got:
+            return None
+        received += got
+    return content
+
+
+class Reader(asyncio.Protocol):
+    """Puts the bytes of a connection together to messages, and gives these to `take`."""
+
+    def __init__(self, take: Callable[[object], None]) -> None:
+        self._take = take
+        self._buffer = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (message := self._cut()) is not None:
+            self._take(_ResultUnpickler(io.BytesIO(message)).load())
+
+    def _cut(self) -> bytes | None:
+        """The pickle of the first message, where all of it is there."""
+        if len(self._buffer) < LENGTH.size:
+            return None
+        (length,) = LENGTH.unpack_from(self._buffer)
+        end = LENGTH.size + length
+        if len(self._buffer) < end:
+            return None
+        message = bytes(memoryview(self._buffer)[LENGTH.size : end])
+        del self._buffer[:end]
+        return message
+
+
+class _ResultUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> type:
+        return _find_result(module, name)
+
+
+@lru_cache(256)
+def _find_result(module: str, name: str) -> type:
+    """A class that a result may hold; raises UnpicklingError for any other."""
+    found: object = None
+    if module.split(".")[0] == "service":
+        found = pickle.Unpickler(io.BytesIO()).find_class(module, name)
+    elif module == "builtins":
+        found = getattr(builtins, name, None)
+    if isinstance(found, type) and (is_dataclass(found) or issubclass(found, Exception)):
+        return found
+    raise pickle.UnpicklingError(f"a compute process sent {module}.{name}, which is no part of a result")
+
 
 OUT_OF_MEMORY = 71  # exit status
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.compute.wire import Reader, pack, receive
-from service.compute.worker import Outcome
+from service.compute.worker import Outcome, Reader, pack, receive
 from service.errors import InvalidImage
 
 

@@ -15,10 +15,18 @@ from typing import Any, TypeVar
 
 import structlog
 
-from service.compute.child import Child, Owner, Template, look_at_process
+from service.compute.child import (
+    Child,
+    Nursery,
+    Owner,
+    Template,
+    call,
+    look_at_process,
+    make_task,
+    open_apart,
+)
 from service.compute.launch import Launched
 from service.compute.models import CloseWork, DescribedModel, OpenWork
-from service.compute.opening import Nursery, call, make_task, open_apart
 from service.compute.task import Listener, Pictured, Task, Work, count_behind
 from service.compute.template import ForkPlan
 from service.errors import ComputeFailed, InvalidImage

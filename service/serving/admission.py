@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from service.compute.task import Executor, Task, Work
-from service.compute.threads import ThreadExecutor
+from service.compute.task import Executor, Task, ThreadExecutor, Work
 from service.errors import DeadlineExceeded, NotReady, Overloaded
 
 T = TypeVar("T")

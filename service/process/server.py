@@ -17,9 +17,8 @@ from service.errors import ArtifactError, InvalidSetting
 from service.process.greeting import greet
 from service.process.limits import check_host, count_spare_files, raise_file_limit
 from service.process.signals import stop_signals
-from service.rest.app import create_app
 from service.rest.connections import ConnectionLimits
-from service.rest.server import RestServer
+from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer
 from service.security.callers import Callers, Cells, Rules
 from service.serving.admission import Admission

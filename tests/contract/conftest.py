@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from service.inference.images import Limits
-from service.rest.app import create_app
+from service.rest.server import create_app
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.rpc.server import RpcServer

@@ -10,8 +10,7 @@ from queue import Queue
 import cv2
 import pytest
 
-from service.rest.app import create_app
-from service.rest.server import RestServer
+from service.rest.server import RestServer, create_app
 from service.security.callers import ANYBODY, Rules
 from service.serving.admission import Admission
 from service.serving.engine import Engine

@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from service.client import AsyncRestClient, AsyncRpcClient, RestClient, RpcClient
-from service.rest.app import create_app
-from service.rest.server import RestServer
+from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer
 from service.serving.admission import Admission
 from service.serving.engine import Engine

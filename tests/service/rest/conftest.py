@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from service.rest.app import create_app
+from service.rest.server import create_app
 from service.serving.admission import Admission
 from service.serving.engine import Engine
 from service.telemetry.metrics import Metrics

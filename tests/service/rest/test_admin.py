@@ -10,8 +10,8 @@ import pytest
 
 from service.inference.backends import BackendChoice
 from service.inference.images import Limits
-from service.rest.app import create_app
 from service.rest.schemas import ModelsAnswer
+from service.rest.server import create_app
 from service.security.callers import Callers, Rules
 from service.security.keys import Key, hash_key
 from service.serving.admission import Admission

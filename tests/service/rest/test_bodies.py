@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from service.rest import bodies
-from service.rest.app import create_app
+from service.rest.server import create_app
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
 

@@ -10,10 +10,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from service.rest.app import create_app
 from service.rest.connections import MAX_HEAD, MAX_HEADERS, MAX_PIPELINE, ConnectionLimits
 from service.rest.schemas import Problem
-from service.rest.server import RestServer
+from service.rest.server import RestServer, create_app
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 

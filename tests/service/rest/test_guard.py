@@ -13,9 +13,9 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Scope
 
 from service.errors import Forbidden, Unauthorized
-from service.rest.app import create_app
 from service.rest.guard import check_origin
 from service.rest.schemas import Problem
+from service.rest.server import create_app
 from service.security.callers import Callers, Rules
 from service.security.keys import Key, hash_key
 from service.serving.engine import Engine

@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from service.rest import parameters
-from service.rest.app import create_app
 from service.rest.oip_schemas import HEADER_LENGTH, MOST_ELEMENTS, InferRequest
+from service.rest.server import create_app
 from service.serving.engine import Engine
 
 MAX_BODY = 50_000_000

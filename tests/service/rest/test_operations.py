@@ -4,8 +4,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.rest.app import create_app
 from service.rest.schemas import Liveness, ModelAnswer, ModelsAnswer, Readiness
+from service.rest.server import create_app
 from service.serving.admission import Admission
 from service.serving.engine import Engine
 from service.telemetry.metrics import Metrics

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.types import Message, Scope
 
-from service.rest.app import create_app
+from service.rest.server import create_app
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
 

@@ -4,9 +4,9 @@ import httpx
 import pytest
 
 from service import errors
-from service.rest.app import create_app
 from service.rest.problem import STATUS
 from service.rest.schemas import Problem
+from service.rest.server import create_app
 from service.serving.admission import Admission
 from service.serving.engine import Engine
 from service.telemetry.metrics import Metrics

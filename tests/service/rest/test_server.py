@@ -15,8 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.rest import server as rest
-from service.rest.app import create_app
-from service.rest.server import RestServer, accept_all, ignore_newcomers, listen
+from service.rest.server import RestServer, accept_all, create_app, ignore_newcomers, listen
 from service.serving.engine import Engine
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

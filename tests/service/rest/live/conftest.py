@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from fastapi import FastAPI
 
-from service.rest.app import create_app
+from service.rest.server import create_app
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate
 from tests.service.rest.live.browser import MAX_BODY, Before, Browser, Connect

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from service.rest.app import create_app
+from service.rest.server import create_app
 from service.serving.admission import Admission
 from service.serving.engine import Engine
 from service.serving.streaming import StreamSession

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from service.rest.app import create_app
+from service.rest.server import create_app
 from service.security.callers import Callers, Rules
 from service.security.keys import Key, hash_key
 from service.serving.engine import Engine

@@ -11,9 +11,8 @@ from websockets.exceptions import ConnectionClosed
 
 from service.inference.documents import Json
 from service.rest import live_connection
-from service.rest.app import create_app
 from service.rest.schemas import Problem
-from service.rest.server import RestServer
+from service.rest.server import RestServer, create_app
 from service.serving.engine import Engine
 from service.types import Options, Pixels, Segmentation
 from tests.fakes import FakeModel, encode_picture

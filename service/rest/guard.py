@@ -1,8 +1,10 @@
 """The layers that let callers in: keys for requests and live streams, and the sites whose pages may call."""
 
 from collections.abc import Sequence
+from typing import Annotated, cast
 from urllib.parse import urlsplit
 
+from fastapi import Depends, Path, Request
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -11,9 +13,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from service.errors import BlitzError, Forbidden
-from service.rest.problem import KEY, answer_blitz_error, shorten
+from service.oip.views import View, find_view
+from service.rest.problem import KEY, access_of, answer_blitz_error, shorten
 from service.security.callers import Caller, Rules
 from service.security.keys import read_key, read_subprotocol_key
+from service.serving.changes import admit_admin
+from service.serving.engine import Engine
 from service.telemetry.request_log import Access
 
 OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json"}
@@ -150,3 +155,34 @@ def _read_site(origin: str) -> tuple[str, int | None] | None:
         return (parts.hostname, parts.port or PORTS.get(parts.scheme)) if parts.hostname else None
     except ValueError:
         return None
+
+
+async def _engine(request: Request) -> Engine:
+    return cast("Engine", request.app.state.engine)
+
+
+EngineHeld = Annotated[Engine, Depends(_engine)]
+
+
+async def _known(request: Request) -> bool:
+    rules: Rules = request.app.state.rules
+    return rules.callers.knows(request.headers)
+
+
+CallerKnown = Annotated[bool, Depends(_known)]  # True where no keys are set
+
+
+async def _admit(request: Request) -> None:
+    """Raises Unauthorized, Forbidden or RateLimited for a caller without an admin key."""
+    admit_admin(request.app.state.rules.callers, request.headers, access_of(request))
+
+
+AdminOnly = Depends(_admit)
+ViewName = Annotated[str, Path(description="A model's name, or that and `.tensors`.")]
+
+
+async def _view(request: Request, engine: EngineHeld, name: ViewName) -> View:
+    return find_view(engine.catalog, name, request.path_params.get("version"))
+
+
+ViewHeld = Annotated[View, Depends(_view)]

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from service.inference.documents import model_to_json
-from service.rest.dependencies import AdminOnly, EngineHeld
+from service.rest.guard import AdminOnly, EngineHeld
 from service.rest.openapi import CHANGES, problems
 from service.rest.parameters import ModelName, ModelQuery, NoQuery
 from service.rest.schemas import ModelAnswer, ModelsAnswer

@@ -9,7 +9,7 @@ from service.oip import repository
 from service.oip.metadata import configure_view, describe_server, describe_view, index_models
 from service.oip.views import list_views
 from service.rest.bodies import Body, parse
-from service.rest.dependencies import AdminOnly, CallerKnown, EngineHeld, ViewHeld, ViewName
+from service.rest.guard import AdminOnly, CallerKnown, EngineHeld, ViewHeld, ViewName
 from service.rest.models import NEEDS_KEY
 from service.rest.oip_schemas import (
     IndexEntry,

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from service.errors import NotReady
 from service.inference.documents import backend_to_json
-from service.rest.dependencies import CallerKnown, EngineHeld
+from service.rest.guard import CallerKnown, EngineHeld
 from service.rest.openapi import problems
 from service.rest.schemas import Liveness, Readiness
 from service.serving.engine import Engine

@@ -14,8 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from service.errors import BlitzError, DeadlineExceeded, InvalidOption
-from service.rpc.boundary import Context, Handler, answer_call
-from service.rpc.statuses import error_to_metadata, error_to_status
+from service.rpc.boundary import Context, Handler, answer_call, error_to_metadata, error_to_status
 from service.rpc.wire import LARGE, Layout, Truncated, check_wire
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import Access

@@ -7,13 +7,12 @@ from typing import TypeVar
 
 from service.errors import InvalidImage, InvalidOption, NotReady
 from service.frames import FrameResult, Overlap, Policy, RawFormat, RawImage, StreamOptions
-from service.rpc.boundary import CALLER, Context, begin_answer
+from service.rpc.boundary import CALLER, Context, begin_answer, error_to_frame
 from service.rpc.convert import options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.metadata import MAX_MESSAGE
 from service.rpc.registry import check_read
 from service.rpc.rendering import answer_to_proto
-from service.rpc.statuses import error_to_frame
 from service.security.callers import Rules
 from service.serving.engine import Engine
 from service.serving.streaming import Frame, Picture, StreamEnds, unless_stopped

@@ -15,9 +15,8 @@ from service.rpc.generated import grpc_predict_v2_pb2_grpc as oip_pb_grpc
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.rpc.oip import InferenceService
-from service.rpc.registry import Registry
+from service.rpc.registry import MESSAGE_MARGIN, Registry
 from service.rpc.segmentation import SegmentationService
-from service.rpc.wire import MESSAGE_MARGIN
 from service.security.callers import ANYBODY, Rules
 from service.security.tls import Tls
 from service.serving.engine import Engine

@@ -8,7 +8,7 @@ import pytest
 
 from service import errors
 from service.client import AsyncRpcClient, RpcClient
-from service.rpc.wire import MESSAGE_MARGIN
+from service.rpc.registry import MESSAGE_MARGIN
 from service.serving.engine import Engine
 from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
 from service.types import Options, Segmentation, Size

@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from service.rpc.generated import segmentation_pb2 as pb
+from service.rpc.registry import MESSAGE_MARGIN, MOST_FIELDS, MOST_NUMBERS
 from service.rpc.server import RpcServer
-from service.rpc.wire import MESSAGE_MARGIN, MOST_FIELDS, MOST_NUMBERS
 from service.serving.engine import Engine
 from tests.fakes import encode_picture
 

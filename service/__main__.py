@@ -197,7 +197,7 @@ def key(
     ] = False,
 ) -> None:
     """Make a key, and the entry for BLITZ_API_KEYS or BLITZ_ADMIN_KEYS that accepts it."""
-    from service.security.keys import hash_key, make_key, parse_key
+    from service.security.callers import hash_key, make_key, parse_key
 
     made = sys.stdin.readline().strip() if stdin else make_key()
     if not made:

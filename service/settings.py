@@ -13,7 +13,7 @@ from service.errors import InvalidSetting
 from service.inference.backends.base import BackendChoice, Fallback, PrecisionChoice, RuntimeChoice
 from service.inference.images import Limits
 from service.process.limits import usable_cores
-from service.security.keys import Key, parse_keys
+from service.security.callers import Key, parse_keys
 from service.security.tls import Tls, read_tls
 from service.telemetry.logs import LogFormat, LogLevel
 

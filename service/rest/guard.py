@@ -15,8 +15,7 @@ from starlette.websockets import WebSocket
 from service.errors import BlitzError, Forbidden
 from service.oip.views import View, find_view
 from service.rest.problem import KEY, access_of, answer_blitz_error, shorten
-from service.security.callers import Caller, Rules
-from service.security.keys import read_key, read_subprotocol_key
+from service.security.callers import Caller, Rules, read_key, read_subprotocol_key
 from service.serving.changes import admit_admin
 from service.serving.engine import Engine
 from service.telemetry.request_log import Access

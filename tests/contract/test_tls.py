@@ -13,7 +13,7 @@ from service.camera.run import check_server
 from service.client import AsyncRestClient, AsyncRpcClient, Credentials
 from service.errors import BlitzError, InvalidOption, RateLimited, Unauthorized, Unavailable
 from service.process.server import Server
-from service.security.keys import Key, hash_key
+from service.security.callers import Key, hash_key
 from service.serving.streaming import Frame, StreamOptions
 from service.settings import Settings
 from tests.certificates import Authority, make_authority

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.security.callers import Callers, Rules
-from service.security.keys import Key, hash_key
+from service.security.callers import Callers, Key, Rules, hash_key
 from tests.e2e.chromium import Tab
 from tests.e2e.conftest import serving
 from tests.e2e.visit import FAILED, READY, click, rows, text

@@ -16,7 +16,7 @@ import pytest
 from service import __version__
 from service.__main__ import main
 from service.rest.schemas import SegmentAnswer
-from service.security.keys import Key, hash_key, parse_key
+from service.security.callers import Key, hash_key, parse_key
 from service.settings import Settings
 from service.types import MaskFormat
 from tests.service.models import copy_with_fast_int8, spoil_int8

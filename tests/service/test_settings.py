@@ -5,7 +5,7 @@ import pytest
 
 from service.errors import InvalidSetting
 from service.process.limits import usable_cores
-from service.security.keys import Key, hash_key
+from service.security.callers import Key, hash_key
 from service.settings import Settings, describe_settings, read_settings, variable
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from service.security.keys import Key, hash_key
+from service.security.callers import Key, hash_key
 from tests.e2e.serving.conftest import Service, running
 from tests.e2e.serving.triton import PIXELS
 from tests.service.conftest import compute_heads

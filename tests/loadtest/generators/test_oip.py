@@ -16,7 +16,7 @@ from loadtest.measurement.server_info import probe
 from loadtest.measurement.server_process import Serving, serving
 from loadtest.types import OK, Ask, CannotRun, Form, Photo, Target, to_parameters
 from service.client.credentials import Credentials
-from service.security.keys import hash_key
+from service.security.callers import hash_key
 from service.types import Options
 from tests.certificates import make_authority
 from tests.service.conftest import WriteToy, toy_files, write_toy

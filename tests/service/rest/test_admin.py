@@ -12,8 +12,7 @@ from service.inference.backends import BackendChoice
 from service.inference.images import Limits
 from service.rest.schemas import ModelsAnswer
 from service.rest.server import create_app
-from service.security.callers import Callers, Rules
-from service.security.keys import Key, hash_key
+from service.security.callers import Callers, Key, Rules, hash_key
 from service.serving.admission import Admission
 from service.serving.catalog import Catalog
 from service.serving.engine import Engine

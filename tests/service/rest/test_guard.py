@@ -16,8 +16,7 @@ from service.errors import Forbidden, Unauthorized
 from service.rest.guard import check_origin
 from service.rest.schemas import Problem
 from service.rest.server import create_app
-from service.security.callers import Callers, Rules
-from service.security.keys import Key, hash_key
+from service.security.callers import Callers, Key, Rules, hash_key
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 

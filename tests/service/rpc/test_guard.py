@@ -14,8 +14,7 @@ from service.rpc.generated import grpc_predict_v2_pb2_grpc as oip_grpc
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.rpc.server import RpcServer
-from service.security.callers import Callers, Rules
-from service.security.keys import Key, hash_key
+from service.security.callers import Callers, Key, Rules, hash_key
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
 

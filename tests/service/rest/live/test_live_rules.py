@@ -7,8 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from service.rest.server import create_app
-from service.security.callers import Callers, Rules
-from service.security.keys import Key, hash_key
+from service.security.callers import Callers, Key, Rules, hash_key
 from service.serving.engine import Engine
 from tests.fakes import FakeModel
 from tests.service.rest.live.browser import MAX_BODY, PICTURE, Browser, Connect, open_stream

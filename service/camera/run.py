@@ -18,7 +18,7 @@ from service.client import AsyncRpcClient, Credentials
 from service.client.credentials import NOTHING
 from service.errors import BlitzError, InvalidOption, RequestError, Unavailable
 from service.process.signals import stopping_signals
-from service.serving.streaming.frame_slot import Clock, LoopClock
+from service.serving.streaming.frame import Clock, LoopClock
 
 CLOCK = LoopClock()
 PATIENCE_S = 5.0

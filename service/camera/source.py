@@ -11,7 +11,7 @@ from typing import Protocol
 
 from service.errors import InvalidOption
 from service.serving.streaming import Frame, Policy, RawImage
-from service.serving.streaming.frame_slot import Clock, FrameSlot
+from service.serving.streaming.frame import Clock, FrameSlot
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"))
 FOLDER_FPS = 1.0  # of a video that is made of a folder's pictures

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 from service.camera.output import AnsweredFrame
-from service.serving.streaming.frame_slot import Clock
+from service.serving.streaming.frame import Clock
 from service.types import Segmentation
 
 RECENT_S = 2.0

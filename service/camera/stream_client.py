@@ -13,7 +13,7 @@ from service.camera.output import AnsweredFrame
 from service.camera.source import Retry
 from service.errors import BlitzError, RequestError
 from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
-from service.serving.streaming.frame_slot import Clock, FrameSlot
+from service.serving.streaming.frame import Clock, FrameSlot
 from service.types import Instance, Segmentation
 
 JPEG_QUALITY = 90

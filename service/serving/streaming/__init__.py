@@ -7,8 +7,7 @@ all slots. A change here needs no look at a transport, at the network or at trac
 """
 
 from service.frames import FrameResult, Policy, RawFormat, RawImage, StreamOptions
-from service.serving.streaming.frame import Frame, Picture, raw_to_pixels
-from service.serving.streaming.frame_slot import unless_stopped
+from service.serving.streaming.frame import Frame, Picture, raw_to_pixels, unless_stopped
 from service.serving.streaming.session import Plan, Read, Send, StreamEnds, StreamSession, Workers
 
 __all__ = [

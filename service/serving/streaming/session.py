@@ -8,8 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from service.compute.task import Work
 from service.errors import BlitzError, DeadlineExceeded
 from service.frames import FrameResult, Outcome, StreamOptions
-from service.serving.streaming.frame import Frame, Picture
-from service.serving.streaming.frame_slot import Clock, FrameSlot, LoopClock, Pace, unless_stopped
+from service.serving.streaming.frame import Clock, Frame, FrameSlot, LoopClock, Pace, Picture, unless_stopped
 from service.serving.tracking import TrackPolicy, Tracks, follow_instances
 from service.types import Segmentation, seconds_to_ms
 

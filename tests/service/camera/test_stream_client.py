@@ -15,7 +15,7 @@ from service.camera.source import Retry
 from service.camera.stream_client import IN_FLIGHT, StreamClient, StreamRequest, encode_frame
 from service.errors import BlitzError, ModelNotFound, Overloaded, RequestError, Unavailable
 from service.serving.streaming import Frame, FrameResult, Policy, RawImage, StreamOptions
-from service.serving.streaming.frame_slot import FrameSlot
+from service.serving.streaming.frame import FrameSlot
 from service.types import Segmentation, Size
 from tests.service.camera.conftest import FakeClock, frame, result
 

@@ -1,4 +1,4 @@
-"""Answered frames, the interface of everything that takes them, and the outputs as JSON lines and as a video."""
+"""Answered frames, the interface of all outputs, and two outputs: JSON lines, and a video."""
 
 from collections.abc import Callable
 from contextlib import suppress

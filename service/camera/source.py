@@ -1,4 +1,4 @@
-"""Sources of pictures: their interface, folders of image files, and the reading of a source, again after a loss."""
+"""Sources of pictures: their interface, folders of image files, and the reading of a source."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""One compute process as the front sees it, and the template that forks it."""
+"""One compute process as the front sees it, the template that forks it, and the opening of models in it."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Models that live in compute processes: their descriptions in the front, and the table of each process."""
+"""Models in compute processes: their descriptions in the front, the table of each process, freed memory."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""The vocabulary between admission and the slots: Work, Turn, Task, and the Executor that runs tasks."""
+"""The vocabulary between admission and the slots (Work, Turn, Task, Executor), and slots that are threads."""
 
 import asyncio
 import threading

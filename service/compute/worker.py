@@ -1,4 +1,4 @@
-"""The loop of a compute process: one order after the other, each answered with a result or an error."""
+"""A compute process: its messages (a length, then a pickle of protocol 5), and its loop over orders."""
 
 import asyncio
 import builtins

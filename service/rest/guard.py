@@ -1,10 +1,10 @@
-"""The layers that let callers in: keys for requests and live streams, and the sites whose pages may call."""
+"""Access to REST: keys, the sites whose pages may call, and the rights that an endpoint declares."""
 
 from collections.abc import Sequence
 from typing import Annotated, cast
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request

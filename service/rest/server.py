@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn on a socket of our own, which closes without resetting anybody.
+"""The REST application and its HTTP server: uvicorn on a socket of our own, which resets nobody as it closes.
 
 This module and `connections` use classes of uvicorn that it does not document: pyproject.toml pins its
 version, and tests cover both modules.

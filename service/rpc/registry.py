@@ -1,4 +1,4 @@
-"""The way from a message's bytes to a method, and from its result to bytes.
+"""The way from a message's bytes, which are checked first, to a method, and from its result to bytes.
 
 gRPC itself answers bytes that are no message with UNKNOWN and a traceback in the log, waits for ever for a
 message that does not come, and reads as many fields as anybody sends.

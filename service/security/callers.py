@@ -1,4 +1,4 @@
-"""Access rules of both transports: callers by their keys, the rate of each key, and the limits of streams."""
+"""API keys, of which the service knows only the hashes; their callers, rates, and the limits of streams."""
 
 import base64
 import binascii

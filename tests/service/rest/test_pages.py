@@ -47,7 +47,7 @@ async def test_head_tells_the_length_without_the_body(client: httpx.AsyncClient)
 
 @pytest.mark.parametrize(
     "path",
-    ["/page/", "/page/nothing.js", "/page/samples/SOURCES.md", "/page/../app.py", "/page/%2e%2e/app.py"],
+    ["/page/", "/page/nothing.js", "/page/samples/SOURCES.md", "/page/../server.py", "/page/%2e%2e/app.py"],
 )
 async def test_nothing_but_the_pages_files_is_served(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)

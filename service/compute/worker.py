@@ -1,4 +1,8 @@
-"""A compute process: its messages (a length, then a pickle of protocol 5), and its loop over orders."""
+"""A compute process: its messages (a length, then a pickle of protocol 5), and its loop over orders.
+
+The front trusts itself, so a compute process unpickles whatever it is sent. A compute process decodes hostile
+bytes, so the front unpickles nothing but results: dataclasses and errors of this service.
+"""
 
 import asyncio
 import builtins

@@ -1,4 +1,8 @@
-"""The frame around every call: its key, a request id, a log line, metrics, and a status for every error."""
+"""The frame around every call: its key, a request id, a log line, metrics, and a status for every error.
+
+Several errors share a status, so an error's name goes beside it: in the trailing metadata `x-error` of a
+call, and in `FrameError.type` of a frame. Over REST the same name ends the `type` of a problem.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

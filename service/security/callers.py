@@ -1,4 +1,8 @@
-"""API keys, of which the service knows only the hashes; their callers, rates, and the limits of streams."""
+"""API keys, of which the service knows only the hashes; their callers, rates, and the limits of streams.
+
+An entry of BLITZ_API_KEYS and BLITZ_ADMIN_KEYS is `name:hash`, `name:hash:rate` or only `hash`. The hash is
+SHA-256 in hexadecimals, the rate is requests a second. `blitzmask key` makes a key and its entry.
+"""
 
 import base64
 import binascii

@@ -10,7 +10,7 @@ import grpc
 
 from service import errors
 from service.client.credentials import name_proxy
-from service.rpc.metadata import ERROR, RETRY_AFTER
+from service.rpc import ERROR, RETRY_AFTER
 
 KINDS: Mapping[int, type[errors.BlitzError]] = {
     grpc.StatusCode.INVALID_ARGUMENT.value[0]: errors.RequestError,

@@ -17,8 +17,8 @@ from service.client.asking import read_picture
 from service.client.proto_convert import frame_to_proto
 from service.errors import BlitzError, ImageTooLarge
 from service.frames import FrameResult
+from service.rpc import MAX_MESSAGE
 from service.rpc.generated import segmentation_pb2 as pb
-from service.rpc.metadata import MAX_MESSAGE
 
 
 class AnyFrame(Protocol):

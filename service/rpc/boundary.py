@@ -16,8 +16,8 @@ from grpc.aio import InternalError, ServerInterceptor, ServicerContext
 
 from service import errors
 from service.errors import BlitzError
+from service.rpc import ERROR, RETRY_AFTER
 from service.rpc.generated import segmentation_pb2 as pb
-from service.rpc.metadata import ERROR, RETRY_AFTER
 from service.security.callers import Caller, Callers
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import Access, choose_request_id

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from service.errors import InvalidImage, InvalidOption, NotReady
 from service.frames import FrameResult, Overlap, Policy, RawFormat, RawImage, StreamOptions
+from service.rpc import MAX_MESSAGE
 from service.rpc.boundary import CALLER, Context, answer_call, begin_answer, error_to_frame
 from service.rpc.convert import model_to_proto, options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
-from service.rpc.metadata import MAX_MESSAGE
 from service.rpc.registry import check_read
 from service.rpc.rendering import answer_to_proto, render_answer
 from service.security.callers import ANYBODY, Rules

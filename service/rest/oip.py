@@ -10,7 +10,6 @@ from service.oip.metadata import configure_view, describe_server, describe_view,
 from service.oip.views import list_views
 from service.rest.bodies import Body, parse
 from service.rest.guard import AdminOnly, CallerKnown, EngineHeld, ViewHeld, ViewName
-from service.rest.models import NEEDS_KEY
 from service.rest.oip_schemas import (
     IndexEntry,
     IndexRequest,
@@ -22,7 +21,7 @@ from service.rest.oip_schemas import (
     parse_json,
 )
 from service.rest.openapi import CHANGES, UPLOAD, describe_body, problems
-from service.rest.probes import check_ready
+from service.rest.operations import NEEDS_KEY, check_ready
 
 B = TypeVar("B", bound=BaseModel)
 

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from service import __version__
 from service.errors import BlitzError, InvalidSetting
 from service.process.limits import choose_family
-from service.rest import live, models, oip, oip_infer, pages, probes, segment
+from service.rest import live, oip, oip_infer, operations, pages, segment
 from service.rest.bodies import BodyBudget
 from service.rest.boundary import Boundary
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
@@ -32,7 +32,15 @@ from service.security.callers import ANYBODY, Rules
 from service.security.tls import Tls
 from service.serving.engine import Engine
 
-ROUTERS = tuple(part.router for part in (segment, live, models, oip, oip_infer, probes, pages))
+ROUTERS = (  # in the order of the OpenAPI description
+    segment.router,
+    live.router,
+    operations.models_router,
+    oip.router,
+    oip_infer.router,
+    operations.probes_router,
+    pages.router,
+)
 SUMMARY = "Real-time instance segmentation: an image in, COCO-RLE masks, boxes and scores out."
 BODIES = 256_000_000  # bytes of all bodies together
 

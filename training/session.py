@@ -20,9 +20,10 @@ from service.types import Pixels, Size
 from training.checkpoint import load_network
 from training.data.annotations import Collection
 from training.data.augment import fit_view
-from training.data.datasets import Datasets
+from training.data.datasets import Datasets, EvaluationSet
 from training.data.training_set import read_pixels
 from training.distributed import get_rank
+from training.evaluation.accuracy import best_threshold
 from training.evaluation.evaluate import detect, evaluate_detections, record_accuracy, summarise
 from training.evaluator import Evaluator
 from training.export.model_folder import EXPORTERS, ModelInfo, export_model
@@ -74,8 +75,8 @@ def run_training(run: Run) -> None:
         return
     log = JsonLog(run.folder / "log.jsonl")
     board = TensorBoardLog(run.folder / "tensorboard", lambda: draw_samples(evaluator))
-    with make_progress() as progress, closing(board):
-        bar = ProgressBar(progress)
+    with make_progress() as progress, closing(board), closing(EpochLines(progress.console)) as lines:
+        bar = ProgressBar(progress) if progress.console.is_terminal else lines
 
         def listen(report: StepReport) -> None:
             for write in (log.write, board.write, bar.write):
@@ -118,14 +119,32 @@ def export_and_report(run: Run, console: Console) -> Path:
     if run.runtimes:
         console.print(f"exporting to {' and '.join(run.runtimes)}")
         folder = run.folder / "models" / run.name
-        threshold = min(max(choose_threshold(result), 0.05), 0.95)
+        threshold = round_threshold(choose_threshold(result))
         description = f"BlitzMask of {len(labels)} categories, trained on {run.name}."
-        info = ModelInfo(run.name, "1.0.0", description, labels, run.canvas, round(threshold, 2))
+        info = ModelInfo(run.name, "1.0.0", description, labels, run.canvas, threshold)
         exporters = {runtime: EXPORTERS[runtime] for runtime in run.runtimes}
         with hidden_export_messages():
             export_model(network, info, folder, exporters=exporters)
         result = evaluate_model(run, folder)
     return write_report(result, run.folder)
+
+
+def find_threshold(network: BlitzMask, info: ModelInfo, data: EvaluationSet) -> float:
+    """The score threshold with the best F1 on a set, of masks, or of boxes if no mask is right."""
+    evaluator = Evaluator(data, info.labels, info.canvas, pictures=ALL_PICTURES)
+    evaluation = evaluator.evaluate(network)
+    if evaluation.f1 > 0:
+        return round_threshold(evaluation.threshold)
+    return round_threshold(best_threshold(data.content, evaluator.detections, "bbox")[0])
+
+
+def round_threshold(threshold: float) -> float:
+    """The threshold as a card has it.
+
+    >>> round_threshold(0.123), round_threshold(1)
+    (0.12, 0.95)
+    """
+    return round(min(max(threshold, 0.05), 0.95), 2)
 
 
 def evaluate_model(run: Run, folder: Path) -> RunResult:
@@ -175,5 +194,36 @@ class ProgressBar:
     def write(self, report: StepReport) -> None:
         if report.validation is not None:
             self.precision = f" mask AP {report.validation.means.mask_ap:.3f}"
-        text = f"epoch {report.epoch + 1} loss {report.loss:.3f} {report.images_per_second:.0f} images/s"
-        self.progress.update(self.task, completed=report.progress, description=text + self.precision)
+        text = describe_step(report) + self.precision
+        self.progress.update(self.task, completed=report.progress, description=text)
+
+
+class EpochLines:
+    """A line for each epoch, where a bar cannot be drawn: in a file, or a pipe."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.last: StepReport | None = None
+
+    def write(self, report: StepReport) -> None:
+        if self.last is not None and self.last.epoch != report.epoch:
+            self.close()
+        self.last = report
+        if report.validation is not None:
+            self.close()
+
+    def close(self) -> None:
+        """Prints the line of the epoch that has ended."""
+        if self.last is None:
+            return
+        found = self.last.validation
+        precision = f" mask AP {found.means.mask_ap:.3f} box AP {found.means.box_ap:.3f}" if found else ""
+        done = f" ({self.last.progress:.0%} done)"
+        self.console.print(
+            describe_step(self.last) + precision + done, markup=False, highlight=False, soft_wrap=True
+        )
+        self.last = None
+
+
+def describe_step(report: StepReport) -> str:
+    return f"epoch {report.epoch + 1} loss {report.loss:.3f} {report.images_per_second:.0f} images/s"

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cases.conftest import ROOT, FindCase
-from training.__main__ import app
+from training.commands import app
 from training.data.datasets import read_datasets
 
 MODEL = ROOT / "models" / "blitzmask-mobilenetv2"

@@ -9,9 +9,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from service.inference.card import read_card
-from training.__main__ import app
+from service.inference.card import Card, read_card
+from tests.training.conftest import BY_HEART
+from training.commands import app
 from training.evaluation.evaluate import parse_ids
+from training.export.model_folder import ModelInfo
 from training.session import Run
 
 QUICK = [
@@ -73,8 +75,8 @@ def test_a_run_gets_the_command_that_was_typed(
 ) -> None:
     runs: list[Run] = []
     (tmp_path / "report.md").touch()
-    monkeypatch.setattr("training.__main__.run_training", runs.append)
-    monkeypatch.setattr("training.__main__.export_and_report", lambda run, console: tmp_path / "report.md")
+    monkeypatch.setattr("training.commands.run_training", runs.append)
+    monkeypatch.setattr("training.commands.export_and_report", lambda run, console: tmp_path / "report.md")
     typed = {
         "--data": tiny_set,
         "--recipe": "default_model",
@@ -104,8 +106,8 @@ def test_what_is_assumed_absent_need_not_be_trusted(
     file.write_text(json.dumps(content))
     runs: list[Run] = []
     (tmp_path / "report.md").touch()
-    monkeypatch.setattr("training.__main__.run_training", runs.append)
-    monkeypatch.setattr("training.__main__.export_and_report", lambda run, console: tmp_path / "report.md")
+    monkeypatch.setattr("training.commands.run_training", runs.append)
+    monkeypatch.setattr("training.commands.export_and_report", lambda run, console: tmp_path / "report.md")
     out = ("--out", tmp_path / "run")
     assert invoke("train", "--data", tiny_set, *out, "--set", f"trust_absence={setting}").exit_code == 0
     assert runs[0].datasets.training.pictures[0].unlabelled == unlabelled
@@ -120,3 +122,36 @@ def test_a_missing_set_is_a_usage_error(tmp_path: Path) -> None:
     result = invoke("train", "--data", tmp_path / "nowhere")
     assert result.exit_code == 2
     assert "--data" in result.output
+
+
+def test_an_interrupted_run_names_the_command_that_continues_it(
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(run: Run) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.commands.run_training", interrupt)
+    words = ["train", "--data", str(tiny_set), "--out", str(tmp_path / "my run"), "--runtimes", "onnx"]
+    found = invoke(*words)
+    assert found.exit_code == 130
+    assert shlex.split(found.stderr.splitlines()[-1]) == ["python", "-m", "training", *words]
+
+
+@pytest.mark.parametrize(("words", "expected"), [([], 0.3), (["--threshold", "0.4"], 0.4), (["--data"], 0.9)])
+def test_an_export_has_the_threshold_of_the_best_f1(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: float
+) -> None:
+    thresholds: list[float] = []
+
+    def keep(network: object, info: ModelInfo, folder: Path) -> Card:
+        thresholds.append(info.score_threshold)
+        return read_card(trained / "model")
+
+    monkeypatch.setattr("training.commands.export_model", keep)
+    data = [trained / "data", "--split", "train"] if words == ["--data"] else []
+    side = ("--side", BY_HEART.stages[0].side)
+    result = invoke("export", trained / "run" / "checkpoint.pt", tmp_path / "new", *side, *words, *data)
+    assert result.exit_code == 0, result.output
+    assert thresholds == [pytest.approx(expected, abs=0.1 if data else 0)]
+    if data:
+        assert f"score threshold {thresholds[0]}" in result.stderr

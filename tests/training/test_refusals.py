@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from training.__main__ import app
 from training.checkpoint import write_checkpoint
+from training.commands import app
 from training.recipes.own import SHIPPED
 
 

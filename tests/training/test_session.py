@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from training.__main__ import app
+from training.commands import app
 from training.data.datasets import read_datasets
 from training.early_stopping import Validation
 from training.lr_schedule import LrFinderSchedule
@@ -42,6 +42,17 @@ def test_without_runtimes_there_is_a_report_and_no_model(tiny_set: Path, tmp_pat
     assert "The model is" not in report
     assert not (run.folder / "models").exists()
     assert sum("mask_ap" in line for line in read_log(run.folder / "log.jsonl")) == 2
+
+
+def test_every_epoch_is_a_line_where_there_is_no_terminal(
+    tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(TINY, validation=Validation(every=2), epochs=3)
+    run_training(make_run(tiny_set, tmp_path / "run", recipe))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [line.split(" loss ")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert ["mask AP" in line for line in lines] == [False, True, False]
+    assert lines[-1].endswith("(100% done)")
 
 
 def test_what_was_left_out_of_the_data_is_in_the_report(tiny_set: Path, tmp_path: Path) -> None:

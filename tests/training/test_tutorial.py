@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from service.inference.card import read_card
-from training.__main__ import app
+from training.commands import app
 from training.run_log import read_log
 
 ROOT = Path(__file__).parents[2]

@@ -1,10 +1,11 @@
 """The data sets of a run: where their files are, what it trains on, and what it is evaluated on."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from training.data.annotations import Collection, build_collection
 from training.data.faults import BadData, DataRefused, Fault, name_reason, refuse_faults
@@ -46,6 +47,11 @@ class Datasets:
     evaluation: EvaluationSet
     faults: tuple[Fault, ...] = ()
     image_ids: frozenset[int] = frozenset()
+
+
+Cleaned: TypeAlias = tuple[dict[str, Any], tuple[Fault, ...]]
+_remembered: dict[Split, Cleaned] = {}
+_recordings: list[dict[Split, Cleaned]] = []
 
 
 def find_split(data: Path, split: str) -> Split:
@@ -166,10 +172,27 @@ def read_split(split: Split, bad_data: BadData) -> tuple[dict[str, Any], tuple[F
     return content, faults
 
 
-def clean_split(split: Split) -> tuple[dict[str, Any], tuple[Fault, ...]]:
+@contextmanager
+def remembered_splits() -> Iterator[None]:
+    """Remembers the splits that are read inside, so that the next reading of each takes no time."""
+    read: dict[Split, Cleaned] = {}
+    _recordings.append(read)
+    try:
+        yield
+    finally:
+        _recordings.pop()
+    _remembered.update(read)
+
+
+def clean_split(split: Split) -> Cleaned:
     """A split's content without its faulty parts, and the faults."""
-    content = read_format(split.annotations, split.images)
-    return clean_content(content, split.images, split.annotations)
+    cleaned = _remembered.pop(split, None)
+    if cleaned is None:
+        content = read_format(split.annotations, split.images)
+        cleaned = clean_content(content, split.images, split.annotations)
+    for read in _recordings:
+        read[split] = cleaned
+    return cleaned
 
 
 def _image_ids(content: Mapping[str, Any]) -> frozenset[int]:

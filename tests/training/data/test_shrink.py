@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.types import Size
-from training.__main__ import app
+from training.commands import app
 from training.data.annotations import Picture, read_collection
 from training.data.datasets import find_split
 from training.data.faults import DataRefused

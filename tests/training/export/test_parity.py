@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from service.inference.card import read_card
 from service.types import BackendInfo, Heads, Pixels, Size
-from training.__main__ import app
+from training.commands import app
 from training.export.parity import (
     ParityCheck,
     largest_differences,

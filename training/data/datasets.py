@@ -145,7 +145,7 @@ def _add_folder(datasets: Datasets, data: Path, bad_data: BadData, *, trust_abse
     added = build_collection(content, split.images, trust_absence=trust_absence)
     if added.labels != datasets.training.labels:
         raise DataRefused(f"{split.annotations} has other categories than the first --data folder")
-    ids = _image_ids(content)
+    ids = _image_ids(content) if split.annotations.suffix == ".json" else frozenset()  # others have none
     if shared := sorted(ids & (datasets.image_ids | _image_ids(datasets.evaluation.content))):
         raise DataRefused(
             f"image id {shared[0]} of {split.annotations} is also in another --data folder: "

@@ -1,7 +1,6 @@
 """Annotation formats other than COCO's: which are read, and which tool converts the others."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from training.data.yolo import read_yolo
 PLACES = (".", "annotations", "Annotations", "labels", "train")
 VIA = "save them with VIA's menu Annotation > Export Annotations (COCO format)"
 VOC = "convert them with Datumaro: pip install datumaro; datum convert -if voc -i FOLDER -f coco -o NEW"
+HEAD = 4096  # bytes that show a format
 CONVERTERS = {"VGG Image Annotator (VIA)": VIA, "Pascal VOC": VOC}
 
 
@@ -42,18 +42,16 @@ def _list_files(folder: Path) -> Iterator[Path]:
 
 
 def _is_voc(file: Path) -> bool:
-    return file.suffix == ".xml" and b"<annotation" in file.read_bytes()[:400]
+    return file.suffix == ".xml" and b"<annotation" in _read_head(file)
 
 
 def _is_via(file: Path) -> bool:
-    if file.suffix != ".json":
-        return False
-    try:
-        content = json.loads(file.read_bytes())
-    except ValueError:
-        return False
-    if not isinstance(content, Mapping):
-        return False
-    records = content.get("_via_img_metadata", content)
-    values = list(records.values()) if isinstance(records, Mapping) else []
-    return bool(values) and all(isinstance(item, Mapping) and "regions" in item for item in values)
+    head = _read_head(file)
+    is_project = b'"_via_settings"' in head or b'"_via_img_metadata"' in head
+    return file.suffix == ".json" and (is_project or (b'"regions"' in head and b'"filename"' in head))
+
+
+def _read_head(file: Path) -> bytes:
+    """The first bytes: annotation files may be large."""
+    with file.open("rb") as stream:
+        return stream.read(HEAD)

@@ -60,6 +60,11 @@ def test_a_labelme_folder_is_read(labelme: Path) -> None:
     assert [entry["file_name"] for entry in datasets.evaluation.content["images"]] == ["c.png"]
 
 
+def test_several_labelme_folders_are_trained_on(labelme: Path, tmp_path: Path) -> None:
+    label(tmp_path / "more", "e", shape(), shape("plate"))
+    assert len(read_datasets([labelme, tmp_path / "more"], "refuse").training.pictures) == 3
+
+
 def test_a_labelme_folder_without_splits_is_a_whole_set(labelme: Path) -> None:
     assert find_training_split(labelme / "train").annotations == labelme / "train"
 

@@ -68,9 +68,11 @@ def test_an_error_of_any_kind_names_the_picture(tiny_set: Path) -> None:
 
 def test_a_dead_worker_shows_when_the_next_batch_is_requested_and_not_before(tiny_set: Path) -> None:
     """An error in the middle of a training step would be hard to understand."""
+    others = multiprocessing.active_children()  # of earlier tests
     batches = load_batches(deadly(tiny_set), [[0], [1]], workers=1)
     next(batches)
-    (worker,) = (psutil.Process(child.pid) for child in multiprocessing.active_children())
+    started = (child for child in multiprocessing.active_children() if child not in others)
+    (worker,) = (psutil.Process(child.pid) for child in started)
     deadline = time.monotonic() + 60
     while worker.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline

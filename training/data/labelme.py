@@ -73,14 +73,14 @@ def _group_shapes(shapes: Any) -> Iterator[tuple[str, list[Record]]]:
 
 def _describe_shapes(shapes: Sequence[Record], size: Size) -> dict[str, Any]:
     """The annotation fields of an object's shapes; `segmentation` is no mask if they are of another kind."""
-    kinds = {shape.get("shape_type", "polygon") for shape in shapes}
+    kinds = {str(shape.get("shape_type", "polygon")) for shape in shapes}
     if kinds == {"rectangle"}:
         return {"bbox": _bound_points(shapes), "segmentation": [], "box_only": True}
     if kinds == {"mask"}:
         return {"segmentation": _merge_masks(shapes, size)}
     if kinds <= {"polygon", "circle"}:
         return {"segmentation": [_outline_shape(shape) for shape in shapes]}
-    return {"segmentation": f"shapes of the type {', '.join(map(str, kinds))}"}
+    return {"segmentation": f"shapes of the type {', '.join(sorted(kinds))}"}
 
 
 def _outline_shape(shape: Record) -> list[float]:

@@ -84,6 +84,7 @@ def test_circles_and_masks_of_labelme_are_read(tmp_path: Path) -> None:
     "bad",
     [
         shape(kind="line"),
+        shape(kind=[]),  # type: ignore[arg-type]
         shape(kind="mask", mask="no PNG"),
         shape(kind="mask"),
         shape(points=None),

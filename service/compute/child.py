@@ -113,7 +113,13 @@ class Template:
 
     @property
     def alive(self) -> bool:
-        return self.process.poll() is None
+        """Whether it runs; a process that ends closes its socket before its end ends those that it forked."""
+        try:
+            return self._control.recv(1, socket.MSG_PEEK) != b"" and self.process.poll() is None
+        except BlockingIOError:
+            return self.process.poll() is None
+        except OSError:
+            return False
 
     async def fork(self, owner: Owner) -> Child:
         """A new compute process; raises ConnectionError where the template has ended."""

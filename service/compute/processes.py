@@ -162,7 +162,8 @@ class ProcessExecutor:
         if self._closing:
             return
         self.deaths += 1
-        if tasks and tasks[0].begun and tasks[0].retries:
+        ended_alone = self._template.alive  # else it went with the template, and no task is to blame
+        if tasks and tasks[0].begun and tasks[0].retries and ended_alone:
             self._blame(tasks[0])
         for slot in self._slots:
             if slot.child is child and slot.up:

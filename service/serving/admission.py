@@ -133,6 +133,9 @@ class Admission:
             task = self._queue.popleft()
             if not task.future.done():
                 self._executor.take(task)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
         if not self._queue and not self._executor.busy:
             self._idle.set()
 
@@ -147,6 +150,7 @@ class Admission:
             self._queue.append(task)
         else:
             self._executor.take(task)
+            self._note_idle()  # a task that the executor refused at once leaves nothing to wait for
         return task
 
     def _has_room(self, task: Task[Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from service.compute.processes import Bounds, ProcessExecutor
+from service.compute.processes import MOST_DEATHS, Bounds, ProcessExecutor
 from service.compute.template import ForkPlan
 from service.errors import BackendUnavailable, ComputeFailed, DeadlineExceeded, InvalidImage
 from service.inference.backends.base import BackendChoice
@@ -131,6 +131,8 @@ async def test_a_work_that_ends_two_processes_is_refused_and_others_are_answered
         with pytest.raises(InvalidImage, match="not computed again"):
             await pool.run(harm)
         assert pool.executor.deaths == 2
+        async with asyncio.timeout(PATIENCE_S):
+            await pool.admission.drain()  # the refused work is not waited for
 
 
 async def test_memory_that_a_work_may_not_have_ends_it(tmp_path: Path) -> None:
@@ -181,6 +183,18 @@ async def test_a_template_that_is_killed_is_started_again(pool: Pool) -> None:
     template.kill()
     await pool.replaced(before, count=SLOTS)
     assert (await pool.run(Say("on")))[0] == "on"
+
+
+async def test_no_work_is_blamed_for_the_end_of_the_template(pool: Pool) -> None:
+    works = [asyncio.create_task(pool.run(Sleep(1.5))) for _ in range(SLOTS)]
+    for _ in range(MOST_DEATHS):
+        async with asyncio.timeout(PATIENCE_S):
+            while pool.executor.busy < SLOTS:
+                await asyncio.sleep(0.01)
+        before = pool.pids
+        pool.executor._template.process.kill()
+        await pool.replaced(before, count=SLOTS)
+    assert set(await asyncio.gather(*works)) <= pool.pids
 
 
 async def test_nothing_is_left_when_the_pool_is_closed(pool: Pool) -> None:

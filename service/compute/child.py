@@ -40,9 +40,10 @@ class Owner(Protocol):
 class Child(Reader):
     """A compute process and the tasks it was sent, in their order."""
 
-    def __init__(self, pid: int, owner: Owner) -> None:
+    def __init__(self, pid: int, owner: Owner, template: "Template") -> None:
         super().__init__(self._settle)
         self.pid = pid
+        self.template = template
         self.tasks: deque[Task[Any]] = deque()
         self.born = self.began = time.monotonic()  # began: its first task
         self.gone = False
@@ -133,7 +134,7 @@ class Template:
             socket.send_fds(self._control, [self._plan], [theirs.fileno()])
         self._births.append(birth)
         pid = await birth
-        _, child = await loop.create_unix_connection(lambda: Child(pid, owner), sock=ours)
+        _, child = await loop.create_unix_connection(lambda: Child(pid, owner, self), sock=ours)
         return child
 
     def wake(self) -> None:

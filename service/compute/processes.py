@@ -162,7 +162,7 @@ class ProcessExecutor:
         if self._closing:
             return
         self.deaths += 1
-        ended_alone = self._template.alive  # else it went with the template, and no task is to blame
+        ended_alone = child.template.alive  # else it went with the template, and no task is to blame
         if tasks and tasks[0].begun and tasks[0].retries and ended_alone:
             self._blame(tasks[0])
         for slot in self._slots:

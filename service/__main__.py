@@ -3,6 +3,7 @@
 Each command imports the heavy modules that it needs, so that `--help` answers at once.
 """
 
+import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -80,20 +81,22 @@ def serve(
 
     # It imports what compute processes need, beside what this process imports: a second's work for one core.
     launched = launch_template() if sys.platform == "linux" else None
-    from service.settings import read_settings
-
-    settings = read_settings(host=host, http_port=port, grpc_port=grpc_port)
-    if watch and not settings.watch_s:
-        settings = settings.model_copy(update={"watch_s": WATCH_S})
-    if settings.workers > 1:
+    with contextlib.ExitStack() as stack:
         if launched is not None:
-            launched.close()
-        from service.process.workers import run_workers
+            stack.callback(launched.close)
+        from service.settings import read_settings
 
-        raise typer.Exit(run_workers(settings))
-    from service.process.server import run_server
+        settings = read_settings(host=host, http_port=port, grpc_port=grpc_port)
+        if watch and not settings.watch_s:
+            settings = settings.model_copy(update={"watch_s": WATCH_S})
+        if settings.workers > 1:
+            stack.close()  # every worker launches its own
+            from service.process.workers import run_workers
 
-    raise typer.Exit(run_server(settings, launched=launched))
+            raise typer.Exit(run_workers(settings))
+        from service.process.server import run_server
+
+        raise typer.Exit(run_server(settings, launched=launched))
 
 
 @app.command()

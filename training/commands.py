@@ -20,6 +20,7 @@ from service.types import Size
 from training.checkpoint import CheckpointNotWritten, CheckpointRefused, load_network
 from training.data.datasets import EvaluationSet, find_split, read_datasets, read_split
 from training.data.faults import BadData, DataRefused, Fault, describe_faults
+from training.data.licences import licences as licence_table
 from training.data.loader import WorkerDied
 from training.data.pictures import PictureFailed
 from training.data.shapes import shapes
@@ -47,6 +48,7 @@ from training.options import (
     Data,
     Destination,
     Folders,
+    LicenceOption,
     Model,
     Side,
     check_numbers,
@@ -77,6 +79,7 @@ app = typer.Typer(
 )
 for command in (complexity, parity, release, shapes):
     app.command()(explained_errors()(command))
+app.command("licences")(explained_errors()(licence_table))
 
 
 @app.command()
@@ -104,6 +107,7 @@ def train(
         typer.Option("--set", help="Changes a field of the recipe: epochs=20, losses.eps2=0, ..."),
     ] = None,
     bad_data: Annotated[BadData, typer.Option(help="Leave out faulty data, or stop.")] = "skip",
+    licences: LicenceOption = "all",
     runtimes: Annotated[
         str, typer.Option(help="The model's files, separated by commas; empty for no model.")
     ] = "onnx,tflite",
@@ -112,7 +116,7 @@ def train(
     chosen = prepare_recipe(recipe, settings or [], hours=hours, init_weights=init)
     title = name or re.sub(r"[^A-Za-z0-9._-]+", "-", data[0].resolve().name).strip("-._") or "model"
     console = Console(stderr=True)
-    datasets = read_datasets(data, bad_data, trust_absence=chosen.trust_absence)
+    datasets = read_datasets(data, bad_data, trust_absence=chosen.trust_absence, licences=licences)
     folder = out or Path("runs") / title
     folder.mkdir(parents=True, exist_ok=True)
     options = {
@@ -124,6 +128,7 @@ def train(
         "--hours": hours,
         "--set": settings,
         "--bad-data": bad_data,
+        "--licences": licences,
         "--runtimes": runtimes,
     }
     command = spell_command("train", (), options=options, launcher=name_launcher())
@@ -273,9 +278,10 @@ def shrink(
     data: Data,
     folder: Annotated[Path, typer.Argument(help="A new folder for the copy.")],
     side: Annotated[int, typer.Option(help="Longest side of its pictures, pixels.", min=32)] = 320,
+    licences: LicenceOption = "all",
 ) -> None:
     """Copy a data set with smaller pictures, as JPEG files, which are quicker to read."""
-    for line in shrink_set(data, folder, side):
+    for line in shrink_set(data, folder, side, licences=licences):
         typer.echo(line)
 
 

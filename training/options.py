@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from training.data.licences import Licences
 from training.evaluation.evaluate import parse_ids
 from training.init_weights import IMAGENET
 
@@ -52,6 +53,10 @@ Folders = Annotated[
         help="Folder of a COCO-format data set. May be repeated: the first folder is evaluated on.",
         exists=True,
     ),
+]
+LicenceOption = Annotated[
+    Licences,
+    typer.Option(help="`commercial`: leave out photos that are not known to allow commercial use."),
 ]
 Checkpoint = Annotated[Path, typer.Argument(help="checkpoint.pt of a run.", exists=True)]
 Model = Annotated[Path, typer.Argument(help="A model folder.", exists=True)]

@@ -1,7 +1,7 @@
 """The data sets of a run: where their files are, what it trains on, and what it is evaluated on."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from training.data.annotations import Collection, build_collection
 from training.data.faults import BadData, DataRefused, Fault, name_reason, refuse_faults
 from training.data.formats import name_converter, read_format
 from training.data.labelme import is_labelme
+from training.data.licences import Licences, keep_commercial
 from training.data.validate import clean_content
 from training.data.yolo import find_yolo
 
@@ -49,6 +50,7 @@ class Datasets:
     image_ids: frozenset[int] = frozenset()
 
 
+BuildCollection: TypeAlias = Callable[[Mapping[str, Any], Path], Collection]
 Cleaned: TypeAlias = tuple[dict[str, Any], tuple[Fault, ...]]
 _remembered: dict[Split, Cleaned] = {}
 _recordings: list[dict[Split, Cleaned]] = []
@@ -101,19 +103,31 @@ def _first_existing(places: Sequence[Path], data: Path) -> Path:
     )
 
 
-def read_datasets(data: Path | Sequence[Path], bad_data: BadData, *, trust_absence: bool = True) -> Datasets:
+def read_datasets(
+    data: Path | Sequence[Path],
+    bad_data: BadData,
+    *,
+    trust_absence: bool = True,
+    licences: Licences = "all",
+) -> Datasets:
     """The train split to train on, and the val split to evaluate on, or else a held-out fifth.
 
     data: of several folders, the first gives the evaluation set, and all train splits are joined. Their
     categories must be the same, their image ids different.
-    trust_absence: see `annotations.read_collection`.
+    trust_absence: see `annotations.build_collection`. licences: "commercial" trains only on photos whose
+    licences are known to allow commercial use; the evaluation set stays whole.
     Raises FileNotFoundError if a folder has none of the known layouts, DataRefused if it has faults and
     `bad_data` is "refuse", if the folders do not fit together, or if no usable data is left.
     """
     first, *others = [data] if isinstance(data, Path) else data
-    datasets = _read_folder(first, bad_data, trust_absence=trust_absence)
+
+    def build(content: Mapping[str, Any], images: Path) -> Collection:
+        kept = keep_commercial(content) if licences == "commercial" else content
+        return build_collection(kept, images, trust_absence=trust_absence)
+
+    datasets = _read_folder(first, bad_data, build)
     for folder in others:
-        datasets = _add_folder(datasets, folder, bad_data, trust_absence=trust_absence)
+        datasets = _add_folder(datasets, folder, bad_data, build)
     has_objects = any(picture.annotations for picture in datasets.training.pictures)
     if not has_objects or not datasets.evaluation.content["images"]:
         reason = f"{first} has no objects to train on, or no picture to evaluate on"
@@ -121,7 +135,7 @@ def read_datasets(data: Path | Sequence[Path], bad_data: BadData, *, trust_absen
     return datasets
 
 
-def _read_folder(data: Path, bad_data: BadData, *, trust_absence: bool) -> Datasets:
+def _read_folder(data: Path, bad_data: BadData, build: BuildCollection) -> Datasets:
     split = find_training_split(data)
     content, faults = clean_split(split)
     try:
@@ -134,15 +148,15 @@ def _read_folder(data: Path, bad_data: BadData, *, trust_absence: bool) -> Datas
         evaluation, faults = EvaluationSet(val_content, val.images, "val split"), faults + val_faults
     if bad_data == "refuse":
         refuse_faults(faults)
-    training = build_collection(content, split.images, trust_absence=trust_absence)
+    training = build(content, split.images)
     return Datasets(training, evaluation, faults, _image_ids(content))
 
 
-def _add_folder(datasets: Datasets, data: Path, bad_data: BadData, *, trust_absence: bool) -> Datasets:
+def _add_folder(datasets: Datasets, data: Path, bad_data: BadData, build: BuildCollection) -> Datasets:
     """The data sets with the training pictures of one more folder."""
     split = find_training_split(data)
     content, faults = read_split(split, bad_data)
-    added = build_collection(content, split.images, trust_absence=trust_absence)
+    added = build(content, split.images)
     if added.labels != datasets.training.labels:
         raise DataRefused(f"{split.annotations} has other categories than the first --data folder")
     ids = _image_ids(content) if split.annotations.suffix == ".json" else frozenset()  # others have none

@@ -26,7 +26,7 @@ def check_data(words: Sequence[str]) -> None:
     try:
         with remembered_splits():
             if command == "train":
-                read_datasets(asked.data, asked.bad_data)
+                read_datasets(asked.data, asked.bad_data, licences=asked.licences)
             else:
                 read_split(find_split(asked.data[-1], asked.split), asked.bad_data)
     except (DataRefused, FileNotFoundError) as error:
@@ -40,6 +40,7 @@ def _parse(words: Sequence[str]) -> Namespace | None:
     parser.add_argument("--data", type=Path, action="append", default=[])
     parser.add_argument("--split", default="val")
     parser.add_argument("--bad-data", default="skip", choices=("skip", "refuse"))
+    parser.add_argument("--licences", default="all", choices=("all", "commercial"))
     try:
         asked, others = parser.parse_known_args(words)
     except (ArgumentError, SystemExit):

@@ -13,13 +13,14 @@ from rich.progress import track
 from service.types import Pixels, Size
 from training.data.datasets import Split, find_split, find_training_split, read_split
 from training.data.faults import DataRefused, describe_faults
+from training.data.licences import Licences, keep_commercial
 from training.data.masks import decode_counts, encode_segmentation
 from training.data.pictures import read_image
 
 QUALITY = 92  # of the JPEGs
 
 
-def shrink_set(data: Path, folder: Path, side: int) -> Iterator[str]:
+def shrink_set(data: Path, folder: Path, side: int, *, licences: Licences = "all") -> Iterator[str]:
     """Copies a COCO-format set into a new folder, with sides of at most `side` pixels; yields progress
     messages.
 
@@ -32,6 +33,8 @@ def shrink_set(data: Path, folder: Path, side: int) -> Iterator[str]:
         content, faults = read_split(split, "skip")
         if faults:
             yield f"left out: {describe_faults(faults)}"
+        if licences == "commercial":
+            content = keep_commercial(content)
         smaller = shrink_content(content, split, folder / "images", side)
         (folder / f"instances_{name}.json").write_text(json.dumps(smaller))
         yield f"{name}: {len(smaller['images'])} pictures, {len(smaller['annotations'])} objects"

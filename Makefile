@@ -39,6 +39,10 @@ serve: install  ## serve the default model: HTTP on 8000, gRPC on 8001
 proto: install-dev  ## write service/rpc/generated anew from proto/
 	$(BIN)/python proto/generate.py
 
+.PHONY: docs
+docs: install  ## write docs/settings.md anew from service/settings.py
+	$(BIN)/python -m service settings --markdown > docs/settings.md
+
 .PHONY: test
 test: install-dev  ## run the tests but the slow ones, and print the coverage of service/
 	$(BIN)/python -m pytest --cov=service $(ARGS)

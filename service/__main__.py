@@ -214,8 +214,17 @@ def key(
 
 
 @app.command()
-def settings() -> None:
+def settings(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Write docs/settings.md to standard output instead.")
+    ] = False,
+) -> None:
     """List every setting: environment variable, value in effect, meaning."""
+    if markdown:
+        from service.settings_reference import write_reference
+
+        sys.stdout.write(write_reference())
+        return
     from service.doctor.tables import print_table, settings_table
     from service.settings import describe_settings, read_settings
 

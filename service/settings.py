@@ -60,7 +60,10 @@ class Settings(BaseSettings):
     )
     grpc_port: Port = Field(default=8001, description="port of gRPC; 0: a free port, which the log names")
 
-    models_dir: Path = Field(default_factory=models_folder, description="folder that holds the model folders")
+    models_dir: Path = Field(
+        default_factory=models_folder,
+        description="folder that holds the model folders; unset: the one that comes with the service",
+    )
     default_model: str | None = Field(
         default=None,
         description="model that answers requests that name none; unset: the model that the file DEFAULT "
@@ -73,10 +76,13 @@ class Settings(BaseSettings):
         "on the card is at most 0.009 below that of fp32, elsewhere fp32",
     )
     providers: Names = Field(
-        default=(), description="ONNX Runtime providers, best first, separated by commas, such as cuda,cpu"
+        default=(),
+        description="ONNX Runtime providers, best first, separated by commas, such as cuda,cpu; unset: the "
+        "CPU",
     )
     delegates: Names = Field(
-        default=(), description="TFLite delegates, separated by commas, each as path;option=value;..."
+        default=(),
+        description="TFLite delegates, separated by commas, each as path;option=value;...; unset: none",
     )
     fallback: Fallback = Field(
         default="strict",
@@ -94,7 +100,8 @@ class Settings(BaseSettings):
         default_factory=lambda earlier: max(1, usable_cores() // earlier.get("workers", 1)),
         ge=1,
         le=1024,
-        description="images that are segmented at the same time, in each worker",
+        description="images that are segmented at the same time, in each worker; unset: one per core that "
+        "this process may use, divided by the workers",
     )
     threads: int = Field(
         default=1, ge=1, le=1024, description="threads of one inference while the slots are full"
@@ -130,7 +137,7 @@ class Settings(BaseSettings):
     exact: bool = Field(
         default=False,
         description="decode large JPEGs in full before they are shrunk, unless a request says otherwise; "
-        "unset: decode them at a half, a quarter or an eighth of their size, which is faster",
+        "no: decode them at a half, a quarter or an eighth of their size, which is faster",
     )
     watch_s: Seconds = Field(
         default=0.0,
@@ -152,13 +159,16 @@ class Settings(BaseSettings):
     origins: Names = Field(
         default=(),
         description="other sites whose pages may call /v1 and /v2 and open live streams, separated by "
-        "commas, each as https://host; *: all; this service's own page always may",
+        "commas, each as https://host; *: all; this service's own page always may; unset: none",
     )
     tls_cert: Path | None = Field(
         default=None,
         description="certificate of both ports with its chain, as a PEM file; unset: plain HTTP and gRPC",
     )
-    tls_key: Path | None = Field(default=None, description="its private key, a PEM file without a password")
+    tls_key: Path | None = Field(
+        default=None,
+        description="private key of that certificate, a PEM file without a password; unset: no TLS",
+    )
     tls_client_ca: Path | None = Field(
         default=None,
         description="PEM file of authorities; clients have to show a certificate of one of them; unset: none",

@@ -6,7 +6,7 @@ frame*: the same convention on the network's input. Boxes are half-open float `x
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -21,6 +21,7 @@ Heads: TypeAlias = Mapping[str, Floats]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 MaskFormat: TypeAlias = Literal["rle", "rle_crop", "polygon", "none"]
 Nms: TypeAlias = Literal["class", "all"]
+Window: TypeAlias = Literal["none", "centres", "corners"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """An image on the canvas: resized to `placed`, with its top-left corner at the canvas origin.
+    """An image on the canvas: resized to `placed`, with its top-left corner at (left, top) of the canvas.
 
     The two directions are exact inverses: the scales are those of the rounded size, one per axis.
     covered: the image pixels that `placed` shows; None: all of the image. A JPEG decoded to a fraction of its
@@ -56,6 +57,8 @@ class Placement:
     canvas: Size
     placed: Size
     covered: Size | None = None
+    left: int = 0
+    top: int = 0
 
     @property
     def scale_x(self) -> float:
@@ -69,11 +72,14 @@ class Placement:
 
     def boxes_to_image(self, boxes_xyxy_canvas: Floats) -> Floats:
         """Boxes in the image frame, not clipped: float32 [N, 4]."""
-        return (boxes_xyxy_canvas / self._scales()).astype(np.float32)
+        return ((boxes_xyxy_canvas - self._origin()) / self._scales()).astype(np.float32)
 
     def boxes_to_canvas(self, boxes_xyxy_image: Floats) -> Floats:
         """Boxes in the canvas frame: float32 [N, 4]."""
-        return (boxes_xyxy_image * self._scales()).astype(np.float32)
+        return (boxes_xyxy_image * self._scales() + self._origin()).astype(np.float32)
+
+    def _origin(self) -> npt.NDArray[np.float32]:
+        return np.array([self.left, self.top, self.left, self.top], np.float32)
 
     def _scales(self) -> npt.NDArray[np.float64]:
         return np.array([self.scale_x, self.scale_y, self.scale_x, self.scale_y])
@@ -89,6 +95,9 @@ class Instances:
     mask_fields: float32 [N, h, w], low-resolution fields over the whole canvas; a pixel belongs to the
         instance where the bilinearly interpolated field exceeds `mask_level`. [N, 0, 0] for a model of
         boxes only.
+    window: the pixels that the box leaves to the mask: all of the image, those whose centres lie in the box,
+        or those whose upper left corners do.
+    mask_decides: an instance without a single pixel is left out of the answer.
     """
 
     classes: Ints
@@ -96,6 +105,8 @@ class Instances:
     boxes_xyxy_canvas: Floats
     mask_fields: Floats
     mask_level: float = 0.0
+    window: Window = "centres"
+    mask_decides: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -113,12 +124,12 @@ class Instances:
 
     def keep(self, chosen: npt.NDArray[np.bool_] | Ints) -> "Instances":
         """The chosen instances; `chosen` is bool [N], or int64 [M], indices in the order wanted."""
-        return Instances(
+        return replace(
+            self,
             classes=self.classes[chosen],
             scores=self.scores[chosen],
             boxes_xyxy_canvas=self.boxes_xyxy_canvas[chosen],
             mask_fields=self.mask_fields[chosen],
-            mask_level=self.mask_level,
         )
 
 

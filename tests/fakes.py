@@ -12,7 +12,8 @@ import numpy as np
 from pycocotools import mask as coco
 
 from service.errors import ModelNotFound
-from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize, Label
+from service.inference.card import ArtifactFile, Card, Input, Label
+from service.inference.families import CentersDecoder
 from service.inference.images import Limits, decode_image
 from service.inference.masks.forms import CONVERTERS, form_to_runs
 from service.inference.masks.grid import boxes_to_windows
@@ -42,7 +43,7 @@ def fake_card(name: str = "toy", version: str = "1") -> Card:
         version=version,
         description="finds the middle",
         network="none",
-        input=InputSize(height=32, width=32),
+        input=Input(height=32, width=32),
         labels=(Label(category_id=3, name="cat"), Label(category_id=8, name="dog")),
         decoder=CentersDecoder(),
         outputs={head: (8, 8, channels) for head, channels in HEADS.items()},

@@ -20,7 +20,7 @@ from pycocotools import mask as coco
 from pydantic import Field
 
 from loadtest.commands.arguments import Arguments, Found
-from loadtest.generators.drawn import draw_instances, fit_canvas, paint_heads
+from loadtest.generators.drawn import draw_instances, fit_canvas, paint_heads, read_decoder
 from loadtest.generators.photos import draw_sample
 from loadtest.measurement.harness import Stage
 from loadtest.reports.content import Finding, Outcome, TextTable
@@ -141,7 +141,7 @@ def run_stages(
 def draw_crowd(card: Card, image: Size, count: int) -> tuple[Instances, Placement]:
     """`count` instances on the model's canvas, and the placement of the image there."""
     placement = fit_canvas(image, card.canvas)
-    return draw_instances(count, placement, stride=card.decoder.stride), placement
+    return draw_instances(count, placement, stride=read_decoder(card).stride), placement
 
 
 def measure_stages(

@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from service.errors import InvalidCard
 from service.inference.card import Card
+from service.inference.families import CentersDecoder
 from service.types import Heads, Instances, Placement, Size
 
 Doubles = npt.NDArray[np.float64]
@@ -70,6 +72,13 @@ def _draw_field(random: np.random.Generator, box: Doubles, cells: Size, stride: 
     return field
 
 
+def read_decoder(card: Card) -> CentersDecoder:
+    """The decoder of one of our own models; raises InvalidCard for others, whose heads cannot be drawn."""
+    if not isinstance(card.decoder, CentersDecoder):
+        raise InvalidCard(f"{card.name} is of the family {card.decoder.family}: only centers can be drawn")
+    return card.decoder
+
+
 def paint_heads(card: Card, drawn: Instances) -> Heads:
     """Network outputs that decode to the drawn objects: float32 [1, h, w, C] each.
 
@@ -77,19 +86,21 @@ def paint_heads(card: Card, drawn: Instances) -> Heads:
     inside its own box.
     """
     random = np.random.default_rng(len(drawn))
-    heads = {name: np.zeros((1, *shape), np.float32) for name, shape in card.outputs.items()}
+    decoder = read_decoder(card)
+    shapes = decoder.output_shapes(card.canvas, len(card.labels))
+    heads = {name: np.zeros((1, *shape), np.float32) for name, shape in shapes.items()}
     rows, columns, classes = heads["heatmap"].shape[1:]
     heads["heatmap"][:] = random.uniform(0, _NOISE, heads["heatmap"].shape)
-    centres = choose_centres(drawn.boxes_xyxy_canvas / card.decoder.stride, rows, columns)
+    centres = choose_centres(drawn.boxes_xyxy_canvas / decoder.stride, rows, columns)
     for number, (row, column) in enumerate(centres):
         x1, y1, x2, y2 = drawn.boxes_xyxy_canvas[number]
-        x, y = column * card.decoder.stride, row * card.decoder.stride
+        x, y = column * decoder.stride, row * decoder.stride
         heads["heatmap"][0, row, column, number % classes] = _PEAK
         heads["size"][0, row, column] = x - x1, y - y1, x2 - x, y2 - y
-        if card.decoder.coefficients:
-            heads["coefficients"][0, row, column, number % card.decoder.coefficients] = 1
-    for channel in range(min(card.decoder.coefficients, len(drawn))):
-        fields = drawn.mask_fields[channel :: card.decoder.coefficients]
+        if decoder.coefficients:
+            heads["coefficients"][0, row, column, number % decoder.coefficients] = 1
+    for channel in range(min(decoder.coefficients, len(drawn))):
+        fields = drawn.mask_fields[channel :: decoder.coefficients]
         heads["spanning_set"][0, :, :, channel] = fields.max(axis=0)
     return heads
 

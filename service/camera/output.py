@@ -10,8 +10,9 @@ import cv2
 import orjson
 
 from service.errors import BlitzError
+from service.inference.canvas import letterbox
 from service.inference.documents import Json, answer_to_json
-from service.inference.images import Limits, decode_image, letterbox
+from service.inference.images import Limits, decode_image
 from service.inference.masks.overlay import draw_overlay
 from service.serving.streaming import Frame, FrameResult, RawImage, raw_to_pixels
 from service.types import Answer, Pixels, Segmentation, Size

@@ -10,28 +10,31 @@ import unicodedata
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from service.errors import InvalidCard
+from service.inference.families import Decoder, Frozen, Shape
 from service.types import Precision, Size
 
 Runtime: TypeAlias = Literal["onnx", "tflite"]  # as a card names what opens a file
-Shape: TypeAlias = tuple[int, ...]  # of a head: height, width, channels
+Triple: TypeAlias = tuple[float, float, float]  # one number for red, green and blue
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
 
 _UNWRITTEN = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
 _JSON_BYTES = 20_000_000
 _FAULTS = 10  # named in one message
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class Label(Frozen):
+    """A class; answers carry its id and name.
 
-
-class Label(_Frozen):
-    """A class: its place in the card's list is the network's channel; answers carry its id and name."""
+    channel: the network's number for it, counted from 0. None: its place in the card's list. A channel
+        without a label, such as the background, is never answered.
+    """
 
     category_id: int = Field(ge=-(2**63), lt=2**63)
     name: str = Field(min_length=1, max_length=200)
+    channel: int | None = Field(default=None, ge=0, lt=65_536)
 
     @field_validator("name")
     @classmethod
@@ -44,43 +47,7 @@ class Label(_Frozen):
         return name
 
 
-class CentersDecoder(_Frozen):
-    """BlitzMask: an object per heatmap peak (BlitzMask, sec. 3.3)."""
-
-    family: Literal["centers"] = "centers"
-    stride: int = Field(default=4, ge=1, le=256, description="canvas pixels per heatmap cell")
-    coefficients: int = Field(
-        default=32,
-        ge=0,
-        le=4096,
-        description="K, the channels of the spanning set; 0 for a model of boxes only",
-    )
-    score_threshold: float = Field(default=0.3, ge=0, le=1)
-    max_instances: int = Field(default=100, ge=1, le=65_535)  # a label map numbers them in 16 bits
-    containment: float = Field(
-        default=0.0,
-        ge=0,
-        le=8,
-        description="power of the share of a mask inside its box, by which the peak's score is multiplied; "
-        "0, as in the paper: the score is the peak's",
-    )
-    overlap: float = Field(
-        default=1.0,
-        gt=0,
-        le=1,
-        description="IoU of two boxes of a class above which only the better stays; 1, as in the paper: both",
-    )
-
-    def output_shapes(self, canvas: Size, classes: int) -> dict[str, Shape]:
-        """Shape of every head without the batch axis: (height, width, channels)."""
-        cells = (canvas.height // self.stride, canvas.width // self.stride)
-        channels = {"heatmap": classes, "size": 4}
-        if self.coefficients:
-            channels |= {"coefficients": self.coefficients, "spanning_set": self.coefficients}
-        return {name: (*cells, count) for name, count in channels.items()}
-
-
-class Accuracy(_Frozen):
+class Accuracy(Frozen):
     """COCO metrics of one file, in [0, 1], with the data and the command that gave them."""
 
     data: str
@@ -92,7 +59,7 @@ class Accuracy(_Frozen):
     images: int = Field(ge=0)
 
 
-class Latency(_Frozen):
+class Latency(Frozen):
     """Median milliseconds of one inference, batch 1, with the hardware."""
 
     hardware: str
@@ -100,36 +67,81 @@ class Latency(_Frozen):
     milliseconds: float
 
 
-class ArtifactFile(_Frozen):
-    """One exported graph: takes uint8 [N, H, W, 3] RGB, gives the card's outputs as float32 [N, h, w, C]."""
+class GraphInput(Frozen):
+    """The numbers that a graph takes where it does not take bytes: (byte / scale - mean) / std.
+
+    Only the TFLite backend computes them. The file's own quantisation, if it has one, follows.
+    mean, std: for red, green and blue, whatever the order is.
+    """
+
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    order: Literal["RGB", "BGR"] = "RGB"
+    scale: float = Field(default=255.0, gt=0)
+    mean: Triple = (0.0, 0.0, 0.0)
+    std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+
+
+class ArtifactFile(Frozen):
+    """One exported graph: takes uint8 [N, H, W, 3] RGB, gives the card's outputs as float32 [N, ...].
+
+    input: what a TFLite graph takes instead; None: uint8, or int8 that is the byte minus 128. An ONNX graph
+        has the conversion inside.
+    """
 
     path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     runtime: Runtime
     precision: Precision
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(gt=0, lt=2**63)
+    input: GraphInput | None = None
     accuracy: Accuracy | None = None
     latency: Latency | None = None
 
+    @model_validator(mode="after")
+    def _takes_bytes_in_onnx(self) -> "ArtifactFile":
+        if self.input is not None and self.runtime == "onnx":
+            raise ValueError("an ONNX graph takes uint8: put the conversion into the graph, not on the card")
+        return self
 
-class InputSize(_Frozen):
-    """The canvas, in pixels."""
 
-    height: int = Field(ge=32, le=8192, multiple_of=32)
-    width: int = Field(ge=32, le=8192, multiple_of=32)
+class Input(Frozen):
+    """The canvas in pixels, and the way an image gets there.
+
+    fit: letterbox keeps the aspect and fills the rest with `padding`; stretch fills the canvas; as_is takes
+        the image without resizing, and height and width are then the size of the self-test's picture.
+    anchor: the image's place on the canvas; an odd rest puts the smaller half on the left and top.
+    interpolation: area averages the pixels where it shrinks and is linear where it grows; linear never
+        averages, as `cv2.resize` by default.
+    """
+
+    height: int = Field(ge=1, le=8192)
+    width: int = Field(ge=1, le=8192)
+    fit: Literal["letterbox", "stretch", "as_is"] = "letterbox"
+    anchor: Literal["top_left", "centre"] = "top_left"
+    padding: int = Field(default=127, ge=0, le=255)  # mid grey: our networks see it in training, too
+    interpolation: Literal["area", "linear"] = "area"
+
+    @property
+    def allows_reduction(self) -> bool:
+        """True where a JPEG may be decoded straight to a fraction of its size: averaging hides it."""
+        return self.fit == "letterbox" and self.interpolation == "area"
 
 
-class Card(_Frozen):
-    """The content of card.json, validated."""
+class Card(Frozen):
+    """The content of card.json, validated.
 
-    schema_version: Literal[1]
+    outputs: the shape of every head without the batch axis; None for an extent that differs from image to
+        image, such as the number of instances.
+    """
+
+    schema_version: Literal[1, 2]
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)
     description: str
     network: str
-    input: InputSize
+    input: Input
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
-    decoder: CentersDecoder
+    decoder: Decoder
     outputs: dict[str, Shape]
     parameters: int = Field(ge=0, lt=2**63)
     multiply_adds: int = Field(ge=0, lt=2**63)
@@ -139,13 +151,32 @@ class Card(_Frozen):
     def canvas(self) -> Size:
         return Size(self.input.height, self.input.width)
 
+    @property
+    def has_unlabelled(self) -> bool:
+        """True where labels name their channels, so that the network may know others."""
+        return any(label.channel is not None for label in self.labels)
+
+    def labels_by_channel(self) -> dict[int, Label]:
+        """The labels under the network's numbers for them."""
+        places = enumerate(self.labels)
+        return {place if label.channel is None else label.channel: label for place, label in places}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _assumes_a_family(cls, content: object) -> object:
+        """Version 1 knows one family, so its decoder may leave the family out."""
+        if isinstance(content, dict) and isinstance(decoder := content.get("decoder"), dict):
+            return {**content, "decoder": {"family": "centers", **decoder}}
+        return content
+
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Card":
-        expected = self.decoder.output_shapes(self.canvas, len(self.labels))
-        if self.outputs != expected:
-            raise ValueError(
-                f"outputs {self.outputs} do not fit input, labels and decoder, which give {expected}"
-            )
+        if self.schema_version == 1 and not self._is_of_version_1():
+            raise ValueError("only schema_version 2 has other families, fits, channels and inputs")
+        channels = self.labels_by_channel()
+        if len(channels) != len(self.labels):
+            raise ValueError("a label's channel stands twice")
+        self.decoder.check_outputs(self.outputs, self.canvas, max(channels) + 1)
         for what, values in (
             ("label name", [label.name for label in self.labels]),
             ("category_id", [label.category_id for label in self.labels]),
@@ -155,6 +186,14 @@ class Card(_Frozen):
             if len(set(values)) != len(values):
                 raise ValueError(f"a {what} stands twice")
         return self
+
+    def _is_of_version_1(self) -> bool:
+        return (
+            self.decoder.family == "centers"
+            and self.input == Input(height=self.input.height, width=self.input.width)
+            and all(label.channel is None for label in self.labels)
+            and all(file.input is None for file in self.files)
+        )
 
 
 def read_card(folder: Path) -> Card:

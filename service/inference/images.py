@@ -1,4 +1,4 @@
-"""Encoded images to pixels, and pixels onto the network's canvas."""
+"""Encoded images to pixels."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,7 @@ import numpy as np
 from service.errors import ImageTooLarge, InvalidImage, OutOfMemory
 from service.inference import jpeg
 from service.inference.image_headers import ImageHeader, keep_picture, read_header
-from service.types import Pixels, Placement, Size
-
-PADDING = 127  # mid grey: the networks see it around an image in training, too
+from service.types import Pixels, Size
 
 # Of OpenCV's reduction flags those of grey leave the colours open, so that RGB can be added to them.
 _FLAGS = {
@@ -86,7 +84,7 @@ def decode_image(data: bytes, limits: Limits) -> Pixels:
 
 
 def decode_for_canvas(data: bytes, limits: Limits, canvas: Size) -> Picture:
-    """The image in a size that `letterbox` will only shrink; raises as `decode_image`.
+    """The image in a size that a letterbox will only shrink; raises as `decode_image`.
 
     A JPEG is decoded straight to a half, a quarter or an eighth of its size where that still covers the
     canvas, which is faster (1280 x 720 to a quarter: 60 % of the time). Other formats are decoded in full.
@@ -111,7 +109,7 @@ def choose_reduction(stored: Size, canvas: Size, *, upright: bool) -> int:
     [8, 1]
     """
     turned = Size(stored.width, stored.height)
-    scale = max(_fit(stored, canvas), _fit(turned, canvas))
+    scale = max(fit_scale(stored, canvas), fit_scale(turned, canvas))
     for reduction in (8, 4, 2):
         divides = stored.height % reduction == stored.width % reduction == 0
         if (upright or divides) and reduction * scale <= 1:
@@ -119,37 +117,9 @@ def choose_reduction(stored: Size, canvas: Size, *, upright: bool) -> int:
     return 1
 
 
-def letterbox(
-    pixels: Pixels, canvas: Size, image: Size | None = None, *, reduction: int = 1
-) -> tuple[Pixels, Placement]:
-    """The image shrunk or grown to fit the canvas, uint8 [H, W, 3], and its placement there.
-
-    The aspect is kept to the rounding of a pixel; the padding is on the right and below. `image` and
-    `reduction` are those of a `Picture` that is not full size.
-
-    >>> canvas, placement = letterbox(np.zeros((480, 640, 3), np.uint8), Size(320, 320))
-    >>> canvas.shape, placement.placed
-    ((320, 320, 3), Size(height=240, width=320))
-    """
-    covered = Size(pixels.shape[0] * reduction, pixels.shape[1] * reduction)
-    scale = _fit(covered, canvas)
-    placed = Size(max(1, round(covered.height * scale)), max(1, round(covered.width * scale)))
-    resized = cv2.resize(
-        pixels,
-        (placed.width, placed.height),
-        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
-    )
-    padded = cv2.copyMakeBorder(
-        resized,
-        top=0,
-        bottom=canvas.height - placed.height,
-        left=0,
-        right=canvas.width - placed.width,
-        borderType=cv2.BORDER_CONSTANT,
-        value=(PADDING, PADDING, PADDING),
-    )
-    placement = Placement(image or covered, canvas, placed, covered)
-    return padded, placement  # type: ignore[return-value]  # uint8, as it came
+def fit_scale(image: Size, canvas: Size) -> float:
+    """Canvas pixels per image pixel, where the whole image just fits the canvas."""
+    return min(canvas.height / image.height, canvas.width / image.width)
 
 
 def _read_header(data: bytes, limits: Limits) -> ImageHeader:
@@ -199,8 +169,3 @@ def _check_memory(size: Size) -> None:
         raise OutOfMemory(
             f"the service has too little memory left for an image of {size.width} x {size.height} pixels"
         ) from error
-
-
-def _fit(image: Size, canvas: Size) -> float:
-    """Canvas pixels per image pixel."""
-    return min(canvas.height / image.height, canvas.width / image.width)

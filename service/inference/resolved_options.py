@@ -10,7 +10,7 @@ from service.types import MaskFormat, Nms, Options
 
 @dataclass(frozen=True, slots=True)
 class ResolvedOptions:
-    """Options without gaps; `classes` are channels of the heatmap, None for all."""
+    """Options without gaps; `classes` are the network's channels, None for all of them."""
 
     threshold: float
     limit: int
@@ -30,7 +30,7 @@ def resolve_options(card: Card, options: Options) -> ResolvedOptions:
         threshold=_read_threshold(card, options.score_threshold),
         limit=_read_limit(card, options.max_instances),
         classes=_read_classes(card, options.classes),
-        masks=options.masks if card.decoder.coefficients else "none",
+        masks=options.masks if card.decoder.has_masks else "none",
         nms=options.nms,
     )
 
@@ -56,9 +56,9 @@ def _read_limit(card: Card, asked: int | None) -> int:
 
 
 def _read_classes(card: Card, asked: tuple[str, ...] | None) -> frozenset[int] | None:
+    channels = {label.name: channel for channel, label in card.labels_by_channel().items()}
     if asked is None:
-        return None
-    channels = {label.name: channel for channel, label in enumerate(card.labels)}
+        return frozenset(channels.values()) if card.has_unlabelled else None
     unknown = [name for name in asked if name not in channels]
     if unknown or not asked:
         fault = f"unknown classes {', '.join(map(repr, unknown))}" if unknown else "classes is empty"

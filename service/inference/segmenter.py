@@ -12,10 +12,11 @@ import structlog
 
 from service.errors import BlitzError, InvalidImage, OutOfMemory, SelfTestFailed
 from service.inference.backends import Backend, BackendChoice, choose_file, open_backend
+from service.inference.canvas import place_picture
 from service.inference.card import Card, read_card
-from service.inference.decoding import DECODERS
+from service.inference.decoding import DECODERS, Criteria
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
-from service.inference.images import Limits, Picture, decode_for_canvas, decode_image, letterbox
+from service.inference.images import Limits, Picture, decode_for_canvas, decode_image
 from service.inference.masks.forms import Masked, describe_masks
 from service.inference.resolved_options import ResolvedOptions, resolve_options
 from service.types import (
@@ -45,6 +46,7 @@ class Segmenter:
         self.card = card
         self.backend = backend
         self.limits = limits
+        self._labels = card.labels_by_channel()
 
     def segment(self, data: bytes, options: Options, *, crowded: bool = False) -> Segmentation:
         """The instances in an encoded image; `crowded` computes them on few threads.
@@ -57,16 +59,12 @@ class Segmenter:
     def _segment_bytes(self, data: bytes, options: Options, *, crowded: bool) -> Segmentation:
         resolved = resolve_options(self.card, options)
         watch = _Stopwatch()
-        if options.exact:
-            pixels = decode_image(data, self.limits)
-            picture = Picture(pixels, Size(*pixels.shape[:2]))
+        if options.exact or not self.card.input.allows_reduction:
+            picture = _show_all(decode_image(data, self.limits))
         else:
             picture = decode_for_canvas(data, self.limits, self.card.canvas)
         watch.lap("decode")
-        canvas, placement = letterbox(
-            picture.pixels, self.card.canvas, picture.image, reduction=picture.reduction
-        )
-        return self._segment(canvas, placement, resolved, watch, crowded=crowded)
+        return self._segment(picture, resolved, watch, crowded=crowded)
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
         """The instances in uint8 [H, W, 3] RGB, image frame; raises InvalidImage, InvalidOption."""
@@ -75,7 +73,7 @@ class Segmenter:
             raise InvalidImage(f"expected uint8 [H, W, 3] RGB pixels, got {pixels.dtype} {pixels.shape}")
         watch = _Stopwatch()
         with _raise_out_of_memory():
-            return self._segment(*letterbox(pixels, self.card.canvas), resolved, watch, crowded=crowded)
+            return self._segment(_show_all(pixels), resolved, watch, crowded=crowded)
 
     def self_test(self, golden: Golden, *, crowded: bool = False) -> float:
         """The largest relative difference from the golden values; raises SelfTestFailed."""
@@ -88,13 +86,13 @@ class Segmenter:
 
     def _segment(
         self,
-        canvas: Pixels,
-        placement: Placement,
+        picture: Picture,
         resolved: ResolvedOptions,
         watch: "_Stopwatch",
         *,
         crowded: bool,
     ) -> Segmentation:
+        canvas, placement = place_picture(picture, self.card.input)
         watch.lap("prepare")
         heads = self.backend.run(canvas[None], crowded=crowded)
         watch.lap("infer")
@@ -117,13 +115,8 @@ class Segmenter:
     ) -> tuple[Instances, Floats]:
         """The best instances that are at least partly in the image, and their boxes, clipped to it."""
         decoder = self.card.decoder
-        instances = DECODERS[decoder.family](
-            heads,
-            decoder=decoder,
-            threshold=resolved.threshold,
-            classes=resolved.classes,
-            nms=resolved.nms,
-        )
+        criteria = Criteria(placement.canvas, resolved.threshold, resolved.classes, resolved.nms)
+        instances = DECODERS[decoder.family](heads, decoder, criteria)
         boxes_xyxy_image = _boxes_in_image(instances, placement)
         visible = np.logical_and.reduce(boxes_xyxy_image[:, :2] < boxes_xyxy_image[:, 2:], axis=1)
         if visible.all() and len(visible) <= resolved.limit:
@@ -138,8 +131,8 @@ class Segmenter:
         boxes_xywh[:, 2:] -= boxes_xyxy_image[:, :2]
         return tuple(
             Instance(
-                label=self.card.labels[channel].name,
-                category_id=self.card.labels[channel].category_id,
+                label=self._labels[channel].name,
+                category_id=self._labels[channel].category_id,
                 score=score,
                 bbox=tuple(bbox),
                 area=area,
@@ -205,6 +198,11 @@ class _Stopwatch:
 
     def timings(self) -> Timings:
         return Timings(**self._laps)
+
+
+def _show_all(pixels: Pixels) -> Picture:
+    """The picture of a full image."""
+    return Picture(pixels, Size(*pixels.shape[:2]))
 
 
 def _boxes_in_image(instances: Instances, placement: Placement) -> Floats:

@@ -63,7 +63,7 @@ def select_views(catalog: Models, name: str, version: str | None) -> tuple[View,
 
 def show_image(model: Model) -> View:
     """One encoded image in, instances out; a model of boxes only gives no masks."""
-    masked = model.card.decoder.coefficients > 0
+    masked = model.card.decoder.has_masks
     outputs = tuple(spec for spec in INSTANCES if masked or spec.name not in MASK_OUTPUTS)
     return View(model.card.name, "image", model, (IMAGE,), outputs, 0)
 
@@ -71,6 +71,12 @@ def show_image(model: Model) -> View:
 def show_tensors(model: Model) -> View:
     """Pixels of the canvas in, raw heads out, in batches."""
     card = model.card
-    pixels = TensorSpec("pixels", "UINT8", (FREE, card.canvas.height, card.canvas.width, 3))
-    heads = tuple(TensorSpec(name, "FP32", (FREE, *shape)) for name, shape in card.outputs.items())
-    return View(card.name + SUFFIX, "tensors", model, (pixels,), heads, BATCH_LIMIT)
+    as_is = card.input.fit == "as_is"
+    extents = (FREE, FREE) if as_is else (card.canvas.height, card.canvas.width)
+    pixels = TensorSpec("pixels", "UINT8", (FREE, *extents, 3))
+    lists = any(None in shape for shape in card.outputs.values())  # of lengths that do not make one batch
+    heads = tuple(
+        TensorSpec(name, "FP32", (FREE, *(FREE if extent is None else extent for extent in shape)))
+        for name, shape in card.outputs.items()
+    )
+    return View(card.name + SUFFIX, "tensors", model, (pixels,), heads, 1 if lists else BATCH_LIMIT)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
-from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize, Label
+from service.inference.card import ArtifactFile, Card, Input, Label
+from service.inference.families import CentersDecoder
 from service.inference.images import Limits, decode_image
 from service.types import (
     BackendInfo,
@@ -126,7 +127,7 @@ def scene_card(version: str) -> Card:
         version=version,
         description="finds a drawn scene",
         network="none",
-        input=InputSize(height=320, width=320),
+        input=Input(height=320, width=320),
         labels=tuple(Label(category_id=number, name=name) for number, name in enumerate(LABELS, start=1)),
         decoder=CentersDecoder(),
         outputs={head: (80, 80, channels) for head, channels in heads.items()},

@@ -12,7 +12,8 @@ import onnx
 import torch
 
 from service.inference.backends import BackendChoice, open_backend
-from service.inference.card import ArtifactFile, Card, CentersDecoder, InputSize, Label, Runtime
+from service.inference.card import ArtifactFile, Card, Input, Label, Runtime
+from service.inference.families import CentersDecoder
 from service.inference.golden import Golden, draw_picture, sample_heads
 from service.types import Heads, Pixels, Precision, Size
 from training.export.complexity import count_network
@@ -156,10 +157,10 @@ def describe_model(network: BlitzMask, title: ModelInfo, files: tuple[ArtifactFi
         version=title.version,
         description=title.description,
         network=f"blitzmask {architecture.backbone} neck {architecture.neck_channels}",
-        input=InputSize(height=title.canvas.height, width=title.canvas.width),
+        input=Input(height=title.canvas.height, width=title.canvas.width),
         labels=title.labels,
         decoder=decoder,
-        outputs=decoder.output_shapes(title.canvas, len(title.labels)),
+        outputs=dict(decoder.output_shapes(title.canvas, len(title.labels))),
         parameters=complexity.parameters,
         multiply_adds=complexity.multiply_adds,
         files=files,

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import track
 
 from service.inference.backends import Backend, BackendChoice
+from service.inference.canvas import letterbox
 from service.inference.card import Card, Latency, read_card
-from service.inference.images import letterbox
 from service.inference.segmenter import Segmenter, open_model
 from service.types import Heads, Pixels, Size
 from training.data.datasets import find_split, read_split

@@ -17,6 +17,7 @@ from service.inference.backends.batching import BatchingBackend
 from service.inference.backends.onnx import find_devices, import_onnxruntime, open_onnx
 from service.inference.backends.tflite import import_tflite, open_tflite
 from service.inference.card import ArtifactFile, Card, Runtime, read_artifact
+from service.inference.families import shape_fits
 from service.types import Precision
 
 __all__ = ["Backend", "BackendChoice", "choose_file", "open_backend"]
@@ -53,7 +54,8 @@ def open_backend(folder: Path, card: Card, choice: BackendChoice) -> Backend:
             backend.close()
             backend = _open_file(folder, card, fastest, choice)
     _check_heads(backend, card)
-    if choice.batch == 1 or not _GAINING.intersection(backend.describe().in_effect[:1]):
+    lists = any(None in shape for shape in card.outputs.values())  # of lengths that do not make one batch
+    if choice.batch == 1 or lists or not _GAINING.intersection(backend.describe().in_effect[:1]):
         return backend
     backend.run(np.zeros((choice.batch, card.canvas.height, card.canvas.width, 3), np.uint8))
     return BatchingBackend(backend, size=choice.batch, wait_s=choice.batch_wait_ms / 1000)
@@ -114,7 +116,7 @@ def _read_ap(card: Card, file: ArtifactFile) -> float | None:
     """The AP of masks, or of boxes for a model without masks."""
     if file.accuracy is None:
         return None
-    return file.accuracy.mask_ap if card.decoder.coefficients else file.accuracy.box_ap
+    return file.accuracy.mask_ap if card.decoder.has_masks else file.accuracy.box_ap
 
 
 def _fits(file: ArtifactFile, choice: BackendChoice) -> bool:
@@ -136,5 +138,5 @@ def _check_heads(backend: Backend, card: Card) -> None:
     heads = backend.run(np.zeros((1, card.canvas.height, card.canvas.width, 3), np.uint8))
     found = {name: head.shape for name, head in heads.items()}
     expected = {name: (1, *shape) for name, shape in card.outputs.items()}
-    if found != expected:
+    if not all(shape_fits(found[name], shape) for name, shape in expected.items()):
         raise InvalidCard(f"{card.name} {card.version}: the graph gives {found}, its card says {expected}")

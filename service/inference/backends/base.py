@@ -6,6 +6,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from service.errors import InvalidCard, InvalidSetting
 from service.inference.card import Card
+from service.inference.families import Shape
 from service.types import BackendInfo, Heads, Pixels
 
 RuntimeChoice: TypeAlias = Literal["auto", "onnx", "tflite"]
@@ -99,7 +100,7 @@ def check_graph(
 
     inputs: dtype and shape of each input; an extent that is not an int is free.
     """
-    canvas = (card.canvas.height, card.canvas.width, 3)
+    canvas = (None, None, 3) if card.input.fit == "as_is" else (card.canvas.height, card.canvas.width, 3)
     if len(inputs) != 1 or not _takes_pixels(*inputs[0], canvas):
         found = " and ".join(f"{dtype} {list(shape)}" for dtype, shape in inputs)
         raise InvalidCard(
@@ -113,7 +114,7 @@ def check_graph(
         )
 
 
-def _takes_pixels(dtype: str, shape: Sequence[object], canvas: tuple[int, ...]) -> bool:
+def _takes_pixels(dtype: str, shape: Sequence[object], canvas: Shape) -> bool:
     return (
         dtype in ("uint8", "int8")
         and len(shape) == 4

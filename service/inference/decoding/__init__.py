@@ -1,30 +1,27 @@
 """Head tensors to Instances, one module per family of networks.
 
-A family may be added or changed here without a look at backends, masks or transports.
+A family may be added or changed here without a look at backends, masks or transports: its card class goes
+into `service.inference.families`, its function into a module here and, under the same name, into DECODERS.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from service.inference.card import CentersDecoder
 from service.inference.decoding.centers import decode_centers
-from service.types import Heads, Instances, Nms
+from service.inference.decoding.selection import Criteria
+from service.types import Heads, Instances
 
-__all__ = ["DECODERS", "Decode", "decode_centers"]
+__all__ = ["DECODERS", "Criteria", "Decode"]
 
 
 class Decode(Protocol):
-    """Turns the heads of one image (float32 [1, h, w, C] each) into its instances, best first."""
+    """Turns the heads of one image (float32, the first axis is 1) into its instances, best first.
 
-    def __call__(
-        self,
-        heads: Heads,
-        *,
-        decoder: CentersDecoder,
-        threshold: float,
-        classes: frozenset[int] | None,
-        nms: Nms = "class",
-    ) -> Instances: ...
+    decoder: the part of the card, an object of the family's own class.
+    Not more than `decoder.max_instances` come out. Channels are the network's numbers for classes.
+    """
+
+    def __call__(self, heads: Heads, decoder: Any, criteria: Criteria) -> Instances: ...
 
 
 DECODERS: Mapping[str, Decode] = {"centers": decode_centers}

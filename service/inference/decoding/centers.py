@@ -10,9 +10,16 @@ from itertools import product
 import cv2
 import numpy as np
 
-from service.errors import SelfTestFailed
-from service.inference.card import CentersDecoder
-from service.types import Floats, Heads, Instances, Ints, Nms
+from service.inference.decoding.selection import (
+    SAME_OBJECT,
+    Criteria,
+    check_finite,
+    keep_wanted,
+    least_score,
+    suppress,
+)
+from service.inference.families import CentersDecoder
+from service.types import Floats, Heads, Instances, Ints
 
 _FEW = (
     500  # cells; up to here it is faster to compare each one with its neighbours than to dilate the heatmap
@@ -20,43 +27,27 @@ _FEW = (
 _NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=2))).T[..., None]  # steps down and right: [2, 9, 1]
 _SQUARE = np.ones((3, 3), np.uint8)
 _OUTWARDS = np.array([-1, -1, 1, 1])
-_NOTHING = float(np.finfo(np.float32).tiny)  # a score of 0 is no object, whatever the threshold
 _BLOCK = 16  # masks that are combined in one matrix product
-_SAME_OBJECT = 0.6  # IoU for `nms` "all" where the card sets no `overlap`
 
 
-def decode_centers(
-    heads: Heads,
-    *,
-    decoder: CentersDecoder,
-    threshold: float,
-    classes: frozenset[int] | None = None,
-    nms: Nms = "class",
-) -> Instances:
-    """The instances that score at least `threshold`, best first, in the canvas frame.
+def decode_centers(heads: Heads, decoder: CentersDecoder, criteria: Criteria) -> Instances:
+    """The instances that score at least the threshold, best first, in the canvas frame.
 
     heads: float32 [1, h, w, C] each: heatmap, size and, for a model with masks, coefficients and
         spanning_set. Without these two the mask fields are empty, [N, 0, 0].
-    classes: the channels of the heatmap to keep; None for all.
-    nms: "class" drops an instance where a better one of its class has nearly the same box; "all" drops it
-        where a better one of any class does, even of a class that `classes` leaves out.
 
     Only the `max_instances` best peaks of the heatmap become instances. With `containment` the final score
     depends on the mask, too. Equal scores are ordered by row, then column, then class.
     Raises SelfTestFailed when a head holds a value that is not finite.
     """
-    threshold = _round_up(max(threshold, _NOTHING))
-    across = nms == "all"
-    found = _read_peaks(heads, decoder, threshold, None if across else classes)
+    threshold = least_score(criteria.threshold, decoder.comparison)
+    across = criteria.nms == "all"
+    found = _read_peaks(heads, decoder, threshold, None if across else criteria.classes)
     if decoder.containment and decoder.coefficients:
         found = _lower_spilling(found, decoder, threshold)
-    if across or decoder.overlap < 1:
-        most = decoder.overlap if decoder.overlap < 1 else _SAME_OBJECT
-        groups = np.zeros_like(found.classes) if across else found.classes
-        found = found.keep(suppress(found.boxes_xyxy_canvas, groups, most))
-    if across and classes is not None:
-        found = found.keep(np.isin(found.classes, list(classes)))
-    return found
+    if not across and decoder.overlap < 1:
+        return found.keep(suppress(found.boxes_xyxy_canvas, found.classes, decoder.overlap))
+    return keep_wanted(found, criteria, decoder.overlap if decoder.overlap < 1 else SAME_OBJECT)
 
 
 def share_inside(fields: Floats, boxes_xyxy: Floats, level: float) -> Floats:
@@ -77,40 +68,6 @@ def share_inside(fields: Floats, boxes_xyxy: Floats, level: float) -> Floats:
     return share
 
 
-def suppress(boxes_xyxy: Floats, groups: Ints, most: float) -> Ints:
-    """Greedy non-maximum suppression: the indices that stay, int64 [M], ascending.
-
-    boxes_xyxy: float32 [N, 4], best first; groups: int64 [N]. A box goes where a better one of its group,
-    which stays itself, has an IoU above `most` with it.
-
-    >>> boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]], np.float32)
-    >>> suppress(boxes, np.array([0, 0, 0]), 0.7).tolist()
-    [0, 2]
-    """
-    sides = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0)
-    areas = sides[:, 0] * sides[:, 1]
-    low = np.maximum(boxes_xyxy[:, None, :2], boxes_xyxy[:, :2])
-    high = np.minimum(boxes_xyxy[:, None, 2:], boxes_xyxy[:, 2:])
-    common = np.maximum(high - low, 0)
-    shared = common[..., 0] * common[..., 1]
-    clashes = (shared > most * (areas[:, None] + areas - shared)) & (groups[:, None] == groups)
-    kept = np.ones(len(areas), bool)
-    for index in range(len(areas)):
-        if kept[index]:
-            kept[index + 1 :] &= ~clashes[index, index + 1 :]
-    return kept.nonzero()[0]
-
-
-def _round_up(threshold: float) -> float:
-    """The least float32 that is not below the threshold, as scores are float32.
-
-    >>> _round_up(0.7) >= 0.7 > float(np.float32(0.7))
-    True
-    """
-    rounded = np.float32(threshold)
-    return float(rounded if float(rounded) >= threshold else np.nextafter(rounded, np.float32(np.inf)))
-
-
 def _read_peaks(
     heads: Heads, decoder: CentersDecoder, threshold: float, classes: frozenset[int] | None
 ) -> Instances:
@@ -123,11 +80,11 @@ def _read_peaks(
     fields = np.empty((len(rows), 0, 0), np.float32)
     if decoder.coefficients:
         basis, coefficients = heads["spanning_set"][0], heads["coefficients"][0]
-        fields = _combine_basis(_check_finite(basis), _check_finite(coefficients[rows, columns]))
+        fields = _combine_basis(check_finite(basis), check_finite(coefficients[rows, columns]))
     return Instances(
         classes=channels,
         scores=scores[best],
-        boxes_xyxy_canvas=_read_boxes(_check_finite(sizes[rows, columns]), rows, columns, decoder.stride),
+        boxes_xyxy_canvas=_read_boxes(check_finite(sizes[rows, columns]), rows, columns, decoder.stride),
         mask_fields=fields,
     )
 
@@ -141,7 +98,7 @@ def _find_peaks(heatmap: Floats, threshold: float, classes: frozenset[int] | Non
     """
     values = heatmap.reshape(-1)
     cells = (~(values < threshold)).nonzero()[0]  # NaN is not less than anything, so it is among them
-    _check_finite(values[cells])
+    check_finite(values[cells])
     if len(cells) > _FEW:
         cells = cells[(heatmap >= cv2.dilate(heatmap, _SQUARE)).reshape(-1)[cells]]
     rows, columns, channels = np.unravel_index(cells, heatmap.shape)
@@ -202,12 +159,3 @@ def _touched_cells(low: Floats, high: Floats, count: int) -> Floats:
     cells = np.arange(count)
     touched: Floats = ((cells >= first[:, None]) & (cells <= last[:, None])).astype(np.float32)
     return touched
-
-
-def _check_finite(values: Floats) -> Floats:
-    if not np.isfinite(values).all():
-        raise SelfTestFailed(
-            "the network gave values that are not finite: the file or its quantisation is broken, "
-            "or a provider or delegate miscomputes"
-        )
-    return values

@@ -190,7 +190,7 @@ def _first_past(axis: Axis, below: Ints, near: Doubles, far: Doubles) -> Ints:
     """
     solution = near / (near - far)
     solution += below
-    solution += 0.5
+    solution += 0.5 - axis.origin
     solution /= axis.pitch
     solution -= 0.5
     pixels = np.floor(solution)

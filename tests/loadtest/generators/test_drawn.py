@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from loadtest.generators.drawn import choose_centres, draw_instances, fit_canvas, paint_heads
+from loadtest.generators.drawn import choose_centres, draw_instances, fit_canvas, paint_heads, read_decoder
 from service.inference.card import Card, read_card
-from service.inference.decoding import DECODERS
+from service.inference.decoding import DECODERS, Criteria
 from service.types import Instances, Size
 
 
@@ -16,11 +16,9 @@ def card(models: Path) -> Card:
 
 def see(card: Card, count: int) -> tuple[Instances, Instances]:
     """The drawn instances, and those that the decoder finds."""
-    drawn = draw_instances(count, fit_canvas(Size(48, 64), card.canvas), stride=card.decoder.stride)
-    seen = DECODERS[card.decoder.family](
-        paint_heads(card, drawn), decoder=card.decoder, threshold=0.3, classes=None
-    )
-    return drawn, seen
+    drawn = draw_instances(count, fit_canvas(Size(48, 64), card.canvas), stride=read_decoder(card).stride)
+    heads = paint_heads(card, drawn)
+    return drawn, DECODERS["centers"](heads, card.decoder, Criteria(card.canvas, threshold=0.3))
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 16])

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from service.errors import InvalidCard
-from service.inference.card import CentersDecoder, read_artifact, read_card
+from service.inference.card import read_artifact, read_card
+from service.inference.families import CentersDecoder
 from service.inference.golden import read_golden
 from service.types import Size
 
@@ -37,7 +38,7 @@ def test_a_card_tells_what_the_service_needs(folder: Path) -> None:
 
 
 def test_a_decoder_knows_the_shapes_of_its_heads() -> None:
-    shapes = CentersDecoder(stride=8, coefficients=5).output_shapes(Size(64, 96), classes=3)
+    shapes = CentersDecoder(stride=8, coefficients=5).output_shapes(Size(64, 96), channels=3)
     assert shapes == {
         "heatmap": (8, 12, 3),
         "size": (8, 12, 4),
@@ -47,7 +48,7 @@ def test_a_decoder_knows_the_shapes_of_its_heads() -> None:
 
 
 def test_a_decoder_without_coefficients_has_the_box_heads_only() -> None:
-    shapes = CentersDecoder(coefficients=0).output_shapes(Size(64, 96), classes=3)
+    shapes = CentersDecoder(coefficients=0).output_shapes(Size(64, 96), channels=3)
     assert shapes == {"heatmap": (16, 24, 3), "size": (16, 24, 4)}
 
 
@@ -56,10 +57,10 @@ def test_a_decoder_without_coefficients_has_the_box_heads_only() -> None:
     [
         (lambda card: card.pop("name"), "name: Field required"),
         (lambda card: card.update(surprise=1), "surprise: Extra inputs"),
-        (lambda card: card.update(schema_version=2), "schema_version"),
+        (lambda card: card.update(schema_version=3), "schema_version"),
         (lambda card: card.update(name="../evil"), "name: String should match"),
         (lambda card: card.update(version=""), "version: String should match"),
-        (lambda card: card["input"].update(height=65), "input.height: Input should be a multiple of 32"),
+        (lambda card: card["input"].update(height=0), "input.height: Input should be greater"),
         (lambda card: card["input"].update(height=96), "outputs .* do not fit"),
         (lambda card: card.update(labels=[]), "labels"),
         (lambda card: card["labels"].pop(), "outputs .* do not fit"),
@@ -67,8 +68,8 @@ def test_a_decoder_without_coefficients_has_the_box_heads_only() -> None:
         (lambda card: card["labels"][0].update(category_id=9), "a category_id stands twice"),
         (lambda card: card["outputs"].pop("size"), "outputs .* do not fit"),
         (lambda card: card["outputs"].update(heatmap=[16, 24, 3]), "outputs .* do not fit"),
-        (lambda card: card["decoder"].update(score_threshold=1.5), "decoder.score_threshold"),
-        (lambda card: card["decoder"].update(max_instances=0), "decoder.max_instances"),
+        (lambda card: card["decoder"].update(score_threshold=1.5), "decoder.centers.score_threshold"),
+        (lambda card: card["decoder"].update(max_instances=0), "decoder.centers.max_instances"),
         (lambda card: card.update(files=[]), "files"),
         (lambda card: card["files"][0].update(path="../../etc/passwd"), "files.0.path: String should match"),
         (lambda card: card["files"][0].update(path=".hidden"), "files.0.path"),
@@ -84,14 +85,95 @@ def test_a_decoder_without_coefficients_has_the_box_heads_only() -> None:
         (lambda card: card["labels"][0].update(name="cup\u2028mug"), "a line break or another control"),
         (lambda card: card["labels"][0].update(name=" cup"), "begins or ends with a space"),
         (lambda card: card["input"].update(height=2**40), "input.height: Input should be less than"),
-        (lambda card: card["decoder"].update(max_instances=2**40), "decoder.max_instances: Input should be"),
-        (lambda card: card["decoder"].update(overlap=float("nan")), "decoder.overlap: "),
+        (
+            lambda card: card["decoder"].update(max_instances=2**40),
+            "decoder.centers.max_instances: Input should be",
+        ),
+        (lambda card: card["decoder"].update(overlap=float("nan")), "decoder.centers.overlap: "),
         (lambda card: card["labels"].extend([{}] * 50), "and 90 more"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(
     folder: Path, change: Callable[[dict[str, Any]], Any], message: str
 ) -> None:
+    rewrite(folder, change)
+    with pytest.raises(InvalidCard, match=message):
+        read_card(folder)
+
+
+def write_yolo(folder: Path, **changes: Any) -> None:
+    """Make the card one of a YOLO with two classes and 8 prototypes, at 64 x 96."""
+
+    def change(card: dict[str, Any]) -> None:
+        card.update(
+            schema_version=2,
+            input={"height": 64, "width": 96, "fit": "letterbox", "anchor": "centre", "padding": 114},
+            decoder={"family": "yolo", "coefficients": 8},
+            outputs={"output0": [14, 126], "output1": [8, 16, 24]},
+        )
+        card.update(changes)
+
+    rewrite(folder, change)
+
+
+def test_a_card_of_another_family_tells_how_its_network_is_used(folder: Path) -> None:
+    write_yolo(folder)
+    card = read_card(folder)
+    assert (card.decoder.family, card.decoder.has_masks, card.decoder.comparison) == ("yolo", True, ">")
+    assert (card.input.anchor, card.input.padding, card.input.interpolation) == ("centre", 114, "area")
+    assert [label.name for label in card.labels_by_channel().values()] == ["rose", "leaf"]
+    assert not card.has_unlabelled
+
+
+LABELS = [{"category_id": 1, "name": "a", "channel": 3}, {"category_id": 2, "name": "b", "channel": 1}]
+
+
+def test_labels_may_name_their_channels_and_leave_holes(folder: Path) -> None:
+    write_yolo(folder, labels=LABELS, outputs={"output0": [16, None], "output1": [8, None, None]})
+    card = read_card(folder)
+    names = {channel: label.name for channel, label in card.labels_by_channel().items()}
+    assert names == {3: "a", 1: "b"}
+    assert card.has_unlabelled
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema_version": 1}, "only schema_version 2 has other families"),
+        ({"decoder": {"family": "unheard"}}, "decoder: Input tag 'unheard' found"),
+        ({"decoder": {"family": "yolo", "coefficients": 8, "stride": 4}}, "decoder.yolo.stride: Extra"),
+        ({"outputs": {"output0": [14, 126]}}, "outputs .* do not fit"),
+        ({"outputs": {"output0": [126, 14], "output1": [8, 16, 24]}}, "outputs .* do not fit"),
+        ({"outputs": {"output0": [14, 126], "output1": [16, 24, 8]}}, "outputs .* do not fit"),
+        ({"labels": [LABELS[0], {**LABELS[1], "channel": 3}]}, "a label's channel stands twice"),
+        ({"labels": [{**LABELS[0], "channel": -1}]}, "labels.0.channel"),
+        ({"input": {"height": 64, "width": 96, "fit": "cover"}}, "input.fit"),
+        ({"input": {"height": 64, "width": 96, "padding": 256}}, "input.padding"),
+    ],
+)
+def test_a_card_of_version_2_that_contradicts_itself_is_refused(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
+    write_yolo(folder, **changes)
+    with pytest.raises(InvalidCard, match=message):
+        read_card(folder)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "content", "message"),
+    [
+        ("onnx", {}, "an ONNX graph takes uint8"),
+        ("tflite", {"std": [1, 0, 1]}, "files.1.input.std"),
+        ("tflite", {"order": "GBR"}, "files.1.input.order"),
+    ],
+)
+def test_a_file_takes_numbers_that_can_be_computed(
+    folder: Path, runtime: str, content: dict[str, Any], message: str
+) -> None:
+    def change(card: dict[str, Any]) -> None:
+        card["schema_version"] = 2
+        next(file for file in card["files"] if file["runtime"] == runtime)["input"] = content
+
     rewrite(folder, change)
     with pytest.raises(InvalidCard, match=message):
         read_card(folder)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.inference.backends import BackendChoice
+from service.inference.canvas import letterbox
 from service.inference.card import Card, read_card
-from service.inference.images import Limits, letterbox
+from service.inference.images import Limits
 from service.inference.masks.rle import decode_rle
 from service.inference.segmenter import Segmenter, open_model
 from service.types import BackendInfo, Floats, Heads, Instance, Options, Pixels, Placement, Rle, Size

@@ -14,14 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from service.errors import ImageTooLarge, InvalidImage
-from service.inference.images import (
-    PADDING,
-    Limits,
-    choose_reduction,
-    decode_for_canvas,
-    decode_image,
-    letterbox,
-)
+from service.inference.canvas import letterbox
+from service.inference.images import Limits, choose_reduction, decode_for_canvas, decode_image
 from service.types import Pixels, Size
 
 LIMITS = Limits()
@@ -248,8 +242,8 @@ def test_the_letterbox_fills_one_axis_and_pads_the_other(image: Size, canvas: Si
     assert placed.width <= canvas.width
     assert abs(placed.height * image.width - placed.width * image.height) <= max(image.height, image.width)
     assert (padded[: placed.height, : placed.width] == 0).all()
-    assert (padded[placed.height :] == PADDING).all()
-    assert (padded[:, placed.width :] == PADDING).all()
+    assert (padded[placed.height :] == 127).all()
+    assert (padded[:, placed.width :] == 127).all()
 
 
 def test_a_picture_of_the_canvas_size_is_not_resampled() -> None:

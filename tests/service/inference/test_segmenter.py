@@ -4,7 +4,6 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,9 +21,10 @@ from service.errors import (
     SelfTestFailed,
 )
 from service.inference.backends import BackendChoice
-from service.inference.card import read_card
+from service.inference.canvas import place_picture
+from service.inference.card import Input, read_card
 from service.inference.golden import read_golden
-from service.inference.images import Limits, letterbox
+from service.inference.images import Limits, Picture
 from service.inference.masks.forms import form_to_mask
 from service.inference.segmenter import Segmenter, open_model
 from service.types import (
@@ -143,11 +143,11 @@ def test_only_what_is_not_exact_is_reduced(
 ) -> None:
     seen = list[tuple[int, ...]]()
 
-    def note(pixels: Pixels, *rest: Any, **options: Any) -> tuple[Pixels, Placement]:
-        seen.append(pixels.shape[:2])
-        return letterbox(pixels, *rest, **options)
+    def note(picture: Picture, rule: Input) -> tuple[Pixels, Placement]:
+        seen.append(picture.pixels.shape[:2])
+        return place_picture(picture, rule)
 
-    monkeypatch.setattr("service.inference.segmenter.letterbox", note)
+    monkeypatch.setattr("service.inference.segmenter.place_picture", note)
     data = cv2.imencode(".jpg", np.zeros((256, 384, 3), np.uint8))[1].tobytes()
     for exact in (True, False, None):
         onnx_segmenter.segment(data, Options(exact=exact))

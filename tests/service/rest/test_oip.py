@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.inference.card import CentersDecoder
+from service.inference.families import CentersDecoder
 from service.oip.tensors import BYTES, Tensor, write_tensor
 from service.oip.views import BATCH_LIMIT
 from service.rest.oip_schemas import HEADER_LENGTH

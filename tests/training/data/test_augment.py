@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.inference.canvas import letterbox
 from service.inference.golden import draw_picture
-from service.inference.images import letterbox
 from service.types import Size
 from training.data.augment import Augmentation, View, change_colours, draw_view, fit_view
 

@@ -6,12 +6,14 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
 from service.errors import SelfTestFailed
-from service.inference.card import CentersDecoder
-from service.inference.decoding.centers import decode_centers, share_inside, suppress
-from service.types import Floats, Heads, Instances, Nms
+from service.inference.decoding.centers import decode_centers, share_inside
+from service.inference.decoding.selection import Criteria, suppress
+from service.inference.families import CentersDecoder
+from service.types import Floats, Heads, Instances, Nms, Size
 
 K = 3
 DECODER = CentersDecoder(coefficients=K)
+CANVAS = Size(64, 64)  # this family does not look at it
 ALL = 10_000  # instances: no limit
 LEVELS = [0.0, 0.125, 0.25, 0.5, 0.75, 1.0]  # few, so that there are plateaus and ties
 
@@ -34,7 +36,7 @@ def decode(
 ) -> Instances:
     """The instances by a decoder with these fields changed."""
     decoder = DECODER.model_copy(update=rules)
-    return decode_centers(heads, decoder=decoder, threshold=threshold, classes=classes, nms=nms)
+    return decode_centers(heads, decoder, Criteria(CANVAS, threshold, classes, nms))
 
 
 def decode_slowly(heads: Heads, threshold: float) -> list[tuple[float, int, list[float], Floats]]:
@@ -159,7 +161,7 @@ def test_the_stride_is_the_decoders(stride: int) -> None:
     heatmap[1, 2, 0] = 0.5
     heads = make_heads(heatmap)
     heads["size"][...] = 1
-    found = decode_centers(heads, decoder=CentersDecoder(stride=stride), threshold=0.1, classes=None)
+    found = decode_centers(heads, CentersDecoder(stride=stride), Criteria(CANVAS, 0.1))
     assert found.boxes_xyxy_canvas.tolist() == [[2 * stride - 1, stride - 1, 2 * stride + 1, stride + 1]]
 
 
@@ -186,7 +188,7 @@ def test_a_model_of_boxes_only_has_instances_without_fields() -> None:
     heatmap[1, 2, 1] = 0.9
     heads = make_heads(heatmap)
     boxes = {name: heads[name] for name in ("heatmap", "size")}
-    found = decode_centers(boxes, decoder=CentersDecoder(coefficients=0), threshold=0.3, classes=None)
+    found = decode_centers(boxes, CentersDecoder(coefficients=0), Criteria(CANVAS, 0.3))
     np.testing.assert_array_equal(found.boxes_xyxy_canvas, decode(heads).boxes_xyxy_canvas)
     assert found.mask_fields.shape == (1, 0, 0)
 

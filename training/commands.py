@@ -21,10 +21,10 @@ from training.checkpoint import CheckpointNotWritten, CheckpointRefused, load_ne
 from training.data.datasets import EvaluationSet, find_split, read_datasets, read_split
 from training.data.faults import BadData, DataRefused, Fault, describe_faults
 from training.data.licences import licences as licence_table
-from training.data.loader import WorkerDied
 from training.data.pictures import PictureFailed
 from training.data.shapes import shapes
 from training.data.shrink import shrink_set
+from training.data.training_set import WorkerDied
 from training.distributed import get_rank, name_launcher, process_group
 from training.evaluation.evaluate import (
     check_objects,
@@ -40,8 +40,8 @@ from training.export.model_folder import EXPORTERS, ExportMismatch, ModelInfo, e
 from training.export.parity import parity
 from training.export.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
 from training.export.release import release
+from training.init_weights import WeightsRefused
 from training.lr_schedule import Diverged
-from training.networks.folded import WeightsRefused
 from training.options import (
     Categories,
     Checkpoint,
@@ -55,8 +55,8 @@ from training.options import (
     check_source,
     spell_command,
 )
+from training.recipe import prepare_recipe
 from training.session import Run, export_and_report, find_threshold, run_training
-from training.settings import prepare_recipe
 from training.throughput import draw_speed, measure_speed
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130

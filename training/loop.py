@@ -16,8 +16,7 @@ from service.types import Size
 from training.checkpoint import CheckpointRefused, read_checkpoint, write_checkpoint
 from training.data.annotations import Collection
 from training.data.batch import Batch
-from training.data.loader import load_batches
-from training.data.training_set import TrainingSet, draw_order, repeat_factors
+from training.data.training_set import TrainingSet, draw_order, load_batches, repeat_factors
 from training.distributed import (
     average_gradients,
     average_values,
@@ -26,7 +25,6 @@ from training.distributed import (
     get_rank,
     get_world_size,
 )
-from training.early_stopping import EarlyStopping
 from training.losses import Counts, blitzmask_loss, count_objects
 from training.networks.blitzmask import BlitzMask
 from training.optimizer import (
@@ -40,6 +38,7 @@ from training.optimizer import (
 )
 from training.recipe import Recipe, Stage, stage_at
 from training.run_log import Listener, MeanPrecision, StepReport, ValidationResult
+from training.validation import EarlyStopping
 
 SAVE_EVERY = 120.0  # seconds
 

@@ -25,15 +25,14 @@ from training.data.training_set import read_pixels
 from training.distributed import get_rank
 from training.evaluation.accuracy import best_threshold
 from training.evaluation.evaluate import detect, evaluate_detections, record_accuracy, summarise
-from training.evaluator import Evaluator
 from training.export.model_folder import EXPORTERS, ModelInfo, export_model
 from training.init_weights import initialise_network
 from training.loop import Evaluate, Trainer
 from training.networks.blitzmask import BlitzMask
 from training.recipe import Recipe
-from training.report import RunResult, choose_threshold, write_report
+from training.report import RunResult, choose_threshold, draw_pair, stack_pairs, write_report
 from training.run_log import JsonLog, StepReport, TensorBoardLog, plot_curves, read_log
-from training.visualize import draw_pair, stack_pairs
+from training.validation import Evaluator
 
 SAMPLES = 4  # pictures on TensorBoard
 ALL_PICTURES = 1_000_000

@@ -14,10 +14,10 @@ import torch
 
 from training.checkpoint import CheckpointNotWritten, load_network, read_checkpoint, write_checkpoint
 from training.data.annotations import read_collection
-from training.early_stopping import EarlyStopping, Validation
 from training.networks.blitzmask import Architecture, BlitzMask
 from training.recipe import Recipe, Stage
 from training.session import make_trainer
+from training.validation import EarlyStopping, Validation
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """

@@ -14,7 +14,6 @@ from training.checkpoint import load_network, read_checkpoint
 from training.data.annotations import read_collection
 from training.data.augment import Augmentation
 from training.data.groundtruth import TargetRules
-from training.early_stopping import Validation
 from training.loop import Trainer
 from training.losses import LossWeights
 from training.lr_schedule import Cosine, Diverged, LrFinderSchedule
@@ -22,6 +21,7 @@ from training.lrfinder import LrFinder
 from training.networks.blitzmask import BlitzMask
 from training.recipe import Recipe, Stage
 from training.run_log import MeanPrecision, StepReport
+from training.validation import Validation
 
 TINY = Recipe(
     neck_channels=8,

@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 
 from training.commands import app
 from training.data.datasets import read_datasets
-from training.early_stopping import Validation
 from training.lr_schedule import LrFinderSchedule
 from training.lrfinder import LrFinder
 from training.recipe import Recipe, Stage
 from training.recipes import paper_b0
 from training.run_log import read_log
 from training.session import Run, export_and_report, run_training
+from training.validation import Validation
 
 TINY = Recipe(
     neck_channels=8,

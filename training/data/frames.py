@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from service.types import Pixels, Size
-from training.data.fields import Box, Record
+from training.data.faults import Box, Record
 from training.data.masks import Bitmap, decode_counts, encode_segmentation, mask_to_rle
 from training.data.pictures import SWAPPED, PictureFailed, PictureHeader, read_image, turn_upright
 

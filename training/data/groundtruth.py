@@ -15,11 +15,9 @@ import torch
 
 from service.types import Size
 from training.data.annotations import Annotation, Picture
-from training.data.augment import View
-from training.data.batch import Batch
-from training.data.copy_paste import Scene
+from training.data.augment import Scene, View
+from training.data.batch import Batch, Samples, choose_mask_cells, dense_samples, single_samples
 from training.data.masks import Bitmap, decode_counts
-from training.data.samples import Samples, choose_mask_cells, dense_samples, single_samples
 from training.networks.blitzmask import STRIDE
 
 MIN_SIDE = 3.0  # canvas pixels; smaller objects are neither positives nor negatives

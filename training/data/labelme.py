@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from service.types import Size
-from training.data.fields import Record, as_id, is_number, is_sequence
+from training.data.faults import Record, as_id, is_number, is_sequence
 from training.data.masks import mask_to_rle
 
 CORNERS = 64  # of the polygon that stands for a circle

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from service.inference.masks.rle import decode_counts as decode_lengths
 from service.inference.masks.rle import decode_rle
 from service.types import Rle, Size
-from training.data.fields import Box, Record, is_number, is_sequence
+from training.data.faults import Box, Record, is_number, is_sequence
 
 Bitmap: TypeAlias = npt.NDArray[np.uint8]
 MIN_INSIDE = 0.5  # share of a polygon's bounds that must be in its picture, and in its box

@@ -16,8 +16,17 @@ from pydantic import ValidationError
 
 from service.inference.card import Label
 from service.types import Size
-from training.data.faults import DataRefused, Fault
-from training.data.fields import Record, as_box, as_flag, as_id, as_key, as_name, is_number
+from training.data.faults import (
+    DataRefused,
+    Fault,
+    Record,
+    as_box,
+    as_flag,
+    as_id,
+    as_key,
+    as_name,
+    is_number,
+)
 from training.data.frames import find_stored_labels, turn_object
 from training.data.masks import bound_mask, find_mask_fault, find_moved_polygon, measure_area
 from training.data.pictures import PictureFailed, PictureFinder, PictureHeader, read_header

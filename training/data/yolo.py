@@ -12,8 +12,7 @@ from typing import Any
 import yaml
 
 from service.types import Size
-from training.data.faults import DataRefused
-from training.data.fields import Record, as_id
+from training.data.faults import DataRefused, Record, as_id
 from training.data.pictures import PictureFailed, read_header
 
 NAMES = ("data.yaml", "data.yml", "dataset.yaml")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from training.data.augment import Augmentation
 from training.data.groundtruth import TargetRules
-from training.early_stopping import Validation
 from training.lr_schedule import Cosine
 from training.recipe import Recipe, Stage
+from training.validation import Validation
 
 SHIPPED = Path(__file__).parents[2] / "models" / "blitzmask-mobilenetv2"
 

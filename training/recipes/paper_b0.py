@@ -9,9 +9,9 @@ alone. The weight decay is MobileNet's, since the paper gives none.
 """
 
 from training.data.augment import Augmentation
-from training.early_stopping import Validation
 from training.lr_schedule import LrFinderSchedule
 from training.recipe import Recipe, Stage
+from training.validation import Validation
 
 RECIPE = Recipe(
     backbone="efficientnet_lite_b0",

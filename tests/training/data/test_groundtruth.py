@@ -13,9 +13,8 @@ from pycocotools import mask as coco_mask
 
 from service.types import Size
 from training.data.annotations import Annotation, Picture
-from training.data.augment import View, fit_view
+from training.data.augment import Scene, View, fit_view
 from training.data.batch import Batch, join_batches
-from training.data.copy_paste import Scene
 from training.data.groundtruth import (
     TargetRules,
     centre_cell,

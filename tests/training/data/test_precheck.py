@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from training.__main__ import check_data
 from training.data import datasets
 from training.data.datasets import read_datasets
-from training.data.precheck import check_data
 
 ROOT = Path(__file__).parents[3]
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from training.__main__ import main; main()"

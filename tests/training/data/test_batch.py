@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.types import Size
-from training.data.samples import Samples, choose_mask_cells, dense_samples, distances, single_samples
+from training.data.batch import Samples, choose_mask_cells, dense_samples, distances, single_samples
 
 CANVAS = Size(64, 64)
 

@@ -1,6 +1,10 @@
-"""Evaluation of a network during its training, through the service's own code, without an export."""
+"""Validation during training: a network on part of the val split, and the end of a run that stops improving.
+
+The network answers through the service's own code, without an export.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,48 @@ from training.networks.blitzmask import BlitzMask
 from training.run_log import MeanPrecision
 
 IN_MEMORY = ArtifactFile(path="memory", runtime="onnx", precision="fp32", sha256="0" * 64, bytes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """every: epochs between two validations. pictures: at most so many, spread over the val split.
+
+    patience: the run ends after so many validations without improvement, and keeps its best weights. None: it
+    runs to its end and keeps its last weights.
+    """
+
+    every: int = 1
+    pictures: int = 500
+    patience: int | None = None
+
+    def is_due(self, epoch: int) -> bool:
+        """True if a validation follows epoch number `epoch`, counted from 0."""
+        return (epoch + 1) % self.every == 0
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyStopping:
+    """best: the highest score so far, of epoch number `epoch`. stale: validations since then.
+
+    >>> state = EarlyStopping().after(0.3, epoch=0).after(0.2, epoch=1)
+    >>> state.best, state.epoch, state.stale
+    (0.3, 0, 1)
+    """
+
+    best: float = -1.0
+    epoch: int = -1
+    stale: int = 0
+
+    def after(self, score: float, *, epoch: int) -> "EarlyStopping":
+        """The state after a validation; NaN, the score of a set without objects, is no improvement."""
+        if score > self.best:
+            return EarlyStopping(score, epoch)
+        return replace(self, stale=self.stale + 1)
+
+    def is_out_of_patience(self, validation: Validation | None) -> bool:
+        if validation is None or validation.patience is None:
+            return False
+        return self.stale >= validation.patience
 
 
 class NetworkBackend:

@@ -1,12 +1,33 @@
-"""Fields of a recipe, set from the command line."""
+"""Recipes by name, and their fields, set from the command line."""
+
+from pathlib import Path
 
 import pytest
+import typer
 
+from training import recipes
 from training.data.augment import CopyPaste
 from training.lr_schedule import Cosine, LrFinderSchedule, Steps
-from training.recipe import Recipe, Stage
-from training.recipes import ablation
-from training.settings import SettingRefused, set_fields
+from training.recipe import Recipe, SettingRefused, Stage, read_recipe, set_fields
+
+
+def test_a_recipe_is_named_by_its_module_and_by_a_constant_in_it() -> None:
+    assert read_recipe("paper_b0").schedule == LrFinderSchedule()
+    assert read_recipe("paper_b0:RECIPE") is read_recipe("paper_b0")
+
+
+@pytest.mark.parametrize("name", ["nonsense", "paper_b0:Recipe", "paper_b0:NOWHERE", "../x"])
+def test_an_unknown_recipe_is_refused_by_name(name: str) -> None:
+    with pytest.raises(typer.BadParameter, match="recipe"):
+        read_recipe(name)
+
+
+def test_every_module_of_recipes_holds_a_recipe() -> None:
+    (folder,) = recipes.__path__
+    names = [path.stem for path in Path(folder).glob("[a-z]*.py")]
+    assert len(names) >= 3
+    for name in names:
+        read_recipe(name)
 
 
 def test_fields_are_set_at_any_depth() -> None:
@@ -29,23 +50,6 @@ def test_what_a_field_is_made_of_is_a_dict() -> None:
 )
 def test_schedules_go_by_name(name: str, kind: object) -> None:
     assert set_fields(Recipe(), [f"schedule={name}"]).schedule == kind
-
-
-@pytest.mark.parametrize(
-    ("above", "settings", "row"),
-    [
-        ("PIECEWISE", ["schedule=lrfinder"], "LRFINDER"),
-        ("LRFINDER", ["stages=[{'until':1,'side':320},{'until':2,'side':320,'upsampling':3}]"], "UPSAMPLING"),
-        ("UPSAMPLING", ["losses.eps2=-0.05"], "POLY"),
-        ("POLY", ["losses.l1=0.05", "losses.iou=1.5"], "UNIT_BOX"),
-        ("UNIT_BOX", ["losses.cross_entropy=0.5", "losses.dice=2.5"], "DICE"),
-        ("DICE", ["rules.centre=mass"], "MASS_CENTRE"),
-    ],
-)
-def test_every_row_of_the_ablation_is_an_option_away_from_the_one_above(
-    above: str, settings: list[str], row: str
-) -> None:
-    assert set_fields(getattr(ablation, above), settings) == getattr(ablation, row)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from service.oip.parameters import read_parameters
 from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, detach, read_tensor
 from service.oip.views import MASK_OUTPUTS, View
 from service.serving.engine import Call, Engine
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 from service.types import Answer, BackendInfo, Instance, Options, Rle, Timings, seconds_to_ms
 
 T = TypeVar("T")
@@ -72,16 +72,16 @@ class _Head:
 
 
 async def infer(
-    engine: Engine, request: Request, *, deadline: float, access: Access, render: Callable[[Reply], T]
+    engine: Engine, request: Request, *, deadline: float, record: RequestRecord, render: Callable[[Reply], T]
 ) -> tuple[Reply, T]:
     """The reply and its rendering, both computed in a worker slot; raises BlitzError's leaves.
 
-    render: a module-level function or a partial of one, which another process could call. access: records
+    render: a module-level function or a partial of one, which another process could call. record: records
     the model, the number of instances and the time of each stage.
     """
     begun = time.perf_counter()
     view = request.view
-    access.about["model"] = view.name
+    record.about["model"] = view.name
     answer = _segment if view.kind == "image" else _compute
     try:
         plan = _plan(request, deadline)
@@ -92,8 +92,8 @@ async def infer(
     if reply.instances is None:
         engine.metrics.stages(reply.name, reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
     else:  # the engine has counted them
-        access.about["instances"] = reply.instances
-    access.spent(reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
+        record.about["instances"] = reply.instances
+    record.spent(reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
     engine.statistics.succeeded(
         (reply.name, reply.version), reply.timings, queue_ms=reply.queue_ms, images=reply.images
     )

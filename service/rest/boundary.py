@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import BlitzError, InvalidOption, OutOfMemory
 from service.rest.problem import KEY, NO_MEMORY, answer_blitz_error, answer_unknown_error, shorten
 from service.serving.engine import Engine
-from service.telemetry.request_log import Access, choose_request_id
+from service.telemetry.request_log import RequestRecord, choose_request_id
 from service.telemetry.tracing import TRACEPARENT, TRACESTATE
 
 T = TypeVar("T")
@@ -42,20 +42,20 @@ class Boundary:
             return await self.app(scope, receive, send)
         headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
         quiet = path in QUIET or path.startswith(PAGE)
-        access = Access("rest", choose_request_id(headers.get("x-request-id")))
-        access.about = {"method": method, "path": shorten(path), "status": None}
+        record = RequestRecord("rest", choose_request_id(headers.get("x-request-id")))
+        record.about = {"method": method, "path": shorten(path), "status": None}
         if not quiet:
-            access.span = self.engine.tracer.begin(headers.get(TRACEPARENT), headers.get(TRACESTATE))
+            record.span = self.engine.tracer.begin(headers.get(TRACEPARENT), headers.get(TRACESTATE))
         if method == "HEAD":
             scope = {**scope, "method": "GET"}  # a copy: the server still sees HEAD, and sends no body
-        scope[KEY] = access
+        scope[KEY] = record
         try:
-            await self._answer(scope, receive, self._mark(send, access))
+            await self._answer(scope, receive, self._mark(send, record))
         finally:
-            access.write(self.engine.metrics, _name_method(method, scope), quiet=quiet, probe=quiet)
+            record.write(self.engine.metrics, _name_method(method, scope), quiet=quiet, probe=quiet)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        access: Access = scope[KEY]
+        record: RequestRecord = scope[KEY]
         try:
             if scope["query_string"].count(b"&") >= MOST_PARAMETERS:
                 await _refuse(
@@ -64,27 +64,27 @@ class Boundary:
             else:
                 await self.app(scope, receive, send)
         except (ClientDisconnect, ClientGone):
-            access.outcome = "gone"
+            record.outcome = "gone"
         except MemoryError:
-            log.error("out of memory", **access.ids)
-            if access.about["status"] is None:
+            log.error("out of memory", **record.ids)
+            if record.about["status"] is None:
                 await _refuse(scope, send, OutOfMemory(NO_MEMORY))
         except Exception:
-            log.exception("request failed", **access.ids)
-            if access.about["status"] is None:
+            log.exception("request failed", **record.ids)
+            if record.about["status"] is None:
                 await answer_unknown_error(Request(scope))(scope, receive, send)
         except BaseException:
-            access.outcome = "cancelled"
+            record.outcome = "cancelled"
             raise
 
-    def _mark(self, send: Send, access: Access) -> Send:
+    def _mark(self, send: Send, record: RequestRecord) -> Send:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                access.about["status"] = message["status"]
+                record.about["status"] = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = access.request_id
-                if access.span is not None:
-                    headers[TRACEPARENT] = access.span.context.traceparent
+                headers["x-request-id"] = record.request_id
+                if record.span is not None:
+                    headers[TRACEPARENT] = record.span.context.traceparent
                 if self.engine.leaving:
                     headers["connection"] = "close"
             await send(message)

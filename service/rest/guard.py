@@ -14,11 +14,11 @@ from starlette.websockets import WebSocket
 
 from service.errors import BlitzError, Forbidden
 from service.oip.views import View, find_view
-from service.rest.problem import KEY, access_of, answer_blitz_error, shorten
+from service.rest.problem import KEY, answer_blitz_error, record_of, shorten
 from service.security.callers import Caller, Rules, read_key, read_subprotocol_key
 from service.serving.changes import admit_admin
 from service.serving.engine import Engine
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 
 OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json"}
 PAGE = "/page/"
@@ -119,11 +119,11 @@ def admit_live(websocket: WebSocket, rules: Rules) -> Caller | None:
     return caller
 
 
-async def refuse_live(websocket: WebSocket, access: Access, error: BlitzError) -> None:
+async def refuse_live(websocket: WebSocket, record: RequestRecord, error: BlitzError) -> None:
     """Answer the handshake as a request that fails."""
-    websocket.scope[KEY] = access
+    websocket.scope[KEY] = record
     response = await answer_blitz_error(websocket, error)
-    response.headers["x-request-id"] = access.request_id
+    response.headers["x-request-id"] = record.request_id
     await websocket.receive()
     await websocket.send_denial_response(response)
 
@@ -173,7 +173,7 @@ CallerKnown = Annotated[bool, Depends(_known)]  # True where no keys are set
 
 async def _admit(request: Request) -> None:
     """Raises Unauthorized, Forbidden or RateLimited for a caller without an admin key."""
-    admit_admin(request.app.state.rules.callers, request.headers, access_of(request))
+    admit_admin(request.app.state.rules.callers, request.headers, record_of(request))
 
 
 AdminOnly = Depends(_admit)

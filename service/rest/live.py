@@ -31,7 +31,7 @@ from service.serving.streaming import (
     StreamOptions,
     unless_stopped,
 )
-from service.telemetry.request_log import Access, FrameLog, choose_request_id
+from service.telemetry.request_log import FrameLog, RequestRecord, choose_request_id
 from service.telemetry.tracing import TRACEPARENT, TRACESTATE
 from service.types import Answer, Segmentation, Size
 
@@ -52,42 +52,44 @@ S = TypeVar("S", bound=BaseModel)
 async def live(websocket: WebSocket) -> None:
     """One stream; the request log records its end."""
     engine: Engine = websocket.app.state.engine
-    access = Access("rest", choose_request_id(websocket.headers.get("x-request-id")))
-    access.about = {"method": "WS", "path": PATH}
+    record = RequestRecord("rest", choose_request_id(websocket.headers.get("x-request-id")))
+    record.about = {"method": "WS", "path": PATH}
     told = websocket.headers
-    access.span = engine.tracer.begin(told.get(TRACEPARENT), told.get(TRACESTATE))
+    record.span = engine.tracer.begin(told.get(TRACEPARENT), told.get(TRACESTATE))
     try:
         caller = admit_live(websocket, websocket.app.state.rules)
     except BlitzError as error:
-        await refuse_live(websocket, access, error)
-        return access.write(engine.metrics, f"WS {PATH}")
-    access.key = caller.name if caller else None
+        await refuse_live(websocket, record, error)
+        return record.write(engine.metrics, f"WS {PATH}")
+    record.key = caller.name if caller else None
     chosen = SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None
-    await websocket.accept(chosen, headers=_describe_access(access))
-    stream = LiveStream(websocket, engine, access, caller)
+    await websocket.accept(chosen, headers=_describe_record(record))
+    stream = LiveStream(websocket, engine, record, caller)
     try:
         await stream.answer()
     except WebSocketDisconnect:
-        access.outcome = "gone"
+        record.outcome = "gone"
     except asyncio.CancelledError:
-        access.outcome = "cancelled"
+        record.outcome = "cancelled"
         raise
     except Exception as error:
         await stream.refuse(error)
     finally:
-        access.write(engine.metrics, f"WS {PATH}")
+        record.write(engine.metrics, f"WS {PATH}")
 
 
 class LiveStream:
     """The frames and answers of one connection."""
 
-    def __init__(self, websocket: WebSocket, engine: Engine, access: Access, caller: Caller | None) -> None:
+    def __init__(
+        self, websocket: WebSocket, engine: Engine, record: RequestRecord, caller: Caller | None
+    ) -> None:
         self._websocket = websocket
         self._caller = caller
         self._rules: Rules = websocket.app.state.rules
         self._engine = engine
-        self._access = access
-        self._log = FrameLog(engine.metrics, access, f"WS {PATH} frame")
+        self._record = record
+        self._log = FrameLog(engine.metrics, record, f"WS {PATH} frame")
         self._max_body: int = websocket.app.state.bodies.most
         self._early: bytes | None = None  # a frame that came instead of the options
         self._count = 0
@@ -121,8 +123,8 @@ class LiveStream:
         """Send the problem that ends the stream, and close it."""
         if isinstance(error, MemoryError):
             error = OutOfMemory(NO_MEMORY)
-        self._access.failed(error)
-        problem = error_to_problem(error, self._access.request_id)
+        self._record.failed(error)
+        problem = error_to_problem(error, self._record.request_id)
         try:
             await self._send_json(problem)
             await self._websocket.close(_choose_code(error), _shorten(str(problem["detail"])))
@@ -180,7 +182,7 @@ class LiveStream:
         if isinstance(outcome, Segmentation):
             content |= answer_to_json(Answer(outcome, result.queue_ms))
         else:
-            content |= error_to_problem(outcome, self._access.request_id)
+            content |= error_to_problem(outcome, self._record.request_id)
         self._log.write(result)
         await self._send_json(content)
 
@@ -188,11 +190,11 @@ class LiveStream:
         await self._websocket.send_text(orjson.dumps(content).decode())
 
 
-def _describe_access(access: Access) -> list[tuple[bytes, bytes]]:
+def _describe_record(record: RequestRecord) -> list[tuple[bytes, bytes]]:
     """The headers of the handshake's answer."""
-    headers = [(b"x-request-id", access.request_id.encode())]
-    if access.span is not None:
-        headers.append((TRACEPARENT.encode(), access.span.context.traceparent.encode()))
+    headers = [(b"x-request-id", record.request_id.encode())]
+    if record.span is not None:
+        headers.append((TRACEPARENT.encode(), record.span.context.traceparent.encode()))
     return headers
 
 

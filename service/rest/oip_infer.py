@@ -35,7 +35,7 @@ from service.rest.openapi import (
     describe_body,
     problems,
 )
-from service.rest.problem import access_of
+from service.rest.problem import record_of
 from service.rest.upload import decode_base64
 
 BINARY_OUTPUT = "binary_data_output"
@@ -111,7 +111,7 @@ async def infer(
             id=document.id,
         )
         render = partial(write_reply, formats=read_formats(document))
-        work = inference.infer(engine, asked, deadline=deadline, access=access_of(request), render=render)
+        work = inference.infer(engine, asked, deadline=deadline, record=record_of(request), render=render)
         reply, (payload, kind) = await unless_gone(request, work)
     timing = server_timing(reply.timings, queue_ms=reply.queue_ms, render_ms=reply.render_ms)
     return Response(payload, headers=kind | {"server-timing": timing})

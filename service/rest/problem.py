@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from service import errors
 from service.inference.documents import Json
-from service.telemetry.request_log import Access, choose_request_id
+from service.telemetry.request_log import RequestRecord, choose_request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -23,7 +23,7 @@ UNKNOWN_ERROR = "the service failed on this request; its log has the reason unde
 NO_MEMORY = "the service is out of memory for this request; come back in a moment, or send a smaller image"
 PROTOCOL = "/v2/"
 TIMEOUT = "x-request-timeout"
-KEY = "blitzmask.access"  # of a request's record, in its scope
+KEY = "blitzmask.record"  # of a request's record, in its scope
 ECHO = 200  # characters of a caller's text that an answer or a log line repeats, at most
 DETAIL = 1000  # characters of a detail, at most
 FAULTS = 4  # that one detail lists, at most
@@ -50,10 +50,10 @@ STATUS: dict[type[errors.BlitzError], HTTPStatus] = {
 }
 
 
-def access_of(request: HTTPConnection) -> Access:
+def record_of(request: HTTPConnection) -> RequestRecord:
     """The record of this request."""
-    access: Access = request.scope[KEY]
-    return access
+    record: RequestRecord = request.scope[KEY]
+    return record
 
 
 def shorten(text: str, most: int = ECHO) -> str:
@@ -92,22 +92,22 @@ def error_to_problem(error: Exception, request_id: str) -> Json:
 async def answer_blitz_error(request: HTTPConnection, error: Exception) -> Response:
     """The response to one of our own errors."""
     assert isinstance(error, errors.BlitzError)
-    access_of(request).outcome = type(error).__name__
-    problem = error_to_problem(error, access_of(request).request_id)
+    record_of(request).outcome = type(error).__name__
+    problem = error_to_problem(error, record_of(request).request_id)
     return _respond(request.scope["path"], problem, headers=_advise(error))
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """The problem of an unknown path, a wrong method, an impossible answer format, or a slow body."""
     assert isinstance(error, HTTPException)
-    access_of(request).outcome = f"http_{error.status_code}"
+    record_of(request).outcome = f"http_{error.status_code}"
     if error.detail == HTTPStatus(error.status_code).phrase:
         asked = shorten(f"{request.method} {request.url.path}")
         error.detail = f"nothing answers {asked} here; /docs lists all paths"
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(list_methods(request.app.state.routes, request.scope["path"]))
-    problem = error_to_problem(error, access_of(request).request_id)
+    problem = error_to_problem(error, record_of(request).request_id)
     return _respond(request.scope["path"], problem, headers=headers)
 
 
@@ -120,8 +120,8 @@ async def answer_validation_error(request: Request, error: Exception) -> Respons
 
 def answer_unknown_error(request: Request) -> Response:
     """The response to an error that should not have happened: only the log tells what it was."""
-    access_of(request).outcome = "internal"
-    problem = error_to_problem(Exception(), access_of(request).request_id)
+    record_of(request).outcome = "internal"
+    problem = error_to_problem(Exception(), record_of(request).request_id)
     return _respond(request.scope["path"], problem, headers={})
 
 

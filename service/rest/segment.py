@@ -14,7 +14,7 @@ from service.rest.boundary import unless_gone
 from service.rest.formats import JSON, Picture, choose_format, choose_renderer, fit_options
 from service.rest.openapi import SEGMENT_BODY, SEGMENT_RESPONSES
 from service.rest.parameters import CallHeaders, SegmentQuery, query_to_options, read_query, read_timeout
-from service.rest.problem import access_of, answer_blitz_error, answer_http_error
+from service.rest.problem import answer_blitz_error, answer_http_error, record_of
 from service.rest.upload import unpack_image
 from service.serving.engine import Call, Engine
 
@@ -68,7 +68,7 @@ async def answer_segment(request: Request, query: SegmentQuery, timeout_s: float
                 raise InvalidImage(f"{error}; {CURL_ADVICE}") from error
             raise
     found = answer.segmentation
-    access_of(request).found(found, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
+    record_of(request).found(found, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
     timing = server_timing(found.timings, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
     headers = {"server-timing": timing, "vary": "accept"} | ({} if media == JSON else name_answerer(found))
     return Response(rendered, media_type=media, headers=headers)

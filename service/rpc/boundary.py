@@ -20,7 +20,7 @@ from service.rpc import ERROR, RETRY_AFTER
 from service.rpc.generated import segmentation_pb2 as pb
 from service.security.callers import Caller, Callers
 from service.telemetry.metrics import Metrics
-from service.telemetry.request_log import Access, choose_request_id
+from service.telemetry.request_log import RequestRecord, choose_request_id
 from service.telemetry.tracing import PROPAGATING, TRACEPARENT, TRACESTATE, Tracer
 
 STATUS: dict[type[errors.BlitzError], grpc.StatusCode] = {
@@ -112,7 +112,7 @@ async def answer_call(
     metrics: Metrics,
     context: Context,
     method: str,
-    work: Callable[[Access], Awaitable[T]],
+    work: Callable[[RequestRecord], Awaitable[T]],
     *,
     tracer: Tracer = PROPAGATING,
 ) -> T:
@@ -121,35 +121,35 @@ async def answer_call(
     The record is written before the caller learns how the call ended.
     """
     metadata = read_metadata(context)
-    access = Access("grpc", choose_request_id(metadata.get(REQUEST_ID)))
-    access.about = {"method": method}
-    access.span = tracer.begin(metadata.get(TRACEPARENT), metadata.get(TRACESTATE))
+    record = RequestRecord("grpc", choose_request_id(metadata.get(REQUEST_ID)))
+    record.about = {"method": method}
+    record.span = tracer.begin(metadata.get(TRACEPARENT), metadata.get(TRACESTATE))
     if (caller := CALLER.get()) is not None:
-        access.key = caller.name
-    trailers = _identify(access)
+        record.key = caller.name
+    trailers = _identify(record)
     context.set_trailing_metadata(trailers)
     try:
-        return await work(access)
+        return await work(record)
     except InternalError as error:  # a message could not be written: the client has left
-        access.outcome = "gone"
+        record.outcome = "gone"
         raise asyncio.CancelledError from error
     except Exception as error:
-        access.failed(error)
+        record.failed(error)
         failure = error
     except asyncio.CancelledError:
-        access.outcome = "gone"
+        record.outcome = "gone"
         raise
     finally:
-        access.write(metrics, method)
+        record.write(metrics, method)
     return await context.abort(*error_to_status(failure), trailers + error_to_metadata(failure))
 
 
-def _identify(access: Access) -> Pairs:
+def _identify(record: RequestRecord) -> Pairs:
     """The trailing metadata of every answer."""
-    request_id = (REQUEST_ID, access.request_id)
-    if access.span is None:
+    request_id = (REQUEST_ID, record.request_id)
+    if record.span is None:
         return (request_id,)
-    return request_id, (TRACEPARENT, access.span.context.traceparent)
+    return request_id, (TRACEPARENT, record.span.context.traceparent)
 
 
 class Guard(ServerInterceptor):
@@ -176,7 +176,7 @@ class Guard(ServerInterceptor):
         return await continuation(details)
 
     async def _refuse(self, method: str, error: BlitzError, requests: object, context: Context) -> None:
-        async def fail(access: Access) -> None:
+        async def fail(record: RequestRecord) -> None:
             raise error
 
         await answer_call(self._metrics, context, self._names.get(method, "other"), fail)

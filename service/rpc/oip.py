@@ -19,7 +19,7 @@ from service.rpc.rendering import render_reply
 from service.security.callers import ANYBODY, Rules
 from service.serving.changes import admit_admin
 from service.serving.engine import Engine
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -97,23 +97,25 @@ class InferenceService:
         work = InferenceStream(self._engine, context, self._rules).answer
         await self._answer(context, "ModelStreamInfer", work)
 
-    async def _answer(self, context: Context, method: str, work: Callable[[Access], Awaitable[T]]) -> T:
+    async def _answer(
+        self, context: Context, method: str, work: Callable[[RequestRecord], Awaitable[T]]
+    ) -> T:
         engine = self._engine
         return await answer_call(engine.metrics, context, method, work, tracer=engine.tracer)
 
-    async def _infer(self, request: pb.ModelInferRequest, context: Context, access: Access) -> bytes:
+    async def _infer(self, request: pb.ModelInferRequest, context: Context, record: RequestRecord) -> bytes:
         if self._engine.leaving:  # clients retry UNAVAILABLE elsewhere; gRPC itself would answer CANCELLED
             raise NotReady("the service is stopping")
-        access.about["model"] = request.model_name[:LONGEST_NAME]
+        record.about["model"] = request.model_name[:LONGEST_NAME]
         deadline = self._engine.deadline(context.time_remaining())
         asked = request_from_proto(request, self._engine.catalog)
-        _, response = await infer(self._engine, asked, deadline=deadline, access=access, render=render_reply)
+        _, response = await infer(self._engine, asked, deadline=deadline, record=record, render=render_reply)
         return response
 
     async def _tell(self, context: Context, response: M, work: Callable[[], Json]) -> M:
         """The response, filled with the result of `work`."""
 
-        async def tell(access: Access) -> M:
+        async def tell(record: RequestRecord) -> M:
             return ParseDict(work(), response)
 
         return await self._answer(context, _name_method(response), tell)
@@ -121,8 +123,8 @@ class InferenceService:
     async def _change(self, context: Context, response: M, work: Callable[[], Awaitable[None]]) -> M:
         """The response, after `work` has changed the models; the caller needs an admin's key."""
 
-        async def change(access: Access) -> M:
-            admit_admin(self._rules.callers, read_metadata(context), access)
+        async def change(record: RequestRecord) -> M:
+            admit_admin(self._rules.callers, read_metadata(context), record)
             await work()
             return response
 

@@ -17,7 +17,7 @@ from service.rpc.rendering import render_stream_reply
 from service.security.callers import Rules
 from service.serving.engine import Engine, Models
 from service.serving.streaming import unless_stopped
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 
 CONTENTS = {"UINT8": "uint_contents", "BYTES": "bytes_contents"}  # the datatypes of the models' inputs
 SHARED_MEMORY = "shared_memory_region"  # in the place of elements: the one parameter that cannot be ignored
@@ -38,7 +38,7 @@ class InferenceStream:
         self._context = context
         self._room = asyncio.Semaphore(engine.admission.slots + 1)
 
-    async def answer(self, access: Access) -> None:
+    async def answer(self, record: RequestRecord) -> None:
         """Answer until the client has no more requests.
 
         Raises Overloaded when too many streams are open, and NotReady when the service stops.
@@ -49,20 +49,20 @@ class InferenceStream:
                 async with asyncio.TaskGroup() as group:
                     answers: Answers = asyncio.Queue()
                     group.create_task(self._write(answers))
-                    await self._read(group, answers, access)
+                    await self._read(group, answers, record)
             except BaseExceptionGroup as errors:
                 raise errors.exceptions[0] from None
         if self._engine.stopping.is_set():
             raise NotReady("the service is stopping; all requests read so far are answered")
 
-    async def _read(self, group: asyncio.TaskGroup, answers: Answers, access: Access) -> None:
+    async def _read(self, group: asyncio.TaskGroup, answers: Answers, record: RequestRecord) -> None:
         stopping = self._engine.stopping
         while not stopping.is_set():
             await self._room.acquire()
             request = await unless_stopped(self._receive(), stopping, within_s=self._idle_s)
             if request is None:
                 break
-            answers.put_nowait(group.create_task(self._answer(request, access)))
+            answers.put_nowait(group.create_task(self._answer(request, record)))
         answers.put_nowait(None)
 
     async def _write(self, answers: Answers) -> None:
@@ -74,10 +74,12 @@ class InferenceStream:
         message = check_read(await self._context.read())
         return message if isinstance(message, pb.ModelInferRequest) else None
 
-    async def _answer(self, message: pb.ModelInferRequest, stream: Access) -> bytes:
+    async def _answer(self, message: pb.ModelInferRequest, stream: RequestRecord) -> bytes:
         """The answer to one request, which may be an error."""
         about: dict[str, object] = {"method": REQUEST, "model": message.model_name[:LONGEST_NAME]}
-        access = Access("grpc", stream.request_id, key=stream.key, about=about, started=time.perf_counter())
+        record = RequestRecord(
+            "grpc", stream.request_id, key=stream.key, about=about, started=time.perf_counter()
+        )
         try:
             if self._caller is not None:
                 self._caller.charge()
@@ -85,16 +87,16 @@ class InferenceStream:
             request = request_from_proto(message, self._engine.catalog)
             deadline = self._engine.deadline(None)
             _, response = await infer(
-                self._engine, request, deadline=deadline, access=access, render=render_stream_reply
+                self._engine, request, deadline=deadline, record=record, render=render_stream_reply
             )
             return response
         except Exception as error:
-            access.failed(error)
+            record.failed(error)
             _, text = error_to_status(error)
             failed = pb.ModelInferResponse(id=message.id)
             return pb.ModelStreamInferResponse(error_message=text, infer_response=failed).SerializeToString()
         finally:
-            access.write(self._engine.metrics, REQUEST, quiet=True)
+            record.write(self._engine.metrics, REQUEST, quiet=True)
 
 
 def request_from_proto(message: pb.ModelInferRequest, catalog: Models) -> Request:

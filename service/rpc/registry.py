@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from service.errors import BlitzError, DeadlineExceeded, InvalidOption
 from service.rpc.boundary import Context, Handler, answer_call, error_to_metadata, error_to_status
 from service.telemetry.metrics import Metrics
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 
 Layout: TypeAlias = Mapping[int, "Layout | None"]
 """The fields that may be large, by their numbers: {} for bytes, a layout for a message, None for numbers."""
@@ -172,7 +172,7 @@ class Registry:
         if not isinstance(message, BlitzError):
             return await work(message, context)
 
-        async def fail(access: Access) -> None:
+        async def fail(record: RequestRecord) -> None:
             raise message
 
         return await answer_call(self._metrics, context, name, fail)

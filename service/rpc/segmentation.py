@@ -17,7 +17,7 @@ from service.rpc.rendering import answer_to_proto, render_answer
 from service.security.callers import ANYBODY, Rules
 from service.serving.engine import Call, Engine
 from service.serving.streaming import Frame, Picture, StreamEnds, unless_stopped
-from service.telemetry.request_log import Access, FrameLog
+from service.telemetry.request_log import FrameLog, RequestRecord
 from service.types import Answer, Segmentation, Size
 
 T = TypeVar("T")
@@ -44,14 +44,14 @@ class FrameStream:
     """One call of SegmentStream; its first message may configure it."""
 
     def __init__(
-        self, engine: Engine, context: Context, *, access: Access, rules: Rules, max_message: int
+        self, engine: Engine, context: Context, *, record: RequestRecord, rules: Rules, max_message: int
     ) -> None:
         self._engine = engine
         self._rules = rules
         self._max_message = max_message
         self._caller = CALLER.get()
         self._context = context
-        self._log = FrameLog(engine.metrics, access, FRAME)
+        self._log = FrameLog(engine.metrics, record, FRAME)
         self._first: pb.Frame | None = None
 
     async def answer(self) -> None:
@@ -177,11 +177,13 @@ class SegmentationService:
         work = partial(self._list_models, request)
         return await self._answer(context, "ListModels", work)
 
-    async def _answer(self, context: Context, method: str, work: Callable[[Access], Awaitable[T]]) -> T:
+    async def _answer(
+        self, context: Context, method: str, work: Callable[[RequestRecord], Awaitable[T]]
+    ) -> T:
         engine = self._engine
         return await answer_call(engine.metrics, context, method, work, tracer=engine.tracer)
 
-    async def _segment(self, request: pb.SegmentRequest, context: Context, access: Access) -> bytes:
+    async def _segment(self, request: pb.SegmentRequest, context: Context, record: RequestRecord) -> bytes:
         if self._engine.leaving:  # clients retry UNAVAILABLE elsewhere; gRPC itself would answer CANCELLED
             raise NotReady("the service is stopping")
         refuse_unknown(request)
@@ -192,16 +194,18 @@ class SegmentationService:
         options = options_from_proto(asked)
         call = Call(request.image, options, asked.model or None, asked.version or None, deadline)
         answer, response = await self._engine.segment(call, render_answer)
-        access.found(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
+        record.found(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
         return response
 
-    async def _segment_stream(self, context: Context, access: Access) -> None:
+    async def _segment_stream(self, context: Context, record: RequestRecord) -> None:
         stream = FrameStream(
-            self._engine, context, access=access, rules=self._rules, max_message=self._max_message
+            self._engine, context, record=record, rules=self._rules, max_message=self._max_message
         )
         await stream.answer()
 
-    async def _list_models(self, request: pb.ListModelsRequest, access: Access) -> pb.ListModelsResponse:
+    async def _list_models(
+        self, request: pb.ListModelsRequest, record: RequestRecord
+    ) -> pb.ListModelsResponse:
         refuse_unknown(request)
         catalog = self._engine.catalog
         models = [model_to_proto(model) for model in catalog.models()]

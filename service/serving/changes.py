@@ -8,15 +8,15 @@ import structlog
 from service.errors import BlitzError
 from service.security.callers import Callers
 from service.serving.engine import Engine, Models
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 
 log = structlog.get_logger("service.serving.changes")
 
 
-def admit_admin(callers: Callers, headers: Mapping[str, str], access: Access) -> None:
+def admit_admin(callers: Callers, headers: Mapping[str, str], record: RequestRecord) -> None:
     """Notes in the request log whose key this is; raises Unauthorized, Forbidden, RateLimited."""
     caller = callers.admit_admin(headers)
-    access.key = caller.name
+    record.key = caller.name
     if not callers.required:  # else it is counted already
         caller.charge()
 

@@ -32,7 +32,7 @@ def choose_request_id(offered: str | None) -> str:
 
 
 @dataclass(slots=True)
-class Access:
+class RequestRecord:
     """One request, filled in while it is answered; `outcome` is "ok" or the error's name.
 
     key: the name of the key that was shown, never the key itself; None where none is needed.
@@ -122,7 +122,7 @@ class FrameLog:
     `stream` is the record of the stream itself, which takes the numbers of its frames.
     """
 
-    def __init__(self, metrics: Metrics, stream: Access, method: str) -> None:
+    def __init__(self, metrics: Metrics, stream: RequestRecord, method: str) -> None:
         self._metrics = metrics
         self._stream = stream
         self._method = method
@@ -133,13 +133,15 @@ class FrameLog:
         about: dict[str, object] = {"method": self._method, "frame_id": result.id}
         started = time.perf_counter() - result.age_ms / 1000
         stream = self._stream
-        access = Access(stream.transport, stream.request_id, key=stream.key, about=about, started=started)
+        record = RequestRecord(
+            stream.transport, stream.request_id, key=stream.key, about=about, started=started
+        )
         if isinstance(result.outcome, Segmentation):
-            access.found(result.outcome)
+            record.found(result.outcome)
             self._metrics.answered(result.outcome, queue_ms=result.queue_ms)
         else:
-            access.failed(result.outcome)
-        access.write(self._metrics, self._method, quiet=True)
+            record.failed(result.outcome)
+        record.write(self._metrics, self._method, quiet=True)
         self._metrics.dropped(stream.transport, result.dropped - self._dropped)
         self._frames, self._dropped = self._frames + 1, result.dropped
         stream.about |= {"frames": self._frames, "dropped": self._dropped}

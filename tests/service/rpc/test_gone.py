@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from service.rpc.boundary import answer_call
 from service.telemetry.metrics import Metrics
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 
 
 class FakeContext:
@@ -21,7 +21,7 @@ class FakeContext:
         pass
 
 
-async def fail_to_write(access: Access) -> None:
+async def fail_to_write(record: RequestRecord) -> None:
     """As grpcio does where the client has left."""
     raise grpc.aio.InternalError('Failed "execute_batch": SendMessageOperation')
 

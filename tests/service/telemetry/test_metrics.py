@@ -2,7 +2,7 @@ import pytest
 
 from service import __version__
 from service.telemetry.metrics import Metrics
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 from service.types import BackendInfo, Instance, Segmentation, Size, Timings
 
 BACKEND = BackendInfo("onnxruntime", "1.31", "int8", 1, ("cuda", "cpu"), ("cpu",))
@@ -44,17 +44,17 @@ def test_the_service_and_the_refused_models_are_told() -> None:
 @pytest.mark.parametrize("reason", ["Unauthorized", "Forbidden", "ImageTooLarge", "UnsupportedMedia"])
 def test_what_is_refused_at_the_door_counts_as_rejected(reason: str) -> None:
     metrics = Metrics()
-    Access("rest", "7", reason).write(metrics, "POST /v1/segment")
+    RequestRecord("rest", "7", reason).write(metrics, "POST /v1/segment")
     assert f'blitzmask_rejected_total{{reason="{reason}"}} 1.0' in metrics.exposition().decode()
 
 
 def test_only_refusals_count_as_rejected_and_those_of_probes_do_not() -> None:
     metrics = Metrics()
     for outcome in ("ok", "InvalidImage", "Overloaded", "Overloaded", "DeadlineExceeded", "gone"):
-        Access("rest", "7", outcome).write(metrics, "POST /v1/segment")
-    Access("grpc", "7", "Overloaded").write(metrics, "SegmentStream/frame", quiet=True)
+        RequestRecord("rest", "7", outcome).write(metrics, "POST /v1/segment")
+    RequestRecord("grpc", "7", "Overloaded").write(metrics, "SegmentStream/frame", quiet=True)
     for outcome in ("Overloaded", "NotReady"):
-        Access("rest", "7", outcome).write(metrics, "GET /readyz", probe=True)
+        RequestRecord("rest", "7", outcome).write(metrics, "GET /readyz", probe=True)
     text = metrics.exposition().decode()
     assert 'blitzmask_rejected_total{reason="Overloaded"} 3.0' in text
     assert 'blitzmask_rejected_total{reason="NotReady"}' not in text

@@ -19,7 +19,7 @@ from opentelemetry.trace import StatusCode
 
 from service.telemetry import spans
 from service.telemetry.metrics import Metrics
-from service.telemetry.request_log import Access
+from service.telemetry.request_log import RequestRecord
 from service.telemetry.spans import RecordingTracer
 from service.types import BackendInfo, Segmentation, Size, Timings
 from tests.fakes import encode_picture
@@ -45,15 +45,15 @@ def tracer(exporter: InMemorySpanExporter) -> Iterator[RecordingTracer]:
     tracer.close()
 
 
-def finish(tracer: RecordingTracer, traceparent: str | None = None, *, outcome: str = "ok") -> Access:
+def finish(tracer: RecordingTracer, traceparent: str | None = None, *, outcome: str = "ok") -> RequestRecord:
     """A request that took its time ago."""
     about: dict[str, object] = {"method": "POST", "path": "/v1/segment", "status": 200}
-    access = Access("rest", "id-1", outcome, about=about, span=tracer.begin(traceparent, None))
-    access.started -= 1
+    record = RequestRecord("rest", "id-1", outcome, about=about, span=tracer.begin(traceparent, None))
+    record.started -= 1
     if outcome == "ok":
-        access.found(FOUND, queue_ms=3.0)
-    access.write(Metrics(), "POST /v1/segment")
-    return access
+        record.found(FOUND, queue_ms=3.0)
+    record.write(Metrics(), "POST /v1/segment")
+    return record
 
 
 def test_a_request_and_its_stages_are_spans_of_its_callers_trace(
@@ -118,9 +118,9 @@ def test_only_what_the_service_failed_at_is_an_error(
 def test_what_the_caller_does_not_sample_is_not_recorded_but_answered(
     tracer: RecordingTracer, exporter: InMemorySpanExporter
 ) -> None:
-    access = finish(tracer, PARENT[:-1] + "0")
+    record = finish(tracer, PARENT[:-1] + "0")
     assert exporter.get_finished_spans() == ()
-    assert access.ids["trace_id"] == TRACE
+    assert record.ids["trace_id"] == TRACE
 
 
 class Collector(ThreadingHTTPServer):

@@ -43,9 +43,12 @@ proto: install-dev  ## write service/rpc/generated anew from proto/
 docs: install  ## write docs/settings.md anew from service/settings.py
 	$(BIN)/python -m service settings --markdown > docs/settings.md
 
+# More processes than cores, because half of the tests' time is waiting. A module's tests stay in one process.
+PROCESSES ?= 4
+
 .PHONY: test
 test: install-dev  ## run the tests but the slow ones, and print the coverage of service/
-	$(BIN)/python -m pytest --cov=service $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --cov=service $(ARGS)
 
 .PHONY: test-slow
 test-slow: install-dev  ## run the tests that train, soak or measure for minutes

@@ -17,10 +17,9 @@ try later may help. Importing the package changes nothing in the process.
 It imports only the service's types, masks and messages. Change it without looking at the rest of the service.
 """
 
+from service.client.answers import ModelInfo, ModelList, decode_masks, draw_overlay
 from service.client.asking import Frame, Image, pixels_to_png
 from service.client.credentials import Credentials
-from service.client.masks import decode_masks, draw_overlay
-from service.client.models import ModelInfo, ModelList
 from service.client.rest_client import AsyncRestClient, RestClient
 from service.client.rpc_client import AsyncRpcClient, RpcClient
 from service.errors import (

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.client.models import ModelInfo, ModelList
+from service.client.answers import ModelInfo, ModelList
 from service.types import (
     BackendInfo,
     Instance,

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from service.client.answers import ModelInfo, ModelList
 from service.client.failures import frame_to_error
-from service.client.models import ModelInfo, ModelList
 from service.frames import FrameResult, Overlap, Policy, RawFormat, RawImage, StreamOptions
 from service.rpc.generated import segmentation_pb2 as pb
 from service.types import (

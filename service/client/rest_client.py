@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from service.client.answers import ModelList
 from service.client.asking import Image, check_name, check_options, load_image, read_image
 from service.client.credentials import NOTHING, Credentials, is_local
 from service.client.failures import name_fault, problem_to_error
 from service.client.json_convert import Json, models_from_json, options_to_query, segmentation_from_json
-from service.client.models import ModelList
 from service.errors import BlitzError, DeadlineExceeded, InvalidOption
 from service.types import Options, Segmentation
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import grpc
 
+from service.client.answers import ModelList
 from service.client.asking import (
     Image,
     check_name,
@@ -18,7 +19,6 @@ from service.client.asking import (
 )
 from service.client.credentials import NOTHING, Credentials, is_local, parse_address
 from service.client.failures import call_to_error, name_fault
-from service.client.models import ModelList
 from service.client.proto_convert import (
     models_from_proto,
     options_to_proto,

@@ -11,9 +11,9 @@ import numpy as np
 
 from service.compute.task import Turn
 from service.errors import BlitzError, InvalidOption
+from service.oip.models import MASK_OUTPUTS, View
 from service.oip.parameters import read_parameters
 from service.oip.tensors import BYTES, FREE, Offered, Tensor, check_tensor, detach, read_tensor
-from service.oip.views import MASK_OUTPUTS, View
 from service.serving.engine import Call, Engine
 from service.telemetry.request_log import RequestRecord
 from service.types import Answer, BackendInfo, Instance, Options, Rle, Timings, seconds_to_ms

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from service.errors import InvalidOption
-from service.oip.views import Kind
+from service.oip.models import Kind
 from service.types import Nms, Options
 
 

@@ -5,9 +5,15 @@ from typing import TypeVar
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from service.oip import repository
-from service.oip.metadata import configure_view, describe_server, describe_view, index_models
-from service.oip.views import list_views
+from service.oip.models import (
+    configure_view,
+    describe_server,
+    describe_view,
+    index_models,
+    list_views,
+    load_view,
+    unload_view,
+)
 from service.rest.bodies import Body, parse
 from service.rest.guard import AdminOnly, CallerKnown, EngineHeld, ViewHeld, ViewName
 from service.rest.oip_schemas import (
@@ -141,7 +147,7 @@ async def index(request: Request, engine: EngineHeld) -> list[IndexEntry]:
 )
 async def load_model(request: Request, engine: EngineHeld, name: ViewName) -> Response:
     asked = await _read(RepositoryRequest, request, engine)
-    await repository.load(engine, name, asked.parameters)
+    await load_view(engine, name, asked.parameters)
     return Response()
 
 
@@ -157,7 +163,7 @@ async def load_model(request: Request, engine: EngineHeld, name: ViewName) -> Re
 )
 async def unload_model(request: Request, engine: EngineHeld, name: ViewName) -> Response:
     asked = await _read(RepositoryRequest, request, engine)
-    await repository.unload(engine, name, asked.parameters)
+    await unload_view(engine, name, asked.parameters)
     return Response()
 
 

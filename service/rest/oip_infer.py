@@ -11,8 +11,8 @@ from fastapi import APIRouter, Header, Request, Response
 from service.errors import InvalidOption
 from service.inference.documents import Json, server_timing
 from service.oip import inference
+from service.oip.models import BATCH_LIMIT
 from service.oip.tensors import BYTES, Offered, Tensor, write_tensor
-from service.oip.views import BATCH_LIMIT
 from service.rest.bodies import Body, parse
 from service.rest.boundary import unless_gone
 from service.rest.guard import EngineHeld, ViewHeld

@@ -8,10 +8,19 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from service.errors import BlitzError, NotReady
-from service.oip import repository
 from service.oip.inference import infer
-from service.oip.metadata import Json, configure_view, describe_server, describe_view, index_models
-from service.oip.views import View, find_view, select_views
+from service.oip.models import (
+    Json,
+    View,
+    configure_view,
+    describe_server,
+    describe_view,
+    find_view,
+    index_models,
+    load_view,
+    select_views,
+    unload_view,
+)
 from service.rpc.boundary import Context, answer_call, read_metadata
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.oip_inference import LONGEST_NAME, InferenceStream, request_from_proto
@@ -80,13 +89,13 @@ class InferenceService:
     async def RepositoryModelLoad(  # noqa: N802
         self, request: pb.RepositoryModelLoadRequest, context: Context
     ) -> pb.RepositoryModelLoadResponse:
-        work = partial(repository.load, self._engine, request.model_name, request.parameters)
+        work = partial(load_view, self._engine, request.model_name, request.parameters)
         return await self._change(context, pb.RepositoryModelLoadResponse(), work)
 
     async def RepositoryModelUnload(  # noqa: N802
         self, request: pb.RepositoryModelUnloadRequest, context: Context
     ) -> pb.RepositoryModelUnloadResponse:
-        work = partial(repository.unload, self._engine, request.model_name, request.parameters)
+        work = partial(unload_view, self._engine, request.model_name, request.parameters)
         return await self._change(context, pb.RepositoryModelUnloadResponse(), work)
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> bytes:  # noqa: N802

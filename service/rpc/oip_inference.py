@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from service.errors import InvalidOption, NotReady
 from service.oip.inference import Request, infer
+from service.oip.models import View, find_view
 from service.oip.tensors import Offered
-from service.oip.views import View, find_view
 from service.rpc.boundary import CALLER, Context, begin_answer, error_to_status
 from service.rpc.convert import refuse_unknown
 from service.rpc.generated import grpc_predict_v2_pb2 as pb

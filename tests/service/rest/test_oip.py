@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.inference.families import CentersDecoder
+from service.oip.models import BATCH_LIMIT
 from service.oip.tensors import BYTES, Tensor, write_tensor
-from service.oip.views import BATCH_LIMIT
 from service.rest.oip_schemas import HEADER_LENGTH
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture

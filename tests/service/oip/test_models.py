@@ -3,8 +3,16 @@
 import pytest
 
 from service.errors import ModelNotFound
-from service.oip.metadata import configure_view, describe_view, index_models
-from service.oip.views import BATCH_LIMIT, INSTANCES, find_view, list_views, select_views
+from service.oip.models import (
+    BATCH_LIMIT,
+    INSTANCES,
+    configure_view,
+    describe_view,
+    find_view,
+    index_models,
+    list_views,
+    select_views,
+)
 from tests.fakes import HEADS, FakeCatalog, FakeModel
 
 CATALOG = FakeCatalog(

@@ -1,7 +1,7 @@
 """One measured load, summed up next to its baseline: the row of a table, the point of a plot.
 
-Machines drift, and a hypervisor takes cores when it likes. So a load comes in slices, the baseline is
-measured before and after each, and every slice is compared with the two baselines around it.
+The speed of a machine drifts, and a hypervisor may take cores at any time. So a load is measured in slices,
+the baseline is measured before and after each, and every slice is compared with the two baselines around it.
 """
 
 import itertools

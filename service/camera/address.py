@@ -45,7 +45,7 @@ def _needs_encoding(text: str, parts: SplitResult) -> bool:
 
 
 def name_address(parts: SplitResult) -> str:
-    """Host, port, path and query of an address, without every part that may hold a secret.
+    """Host, port, path and query of an address, without the parts that may hold a secret.
 
     >>> name_address(split_address("rtsp://me:secret@nvr:554/cam?channel=1&password=secret&2"))
     'nvr:554/cam?channel=1&2'
@@ -57,12 +57,12 @@ def name_address(parts: SplitResult) -> str:
 
 
 def is_name_complete(parts: SplitResult) -> bool:
-    """Whether the name tells the address apart from those that differ in their path."""
+    """True if the name shows the whole path. Otherwise several addresses may have the same name."""
     return not any(map(_is_secret, parts.path.split("/")))
 
 
 def hide_password(text: str) -> str:
-    """The text as a message may show it.
+    """The text, or HIDDEN if it may hold a password.
 
     >>> hide_password("clip.mp4"), hide_password("rtsp:/me:secret@door")
     ('clip.mp4', '(not shown, because it may hold a password)')

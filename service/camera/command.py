@@ -21,8 +21,12 @@ def camera(
         str, typer.Option(help="Host and port of the server's gRPC; with TLS grpcs://HOST:PORT.")
     ] = "localhost:8001",
     key: Annotated[str | None, typer.Option(help="Key for the server, or @FILE that holds it.")] = None,
-    ca: Annotated[Path | None, typer.Option(help="Authorities to trust, PEM. Unset: the system's.")] = None,
-    cert: Annotated[Path | None, typer.Option(help="Certificate to show to the server, PEM.")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="Certificate authorities to trust, PEM. Unset: those of the system.")
+    ] = None,
+    cert: Annotated[
+        Path | None, typer.Option(help="The client's certificate, PEM, if the server asks for one.")
+    ] = None,
     cert_key: Annotated[Path | None, typer.Option(help="Its private key, PEM. Unset: in --cert.")] = None,
     out: Annotated[
         list[str] | None,
@@ -43,7 +47,9 @@ def camera(
     ] = False,
     track: Annotated[bool, typer.Option(help="Give instances identities that last across frames.")] = True,
     masks: Annotated[bool, typer.Option(help="Without masks, answers have boxes only.")] = True,
-    max_fps: Annotated[float | None, typer.Option(help="Most frames per second. Unset: no limit.")] = None,
+    max_fps: Annotated[
+        float | None, typer.Option(help="Highest number of frames per second. Unset: no limit.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Unset: the server's default model.")] = None,
     version: Annotated[str | None, typer.Option(help="Unset: the model's newest.")] = None,
     score_threshold: Annotated[float | None, typer.Option(help="0 to 1. Unset: the model's.")] = None,
@@ -51,7 +57,9 @@ def camera(
     classes: Annotated[str | None, typer.Option(help="Labels to keep, separated by commas.")] = None,
     nms: Annotated[
         Literal["all", "class"],
-        typer.Option(help="Of objects with nearly the same box keep the best: of all, or of each class."),
+        typer.Option(
+            help="Of objects with nearly the same box, keep only the best: of all classes, or of each."
+        ),
     ] = "all",
 ) -> None:
     r"""Send a camera or a video to a server; write what it finds as JSON lines, as a video, or to MQTT.

@@ -51,17 +51,17 @@ class Topics:
 
     @property
     def state(self) -> str:
-        """Holds what is seen now, retained. It is published at every change, and else once a second."""
+        """Holds the present objects, retained. It is published at every change, otherwise once a second."""
         return f"{self.root}/state"
 
     @property
     def results(self) -> str:
-        """Receives every answer, as JSON lines has it."""
+        """Receives every answer, in the same JSON as the output jsonl."""
         return f"{self.root}/results"
 
 
 def choose_id(name: str) -> str:
-    """The name as topics and identifiers may hold it.
+    """The name with only the characters that topics and identifiers may have.
 
     Letters, digits, spaces, hyphens and underscores make a readable id. A name with other characters gets a
     checksum, so that names which differ only in these characters get different ids.

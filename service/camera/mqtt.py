@@ -33,7 +33,7 @@ NOTHING: Json = {"objects": 0, "counts": {}, "fps": 0.0}
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker's address, and the user that it knows.
+    """A broker's address, with user and password.
 
     ca: PEM file of the authorities to trust with TLS; None: the system's.
     base: the topic above those of all cameras; None: "blitzmask".
@@ -77,7 +77,7 @@ def parse_broker(url: str) -> Broker:
 
 
 class MqttOutput:
-    """Publishes every answer, and what is seen now. It connects again by itself after a broker was lost.
+    """Publishes every answer, and the present objects. It reconnects by itself.
 
     The camera is "online" from its first answer until `pause` or `close`.
     labels: the classes that get a sensor of their own.
@@ -114,14 +114,14 @@ class MqttOutput:
     def close(self) -> None:
         """Say that the camera is offline and sees nothing, and disconnect."""
         farewell = self._leave()
-        with suppress(RuntimeError, ValueError):  # the broker is away, so nobody can be told
+        with suppress(RuntimeError, ValueError):  # not connected: no message can be sent
             farewell.wait_for_publish(PATIENCE_S)
         self._client.disconnect()
         self._client.loop_stop()
-        self._client.on_connect = None  # otherwise the two hold each other, and paho's sockets stay open
+        self._client.on_connect = None  # breaks a reference cycle that would keep paho's sockets open
 
     def _update(self, seen: Json, figures: Json) -> None:
-        """Publish the state where something else is seen, and else once a second."""
+        """Publish the state if the objects have changed, otherwise once a second."""
         changed = any(self._state.get(key) != value for key, value in seen.items())
         if changed or time.monotonic() - self._published >= STATE_S:
             self._state = seen | figures

@@ -88,8 +88,8 @@ def answered_to_json(answered: AnsweredFrame, title: Title) -> Json:
 
 
 CODEC = "mp4v"  # the only one that every build of OpenCV can write
-LIVE_GAP_S, FILE_GAP_S = 2.0, 600.0  # the longest gap that a video shows as a picture that stands still
-AHEAD = 1  # pictures that a camera may be early without losing one: no camera is quite regular
+LIVE_GAP_S, FILE_GAP_S = 2.0, 600.0  # the longest gap that a still picture fills
+AHEAD = 1  # pictures that a camera may be early without losing one: cameras are not exactly regular
 LIMITS = Limits()
 
 Timing: TypeAlias = Literal["live", "recorded", "none"]
@@ -118,7 +118,7 @@ class Recording:
         """Raises OSError where the file cannot be written."""
         try:
             pixels = frame_to_pixels(answered.frame)
-        except BlitzError:  # the answer says that this is no picture
+        except BlitzError:  # the answer reports this error
             return
         if isinstance(answered.result.outcome, Segmentation):
             pixels = draw_overlay(pixels, answered.result.outcome)

@@ -1,4 +1,4 @@
-"""The words of the command line, read and checked: the source, and the outputs."""
+"""The source and the outputs, parsed from the command line and checked."""
 
 import errno
 import os
@@ -30,7 +30,8 @@ class CameraPlan:
 
     server: "host:port" of its gRPC port, or "grpcs://host:port"; credentials: for that server.
     name: of the camera, for people and topics; None: the source's name.
-    paced: a recording plays at its own speed. wait: what is not there at the start is waited for.
+    paced: a recording plays at its own speed. wait: for a camera, server or broker that is not there at the
+    start.
     """
 
     source: Source
@@ -86,7 +87,7 @@ def _parse_camera(text: str) -> NetworkCamera:
 
 
 def default_outputs() -> list[str]:
-    """JSON lines; none for a person at a terminal, where the status line says what is found."""
+    """JSON lines; none on a terminal, where the status line shows the objects."""
     return [] if sys.stdout.isatty() and sys.stderr.isatty() else [STDOUT]
 
 
@@ -107,9 +108,9 @@ def check_outputs(plan: CameraPlan) -> None:
 
 
 def open_output(text: str, plan: CameraPlan, *, fps: float | None) -> Output:
-    """An output that was checked; a file is opened at its first answer.
+    """The output; its file is opened at the first answer.
 
-    Raises InvalidOption, and Unavailable where it may be there later.
+    Raises InvalidOption, and Unavailable if it may be there later.
     """
     source = plan.source
     if _is_broker(text):

@@ -23,7 +23,7 @@ from service.serving.streaming.frame import Clock, LoopClock
 CLOCK = LoopClock()
 PATIENCE_S = 5.0
 REFRESH_S = 0.25
-STALE_S = 10.0  # without an answer, after which the outputs are told
+STALE_S = 10.0  # without an answer, after which the outputs pause
 
 T = TypeVar("T")
 
@@ -149,7 +149,7 @@ class Camera:
             watching.cancel()
 
     async def _watch(self) -> None:
-        """Redraw the status line, and tell the outputs when answers stay away."""
+        """Redraw the status line, and pause the outputs when no answers come."""
         while True:
             self.status.refresh()
             stale = self._clock.now() - self._answered > self._stale_s
@@ -159,7 +159,7 @@ class Camera:
             await asyncio.sleep(REFRESH_S)
 
     def _is_lost(self) -> bool:
-        """Whether no answer can come: frames of a lost camera may still be on their way."""
+        """True if no answer can come. Frames of a lost camera may still be on their way."""
         reading, sending = self._retries
         return sending.failing or (reading.failing and self._client.idle)
 
@@ -187,7 +187,7 @@ async def _finish(writing: Coroutine[object, object, None]) -> None:
 
 
 def _raise_fault(fault: BaseException | None) -> None:
-    """Raise what ended the work, in the words of the command line."""
+    """Raise the error that ended the run, with the names of the command's options."""
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
     if isinstance(fault, BrokenPipeError):  # the reader of the answers has seen enough

@@ -97,7 +97,7 @@ class Folder:
 
 
 class FolderCapture:
-    """Gives every file undecoded: the server says which of them is no image."""
+    """Gives every file without decoding it: the server reports the files that are no images."""
 
     fps = FOLDER_FPS
 
@@ -134,8 +134,8 @@ FIRST_S, LONGEST_S = 0.25, 5.0
 class Retry:
     """Waits 0.25 s after the first failure and twice as long after each further one, up to 5 s.
 
-    Chance shortens each pause by up to a half, so that the cameras of a server that restarts do not all come
-    back at the same moment. `report` receives one line before each pause.
+    Each pause is shortened at random by up to a half, so that the cameras of a server that restarts do not
+    all come back at the same moment. `report` receives one line before each pause.
     """
 
     def __init__(self, clock: Clock, report: Callable[[str], None]) -> None:

@@ -113,7 +113,7 @@ class StreamClient:
         self._ended = True
 
     def _complete(self, result: FrameResult, frame: Frame, above: int) -> FrameResult:
-        """The result with its identities, its age and the number of dropped frames as seen from here."""
+        """The result, with identities, age and dropped frames as this side counts them."""
         self._dropped += frame.id - self._expected
         self._expected = frame.id + 1
         outcome = result.outcome

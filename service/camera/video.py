@@ -17,10 +17,10 @@ from service.types import Size
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 PATIENCE_MS = 5000
-CORRUPT = 300  # pictures in a row that a file may lose before it is given up
-SAMPLE = 250  # pictures whose times tell the rate of a file that names none
+CORRUPT = 300  # pictures in a row that cannot be decoded, after which a file is given up
+SAMPLE = 250  # pictures whose times give the rate, if the file names none
 USUAL = 25.0  # pictures per second; the pictures of a slower file with a varying rate may come in bursts
-SLOWEST, FASTEST = 1.0, 240.0  # pictures per second that a file may name and be believed
+SLOWEST, FASTEST = 1.0, 240.0  # a rate outside this range is ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,13 @@ class NetworkCamera:
         return None
 
     def open(self) -> "VideoCapture":
-        _spare_this_machine_the_proxy()
+        _bypass_proxy_for_this_machine()
         patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE_MS]
         return VideoCapture(cv2.VideoCapture(self.url, cv2.CAP_FFMPEG, patience), self.name, live=True)
 
 
-def _spare_this_machine_the_proxy() -> None:
-    """Let FFmpeg ask cameras of this machine directly, and not through the proxy of http_proxy."""
+def _bypass_proxy_for_this_machine() -> None:
+    """Make FFmpeg connect to cameras of this machine directly, not through http_proxy."""
     known = os.environ.get("no_proxy", "").split(",")
     os.environ["no_proxy"] = ",".join(dict.fromkeys(filter(None, (*known, "localhost", "127.0.0.1", "::1"))))
 
@@ -108,7 +108,7 @@ class VideoFile:
 
 
 class VideoCapture:
-    """Pictures of OpenCV as raw BGR. `fps` is None where the source names no rate that can be believed."""
+    """Pictures of OpenCV as raw BGR. `fps`: None if the source names no plausible rate."""
 
     def __init__(self, capture: cv2.VideoCapture, name: str, *, live: bool) -> None:
         """Raises SourceLost where the source is not open."""
@@ -165,7 +165,7 @@ class VideoCapture:
 
 
 def measure_fps(path: Path) -> float | None:
-    """The mean rate of a file's first pictures, at least USUAL; None where their times say nothing."""
+    """The mean rate of a file's first pictures, at least USUAL; None if the times do not increase."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     times: list[float] = []
     while len(times) < SAMPLE and capture.grab():

@@ -11,8 +11,8 @@ An image is encoded bytes, a path, or pixels as uint8 [H, W, 3] RGB. For a serve
     RpcClient("grpcs://host:8001", credentials=Credentials(key="bm_...", ca=Path("ca.pem")))
 
 `RpcClient` and `AsyncRpcClient` also stream. `RestClient` and `AsyncRestClient` need httpx. All of them raise
-the same errors for the same mistakes: RequestError where the caller can mend it, Unavailable where another
-try later may help. Importing the package changes nothing in the process.
+the same errors for the same mistakes: RequestError if the caller can correct the request, Unavailable if a
+later try may succeed. Importing the package changes nothing in the process.
 
 It imports only the service's types, masks and messages. Change it without looking at the rest of the service.
 """

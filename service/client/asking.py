@@ -28,7 +28,7 @@ LARGEST = 2**31 - 1
 class Frame:
     """One picture of a stream.
 
-    id, captured_us: the caller's own; they come back with the result. `captured_us` is in microseconds of any
+    id, captured_us: chosen by the caller; they come back with the result. captured_us: microseconds of any
         clock.
     """
 
@@ -54,7 +54,7 @@ def read_image(image: Image) -> bytes:
 
 
 async def load_image(image: Image) -> bytes:
-    """As `read_image`; files are read and pixels are encoded off the event loop."""
+    """As `read_image`, in a thread, so that the event loop is not blocked."""
     return image if isinstance(image, bytes) else await asyncio.to_thread(read_image, image)
 
 

@@ -100,7 +100,7 @@ def parse_address(address: str, credentials: Credentials = NOTHING) -> tuple[str
 
 
 def is_local(place: str) -> bool:
-    """Whether a "host:port" is this machine itself, which is never asked through a proxy.
+    """Whether a "host:port" is this machine itself, for which no proxy is used.
 
     >>> is_local("localhost:8001"), is_local("[::1]:8001"), is_local("cam.example:8001")
     (True, True, False)
@@ -114,7 +114,7 @@ def is_local(place: str) -> bool:
 
 
 def name_proxy(address: str) -> str:
-    """The end of a sentence: which environment variable sends calls for an address through a proxy."""
+    """The end of an error text: the environment variable that sends calls for an address through a proxy."""
     scheme, _, place = address.rpartition("://")
     host = place.rpartition(":")[0] or place
     names = [name for name in PROXIES[scheme.lower().removeprefix("grpcs") or "grpc"] if os.environ.get(name)]

@@ -1,7 +1,7 @@
 """Failed calls as the errors that the server itself raises: the same for REST and gRPC.
 
-A server sends the name of its error. A failure without a name is one of the network, or of a proxy or another
-server in between.
+A server sends the name of its error. A failure without a name comes from the network, from a proxy, or from
+another server in between.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ KINDS: Mapping[int, type[errors.BlitzError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]: errors.Overloaded,
     grpc.StatusCode.DEADLINE_EXCEEDED.value[0]: errors.DeadlineExceeded,
     grpc.StatusCode.UNAVAILABLE.value[0]: errors.Unavailable,
-    grpc.StatusCode.CANCELLED.value[0]: errors.Unavailable,  # by a server that does not wait for its calls
+    grpc.StatusCode.CANCELLED.value[0]: errors.Unavailable,  # from a server that stops during its calls
 }
 NAMED: Mapping[str, type[errors.BlitzError]] = {
     name: kind

@@ -25,7 +25,7 @@ SEGMENT, MODELS = "/v1/segment", "/v1/models"
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """The part of the two clients that does not wait: how they ask, and how they read answers."""
+    """The part that the two clients share: making requests and reading answers."""
 
     url: str
     timeout: float
@@ -93,7 +93,7 @@ class RestClient:
 
     url: of the server, as "http://localhost:8000", or "https://...".
     timeout: seconds that a call may take.
-    credentials: where the server asks for a key, or its certificate is not of a public authority.
+    credentials: for servers that ask for a key, or whose certificate is not from a public authority.
     """
 
     def __init__(self, url: str, *, timeout: float = 30.0, credentials: Credentials = NOTHING) -> None:

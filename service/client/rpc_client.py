@@ -37,17 +37,17 @@ STREAM = StreamOptions()
 CHANNEL = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),  # the server has the limit
-    # A connection that is cut without a word, or a server that hangs, is noticed after 15 seconds.
+    # A connection that is cut silently, or a server that hangs, is noticed after 15 seconds.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
-    # Each client has a connection of its own: a fresh one does not wait because others have failed.
+    # Each client has a connection of its own, so that a new client does not wait for the retries of others.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """The part of the two clients that does not wait: how they connect and ask, and the names of errors."""
+    """The part that the two clients share: connecting, making requests, converting errors."""
 
     address: str
     timeout: float
@@ -67,7 +67,7 @@ class _Calls:
 
     @contextmanager
     def naming(self) -> Iterator[None]:
-        """Raises BlitzError's descendants in the place of gRPC's errors."""
+        """Raises a subclass of BlitzError instead of gRPC's error."""
         try:
             yield
         except grpc.RpcError as error:
@@ -125,7 +125,9 @@ class RpcClient:
         model: str | None = None,
         version: str | None = None,
     ) -> Iterator[FrameResult]:
-        """The answers to frames, as they come. Another thread reads `frames`, at most one more than needed.
+        """The answers to frames, as they come.
+
+        Another thread reads `frames`, at most one ahead.
 
         A frame that fails is answered with its error; so is one that is larger than the server takes. The
         error that ends the stream is raised: a BlitzError, or what `frames` raises.

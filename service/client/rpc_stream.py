@@ -64,16 +64,15 @@ class Withheld:
 class Writer:
     """Writes the frames of one stream after a first message with its options.
 
-    withheld: the frames that were too large. faults: what `frames` raised; gRPC would not tell the caller.
+    withheld: the frames that were too large. faults: the errors that `frames` raised, which gRPC does not
+    report to the caller.
     """
 
     def __init__(self, first: pb.Frame) -> None:
         self._first = first
         self.withheld = Withheld()
         self.faults: list[Exception] = []
-        self.calls: SimpleQueue[grpc.Call] = (
-            SimpleQueue()
-        )  # the call that sends these messages, once it is there
+        self.calls: SimpleQueue[grpc.Call] = SimpleQueue()  # receives the call that sends these messages
 
     def write(self, frames: Iterable[AnyFrame]) -> Iterator[pb.Frame]:
         """The messages for gRPC to send, in a thread of its own."""
@@ -87,7 +86,7 @@ class Writer:
             raise
 
     async def write_async(self, call: Any, frames: AsyncIterable[AnyFrame]) -> None:
-        """Send until there are no more frames, or until the call has ended, which its reader learns."""
+        """Send until there are no more frames, or until the call has ended; its reader reports that."""
         try:
             await call.write(self._first)
             most = _read_limit(await call.initial_metadata())

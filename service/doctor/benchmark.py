@@ -71,7 +71,7 @@ def _find_chosen(source: Source, place: str, card: Card) -> ArtifactFile | None:
     """The file that answers. Where the model cannot be opened, the file that the settings choose."""
     try:
         segmenter = open_model(source.models_dir / place, replace(source.choice, slots=1))
-    except Exception:  # it comes again, and is reported, when that file is measured
+    except Exception:  # the same error is reported when that file is measured
         with suppress(BlitzError):
             return choose_file(card, source.choice)
         return None

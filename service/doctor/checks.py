@@ -25,7 +25,7 @@ REMEDIES = {
     OLD: f'where {LITERT} has no wheel: pip install {OLD} "numpy<2"',
 }
 SLOW = "its INT8 is some twenty times slower than its fp32 on x86"
-SLOWER = 1.2  # more threads that cost at least this factor are no measurement noise
+SLOWER = 1.2  # a slowdown with more threads, above measurement noise
 DRIVERS = {
     "NVIDIA GPU": ("CUDAExecutionProvider", "onnxruntime-gpu and BLITZ_PROVIDERS=cuda"),
     "NVIDIA Jetson GPU": (
@@ -39,7 +39,7 @@ DRIVERS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was examined, with advice; a fault: it does not work though the settings ask for it."""
+    """The result of one check, with advice. A fault: the settings ask for something that does not work."""
 
     area: str
     subject: str

@@ -22,7 +22,7 @@ from service.errors import Forbidden, RateLimited, Unauthorized
 HEADER = "x-api-key"
 SCHEME = "bearer "
 SUBPROTOCOL = "blitzmask.key."  # before a key in base64url: a page can set no other header of a WebSocket
-PREFIX = "bm_"  # tells a person or a scanner that finds a key what it belongs to
+PREFIX = "bm_"  # shows people and secret scanners which product a key belongs to
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 HIGHEST_RATE = 1_000_000.0
@@ -146,7 +146,7 @@ class RateMeter:
 
     The cell holds the time, of the machine's monotonic clock, up to which the rate is used up. Worker
     processes share the cell; where two write at the same moment, one request is not counted. The library
-    `limits` does the same, but its processes meet only in a server such as Redis.
+    `limits` does the same, but it shares counts between processes only through a server such as Redis.
     """
 
     rate: float
@@ -154,7 +154,7 @@ class RateMeter:
     place: int
 
     def count(self) -> RateLimited | None:
-        """Count one request, or return the error of one too many, which is not counted."""
+        """Count one request; returns the error if it exceeds the rate, and then does not count it."""
         now = time.monotonic()
         due = max(self.cells[self.place], now)
         wait = due - now - max(0.0, 1 - 1 / self.rate)
@@ -174,17 +174,17 @@ class Caller:
     meter: RateMeter | None = None
 
     def count(self) -> RateLimited | None:
-        """Count one request or frame, or return the error of one too many."""
+        """Count one request or frame; returns the error if it exceeds the rate."""
         return None if self.meter is None else self.meter.count()
 
     def charge(self) -> None:
-        """Count one request; raises RateLimited where it is one too many."""
+        """Count one request; raises RateLimited if it exceeds the rate."""
         if (error := self.count()) is not None:
             raise error
 
 
 class Callers:
-    """Decides who may call: everybody where there are no `keys`, else clients that show one of them.
+    """Decides who may call: everybody if there are no `keys`, otherwise clients that show one of them.
 
     Only one of the `admins` keys may change the models; such a key opens everything else too. `cells` is
     memory in which several processes share their rate meters; `changing` false: nobody may change the models.
@@ -220,7 +220,7 @@ class Callers:
         return self._callers[key]
 
     def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether a caller may see what only holders of a key may see; everybody, where no key is needed."""
+        """True if a caller may see details that need a key; always if no key is needed."""
         return not self.required or find_key(self._keys, read_key(headers)) is not None
 
     def admit_admin(self, headers: Mapping[str, str]) -> Caller:

@@ -27,8 +27,8 @@ log = structlog.get_logger("service.security.tls")
 class Reloading(Generic[T]):
     """A value that `load` reads from files, and reads again when they change.
 
-    Files that cannot be used leave the last good value in place. Several threads may ask: at worst the value
-    is loaded twice.
+    Files that cannot be used leave the last good value in place. Several threads may call `get`: at worst the
+    value is loaded twice.
     """
 
     def __init__(self, files: Sequence[Path], load: Callable[[], T]) -> None:
@@ -51,7 +51,7 @@ class Reloading(Generic[T]):
 
 
 def _read_state(files: Sequence[Path]) -> tuple[FileState, ...]:
-    """Another value as soon as one of the files changes."""
+    """A value that changes when one of the files changes."""
     return tuple(_stat_file(file) for file in files)
 
 
@@ -146,9 +146,9 @@ class Tls:
 
 
 def find_fault_of_dates(server: ssl.SSLContext, cert: Path) -> str:
-    """OpenSSL's words for a certificate that has expired or is not valid yet, else an empty text.
+    """OpenSSL's message if the certificate has expired or is not valid yet, otherwise an empty text.
 
-    A client that trusts just this certificate shakes hands with the server in memory, and judges it.
+    It comes from a handshake in memory with a client that trusts only this certificate.
     """
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False

@@ -12,7 +12,7 @@ from typing import Protocol, TextIO
 import structlog
 
 MOST_WAITING = 4_000_000  # bytes of lines that nobody has read yet
-GATHERING_S = 0.01  # lines are written together: to wake the thread for each costs more than the line
+GATHERING_S = 0.01  # lines are written in groups: waking the thread for each would cost more than the line
 FLUSH_S = 0.5  # for lines that still wait when the process ends
 
 log = structlog.get_logger("service.telemetry.line_writer")
@@ -30,7 +30,7 @@ class Writer(Protocol):
 
 
 class DirectWriter:
-    """Writes lines to a file or to memory, which keep nobody waiting."""
+    """Writes lines to a file or to memory, where a write never blocks."""
 
     dropped = 0
 
@@ -47,7 +47,8 @@ class DirectWriter:
 
 
 class LineWriter:
-    """Writes lines to a pipe or terminal from a thread of its own, so that a reader that stops blocks nobody.
+    """Writes lines to a pipe or terminal from a thread of its own, so that a reader that stops does not block
+    the service.
 
     Lines beyond MOST_WAITING are dropped and counted. The thread starts with the first line, and a process
     that is forked starts its own: threads do not survive a fork.
@@ -56,12 +57,12 @@ class LineWriter:
     def __init__(self, descriptor: int) -> None:
         self.dropped = 0
         self._descriptor = descriptor
-        self._process = 0  # whose thread runs
+        self._process = 0  # id of the process that started the thread
         self._starting = threading.Lock()
         self._prepare()
 
     def write(self, line: bytes) -> None:
-        """Let the thread write a line, or drop it where too many wait."""
+        """Queue a line for the thread, or drop it if too many wait."""
         if self._process != os.getpid() and not self._start():
             self.dropped += not _write_at_once(self._descriptor, line)
             return
@@ -80,7 +81,7 @@ class LineWriter:
                 self._changed.wait_for(lambda: not self._size, FLUSH_S)
 
     def _start(self) -> bool:
-        """Whether the thread runs; a process that ends, or that is confined, may start none."""
+        """True if the thread runs; a process that is ending or confined cannot start one."""
         with self._starting, contextlib.suppress(RuntimeError):
             if self._process != os.getpid():
                 self._prepare()
@@ -113,7 +114,8 @@ class LineWriter:
 
 
 class ImpatientWriter:
-    """Writes lines to a pipe or terminal without a thread; drops and counts those that have no room at once.
+    """Writes lines to a pipe or terminal without a thread; drops and counts those that it cannot write at
+    once.
 
     For the parent of worker processes, which logs little, and must have no threads when it forks.
     """
@@ -145,7 +147,7 @@ def _write_at_once(descriptor: int, line: bytes) -> bool:
     """Whether the line, or the end of a long one, could be written without waiting."""
     with contextlib.suppress(OSError, ValueError):
         if select.select([], [descriptor], [], 0)[1]:
-            os.write(descriptor, line[-select.PIPE_BUF :])  # so much has room where there is any
+            os.write(descriptor, line[-select.PIPE_BUF :])  # a writable pipe has room for so many bytes
             return True
     return False
 

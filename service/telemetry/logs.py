@@ -1,7 +1,7 @@
 """Log output: one line per event, JSON for machines or coloured text for people, on standard output.
 
-Our own events go straight to the stream, without the standard library: a line costs a fifth of the time, and
-every request writes one. The events of libraries come through the standard library, in the same form.
+Our own events go straight to the stream, without the standard library: this takes a fifth of the time, and
+every request writes a line. The events of libraries come through the standard library, in the same form.
 """
 
 import json
@@ -18,7 +18,7 @@ from service.telemetry.line_writer import choose_writer
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "json", "console"]  # auto: console for a terminal, else json
 
-# Below these levels libraries report their own life, and the mistakes of clients, which the answer reports.
+# Below these levels, libraries report internal details, and mistakes of clients, which the answer reports.
 LIBRARIES = {
     "asyncio": logging.WARNING,
     "grpc": logging.WARNING,
@@ -32,7 +32,10 @@ TEXTS = {"event": LONGEST_TEXT, "reason": LONGEST_TEXT, "exception": LONGEST_TRA
 
 
 class LineHandler(logging.Handler):
-    """Sends lines to a stream. A line that cannot be written, as on a full disk, is lost; no request is."""
+    """Sends lines to a stream.
+
+    A line that cannot be written, for example on a full disk, is lost; no request fails.
+    """
 
     def __init__(self, stream: TextIO, *, encoding: str, threads: bool) -> None:
         super().__init__()
@@ -55,7 +58,7 @@ class LineHandler(logging.Handler):
         self.write(self.format(record))
 
     def flush(self) -> None:
-        """Write what waits; the standard library calls this when the process ends."""
+        """Write the waiting lines; the standard library calls this when the process ends."""
         self._writer.flush()
 
 

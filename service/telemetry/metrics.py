@@ -1,6 +1,6 @@
 """The metrics that Prometheus scrapes: requests, stages, queue, rejections, models.
 
-With several workers, whichever is scraped answers with the numbers of all: see `shared_metrics`.
+With several workers, the one that is scraped answers with the totals of all: see `shared_metrics`.
 """
 
 import collections
@@ -95,8 +95,8 @@ class Metrics:
             name: Histogram(PREFIX + name, text, labels, buckets=BUCKETS, registry=registry)
             for name, (text, labels) in HISTOGRAMS.items()
         }
-        # Values are noted now and counted together: one by one, among inferences that take the caches,
-        # counting would cost several times as much.
+        # Values are noted now and counted together later. Counted one by one, between inferences that evict
+        # the caches, they would cost several times as much.
         self._notes: list[tuple[Instrument, Labels, float]] = []
         self._adders: dict[tuple[Instrument, Labels], Callable[[float], None]] = {}
         self._describe_process()

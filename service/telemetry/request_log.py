@@ -21,7 +21,7 @@ log = structlog.get_logger("service.telemetry.request_log")
 
 
 def choose_request_id(offered: str | None) -> str:
-    """The caller's id where it is a plain token, else a new one, so that nobody can forge log lines.
+    """The caller's id if it is a plain token, otherwise a new one, since other texts could forge log lines.
 
     >>> choose_request_id("order-66")
     'order-66'
@@ -79,7 +79,7 @@ class RequestRecord:
             self.stages_end_s = self.seconds
 
     def failed(self, error: Exception) -> None:
-        """Note the error that was answered; log one that is a fault of the service itself."""
+        """Note the error of the answer; log it if it is a fault of the service itself."""
         if isinstance(error, BlitzError):
             self.outcome = type(error).__name__
         else:

@@ -1,8 +1,8 @@
 """Metrics of several workers: each publishes its numbers in memory that all share, and a scrape adds them up.
 
-The workers inherit the memory from their parent. No file is involved: a disk that is full, or a folder for
-temporary files that is emptied, harms no request. A worker that is killed loses what it has counted since it
-last published, and nothing else: its successor in the same place goes on from there.
+The workers inherit the memory from their parent. No file is involved, so that a full disk, or an emptied
+folder of temporary files, harms no request. A worker that is killed loses what it has counted since it last
+published, and nothing else: its successor in the same place goes on from there.
 """
 
 import mmap
@@ -21,7 +21,7 @@ BUFFER_BYTES = 4_000_000  # of which only the used part takes memory
 GENERATION, HEAD = struct.Struct("Q"), struct.Struct("QQ")
 PLACE_BYTES = GENERATION.size + 2 * (HEAD.size + BUFFER_BYTES)
 PLACE_BYTES += -PLACE_BYTES % mmap.PAGESIZE
-ATTEMPTS = 3  # to read what is being written
+ATTEMPTS = 3  # to read while another process writes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """W3C trace context: the trace that a request belongs to, read from its headers, repeated in its answer.
 
-Without BLITZ_OTEL the service records no spans: a caller who brings a trace finds its ids in the answer and
+Without BLITZ_OTEL the service records no spans: a caller that sends a trace finds its ids in the answer and
 in the log. With BLITZ_OTEL, `spans` records them.
 """
 

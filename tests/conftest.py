@@ -1,4 +1,4 @@
-"""What holds for all tests, and what those of several parts use."""
+"""Settings for all tests, and fixtures that tests of several packages use."""
 
 import io
 import logging
@@ -31,7 +31,7 @@ def restored_logs() -> Iterator[None]:
 
 @pytest.fixture
 def lines(restored_logs: None) -> Iterator[io.StringIO]:
-    """What is logged as JSON, from level info on."""
+    """A stream with the JSON log lines of level info and above."""
     stream = io.StringIO()
     configure_logs("info", "json", stream)
     logging.getLogger("httpx").setLevel("WARNING")  # a client of these tests

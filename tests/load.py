@@ -1,4 +1,4 @@
-"""Clients that ask a running server without a pause, and what they were answered."""
+"""Clients that send requests to a running server without a pause, and the answers that they receive."""
 
 import contextlib
 import threading
@@ -26,7 +26,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 @contextlib.contextmanager
 def under_load(server: RunningServer) -> Iterator[Counter[str]]:
-    """What the clients were answered: statuses, models (`toy 1`), and the names of what went wrong."""
+    """The answers that the clients received: statuses, models (`toy 1`), and the names of errors."""
     answers, over = Counter[str](), threading.Event()
 
     def keep_asking() -> None:

@@ -1,4 +1,4 @@
-"""The command line: from its words to a report and an exit code."""
+"""The command line: its words are parsed, the command runs, and a report and an exit code come out."""
 
 import asyncio
 import datetime

@@ -39,7 +39,7 @@ def judge_crowd(row: Row, full: Row) -> Finding:
 
 
 def judge_alone(row: Row) -> Finding:
-    """One client waits little longer than all cores take for one image."""
+    """One client waits only a little longer than an image takes on all cores."""
     slowness = row.baseline.slowness if row.baseline else None
     name = "1 client: p50 over in-process latency with all cores"
     return _bound(at_most(name, slowness.estimate if slowness else None, _ALONE), slowness)

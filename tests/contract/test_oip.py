@@ -41,7 +41,9 @@ def pack_image(image: bytes) -> bytes:
 
 
 def unpack(output: dict[str, Any], raw: bytes) -> list[Any]:
-    """The elements of a tensor, nested by its shape, text for BYTES; written anew to check the service's."""
+    """The elements of a tensor, nested by its shape, text for BYTES; an implementation of its own, to check
+    that of the service.
+    """
     if output["datatype"] != "BYTES":
         array = np.frombuffer(raw, FORMS[output["datatype"]])
         return list(array.reshape([int(extent) for extent in output["shape"]]).tolist())
@@ -226,7 +228,7 @@ async def test_models_are_described_alike(
 
 
 class Notebook:
-    """A tracer that keeps what it is told."""
+    """A tracer that keeps the spans."""
 
     context = TraceContext("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 

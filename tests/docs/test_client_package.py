@@ -48,7 +48,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the wheel and what it requires, and nothing else."""
+    """The interpreter of an environment that holds only the wheel and its requirements."""
     environment = tmp_path_factory.mktemp("environment")
     venv.create(environment, symlinks=True)
     (site,) = environment.glob("lib/python*/site-packages")

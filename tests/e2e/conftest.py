@@ -43,14 +43,14 @@ def tab(browser: Chromium) -> Iterator[Tab]:
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """Where the service answers; it ends with a slash."""
+    """The address of the service, with a slash at its end."""
     with serving(ANYBODY) as address:
         yield address
 
 
 @contextlib.contextmanager
 def serving(rules: Rules) -> Iterator[str]:
-    """The scene, served from a thread; where, with a slash at its end."""
+    """The address of a thread that serves the scene, with a slash at its end."""
     ports: Queue[int] = Queue()
     stop = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(serve(rules, ports, stop)))

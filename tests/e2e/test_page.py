@@ -1,4 +1,4 @@
-"""The page in a real browser: what a visitor does, and what the pixels then say."""
+"""The page in a real browser: actions of a visitor, and the pixels that follow."""
 
 import base64
 import json

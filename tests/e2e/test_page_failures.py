@@ -1,4 +1,4 @@
-"""The page when something goes wrong: what the visitor is told, and what can be done about it."""
+"""The page when something goes wrong: its messages, and the ways out that it offers."""
 
 from pathlib import Path
 

@@ -68,7 +68,7 @@ def start_webcam(tab: Tab, address: str) -> None:
 
 
 def ask_for_camera(tab: Tab, address: str) -> None:
-    """The webcam's button is pressed, and the browser asks the visitor, who does not answer yet."""
+    """The webcam's button is pressed, and the browser waits for the visitor's permission."""
     for source in (KEEP_SOCKETS, HOLD_CAMERA):
         tab.page.add_init_script(source)
     tab.open(address)

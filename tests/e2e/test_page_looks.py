@@ -1,4 +1,4 @@
-"""What the page looks like: colours, and layouts on small screens."""
+"""The appearance of the page: colours, and layouts on small screens."""
 
 import itertools
 from typing import Literal

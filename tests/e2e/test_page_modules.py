@@ -33,7 +33,7 @@ INSIDE = """(rings) => {
 
 @pytest.fixture(scope="module")
 def use(browser: Chromium, address: str) -> Iterator[Use]:
-    """`use(module, function, *arguments)`: what a module's function returns, through JSON."""
+    """`use(module, function, *arguments)`: the result of a module's function, through JSON."""
     tab = Tab(browser)
     tab.open(address)
 

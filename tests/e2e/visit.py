@@ -1,4 +1,4 @@
-"""What a visitor of the page does and sees."""
+"""Actions of a visitor of the page, and the pixels and elements that the visitor sees."""
 
 import base64
 
@@ -15,7 +15,7 @@ SETTLED = "new Promise((done) => requestAnimationFrame(() => requestAnimationFra
 
 
 def overlay_pixels(tab: Tab) -> npt.NDArray[np.uint8]:
-    """What is drawn over the picture, at the screen's resolution: uint8 [H, W, 4] BGRA."""
+    """The drawing over the picture, at the screen's resolution: uint8 [H, W, 4] BGRA."""
     data = tab.run("document.querySelector('#overlay').toDataURL('image/png')").partition(",")[2]
     encoded = np.frombuffer(base64.b64decode(data), np.uint8)
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED), np.uint8)
@@ -48,19 +48,19 @@ def slide(tab: Tab, threshold: float) -> None:
 
 
 def place_of(tab: Tab, x: float, y: float) -> tuple[float, float]:
-    """Where an image pixel lies in the viewport, in CSS pixels."""
+    """The place of an image pixel in the viewport, in CSS pixels."""
     box = tab.run("document.querySelector('#overlay').getBoundingClientRect().toJSON()")
     return box["x"] + x / SIZE.width * box["width"], box["y"] + y / SIZE.height * box["height"]
 
 
 def requests(tab: Tab, path: str) -> int:
-    """How many requests to a path the page has made."""
+    """The number of requests to a path that the page has made."""
     entries = "performance.getEntriesByType('resource')"
     return int(tab.run(f"{entries}.filter(({{ name }}) => name.includes('{path}')).length"))
 
 
 def shape_shares(size: tuple[int, int], at: int) -> npt.NDArray[np.float32]:
-    """How much of every screen pixel a shape of the scene covers: float32 [H, W]."""
+    """The share of every screen pixel that a shape of the scene covers: float32 [H, W]."""
     height, width = size
     mask = SCENE[at].mask().astype(np.float32)
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

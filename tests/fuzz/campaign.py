@@ -1,4 +1,4 @@
-"""Thousands of cases against one running service, in rounds; and what the service is like afterwards."""
+"""Thousands of cases against one running service, in rounds, and checks of the service afterwards."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -44,7 +44,10 @@ def fuzzed_service(log: Path) -> Iterator[Service]:
 
 
 def run_round(service: Service, count: int, *, number: int) -> Counter[str]:
-    """So many cases, the same for the same number; what was said to them. Raises what a case breaks."""
+    """Runs so many cases, the same ones for the same `number`, and returns the counts of answers.
+
+    Raises the first violation.
+    """
     prober = Prober(service.http_port, int(service.target.rpartition(":")[2]))
     try:
         for name, share in SHARES.items():

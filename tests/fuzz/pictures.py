@@ -1,4 +1,4 @@
-"""Encoded images: good ones of every kind and size, and what becomes of them on a bad day."""
+"""Encoded images: valid ones of every kind and size, and damaged ones."""
 
 import io
 

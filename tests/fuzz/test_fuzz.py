@@ -39,7 +39,7 @@ def test_only_a_deadline_that_the_request_set_may_pass(status: int, hurried: boo
 
 
 def check_calm(service: Service) -> None:
-    """It lives, holds nothing of those who are gone, and stops as it should."""
+    """The service still runs, keeps nothing of finished clients, and stops cleanly."""
     assert service.process.poll() is None
     assert measure(service).descriptors < 60
     assert service.stop() == 0

@@ -24,7 +24,7 @@ CLOSED_WELL = {1000, 1003, 1007, 1008, 1009, 1013}  # ended, or what the client 
 
 @dataclass
 class Prober:
-    """Asks one server, and counts what it says."""
+    """Sends requests to one server, and counts its answers."""
 
     http_port: int
     grpc_port: int

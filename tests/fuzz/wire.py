@@ -1,4 +1,4 @@
-"""HTTP as bytes: what no well-behaved client library would send."""
+"""HTTP as bytes, to send requests that no client library would send."""
 
 import http.client
 import socket

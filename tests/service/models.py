@@ -1,4 +1,4 @@
-"""A models folder of toys, and what a catalog makes of it."""
+"""A models folder of toy models, and its catalog."""
 
 import json
 import shutil

@@ -30,7 +30,7 @@ class Batch:
     masked: bool [M], whether its mask is known.
     mask: uint8 [K, h', w'], 0 or 1, of the K masked objects; h' is a multiple of h.
 
-    The network learns sizes and coefficients at P cells (see `samples`):
+    The network learns sizes and coefficients at P cells (see `Samples`):
     sample_object: int64 [P], the object's number. sample_cell: int64 [P, 2]. sample_size: float32 [P, 4].
     sample_weight: float32 [P], which sums to 1 over an object. sample_masked: bool [P], True where the mask
     is learnt too.

@@ -33,7 +33,7 @@ class TargetRules:
 
     centre: the mask's centre of mass (sec. 4.3) or the box's centre.
     overlap: the IoU that sets the heatmap's radius, see `gaussian_radius`.
-    dense: TTFNet's alpha, see `samples`; 0 for one cell an object, as in the paper.
+    dense: TTFNet's alpha, see `dense_samples`; 0 for one cell an object, as in the paper.
     enclosed: background counts for `Picture.enclosed` labels inside the picture's masked objects.
     resolution: mask cells per heatmap cell, along each side.
     mask_cells: cells at which an object's mask is learnt, if `dense`.

@@ -77,7 +77,7 @@ def count_workers(server: RunningServer) -> int:
 def test_a_model_file_that_is_cut_or_swapped_in_place_under_load_changes_no_answer(
     write_toy: WriteToy, tmp_path: Path, runtime: str
 ) -> None:
-    """A runtime that mapped it would compute with what is written into it then, or kill the process."""
+    """A runtime that mapped the file would then compute with changed weights, or crash the process."""
     file = write_toy(tmp_path / "models" / "toy") / f"fp32.{runtime}"
     size = file.stat().st_size
     settings = {"BLITZ_MODELS_DIR": str(tmp_path / "models"), "BLITZ_RUNTIME": runtime}

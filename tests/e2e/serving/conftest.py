@@ -79,7 +79,7 @@ Serve: TypeAlias = Callable[..., Service]
 
 @contextlib.contextmanager
 def running(log: Path, **settings: object) -> Iterator[Service]:
-    """A service that does not outlive its test, whatever happens."""
+    """A service that ends with its test, even if the test fails."""
     service = Service(log, **settings)
     try:
         yield service

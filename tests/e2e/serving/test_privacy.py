@@ -56,7 +56,7 @@ def runs(*command: str) -> bool:
 
 
 def quiet_environment() -> dict[str, str]:
-    """The environment without what would change the service or hide that it protects itself."""
+    """The environment without variables that change the service or switch telemetry off."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -18,7 +18,7 @@ def golden(write_toy: WriteToy, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(serve: Serve, golden: Path) -> Service:
-    """Two workers beside a model that cannot serve yet, for want of what is in its golden.json."""
+    """Two workers, and a model that cannot serve yet, because its golden.json is missing."""
     golden.rename(golden.with_suffix(".later"))
     service = serve(WORKERS=2, MODELS_DIR=golden.parents[1], WATCH_S=0.1)
     service.wait_for("not ready")

@@ -1,4 +1,4 @@
-"""Slots that are processes, and what harms them; every wait is for an event."""
+"""Slots that are processes, and their faults. Every wait is for an event."""
 
 import asyncio
 import os

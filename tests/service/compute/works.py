@@ -84,7 +84,7 @@ class Grow:
 
 @dataclass(frozen=True, slots=True)
 class TryAll:
-    """Tries all that a compute process may not do, and gives the names of what succeeded."""
+    """Tries everything that a compute process may not do; returns the names of successful attempts."""
 
     folder: Path
     port: int

@@ -1,4 +1,4 @@
-"""JPEG segments: nothing hides from the limits, and what libjpeg would read differently is refused."""
+"""JPEG segments: no size escapes the limits, and files that libjpeg would read differently are refused."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""The composition root: loading, and what becomes of it when that fails."""
+"""The server process: loading of models, and failures of it."""
 
 import asyncio
 import os

@@ -260,7 +260,7 @@ class TestHeld:
     async def test_a_server_that_is_asked_for_all_frames_and_is_behind_stops_reading(
         self, stub: pb_grpc.SegmentationServiceStub, gate: Gate
     ) -> None:
-        """Flow control holds the writer back: what a client may send does not grow the server's memory."""
+        """Flow control holds the writer back, so that a fast client does not fill the server's memory."""
         sent, stalled = 0, asyncio.Event()
 
         async def endless() -> AsyncIterator[pb.Frame]:

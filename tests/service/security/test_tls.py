@@ -1,4 +1,4 @@
-"""Certificate files, and what is said of those that cannot be used."""
+"""Certificate files, and the errors for those that cannot be used."""
 
 import asyncio
 import io

@@ -216,7 +216,7 @@ async def test_a_task_that_comes_back_begins_again_before_those_that_wait() -> N
 
 
 class FakeExecutor:
-    """One slot that does what a test tells it."""
+    """One slot that a test controls."""
 
     def __init__(self) -> None:
         self.taken: list[Task[Any]] = []

@@ -124,7 +124,7 @@ def test_what_the_caller_does_not_sample_is_not_recorded_but_answered(
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes what an OpenTelemetry exporter sends."""
+    """Receives the spans that an OpenTelemetry exporter sends."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Taker)

@@ -91,7 +91,7 @@ def test_an_answer_is_not_changed_by_the_next_one(backend: Backend) -> None:
 
 
 class Recorder:
-    """A runtime's module that notes how many threads are asked for whatever it opens, and for what runs."""
+    """A runtime's module that records the threads of each session that it opens, and of each run."""
 
     def __init__(self, module: Any) -> None:
         self.module = module

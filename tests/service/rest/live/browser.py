@@ -19,7 +19,7 @@ Said = bytes | str | Mapping[str, object]
 
 
 class Browser:
-    """One connection; `reading` says whether the browser takes what it is sent."""
+    """One connection; `reading`: the browser reads the messages that it is sent."""
 
     def __init__(self, app: FastAPI, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._sent: asyncio.Queue[Message] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""A stream whose camera, client and workers do only what a test tells them."""
+"""A stream whose camera, client and workers act only when a test tells them to."""
 
 import asyncio
 from collections import deque
@@ -173,7 +173,10 @@ class Stage:
 
 
 def segment(picture: Picture) -> Segmentation:
-    """A car whose score is what the picture says, if that is below 1; the version is the picture itself."""
+    """A car.
+
+    Its score is the number in the picture, if that is below 1; the version is the picture itself.
+    """
     if isinstance(picture, Exception):
         raise picture
     assert isinstance(picture, bytes)

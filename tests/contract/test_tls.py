@@ -18,6 +18,7 @@ from service.serving.streaming import Frame, StreamOptions
 from service.settings import Settings
 from tests.certificates import Authority, make_authority
 from tests.fakes import FakeCatalog, encode_picture
+from tests.running import PATIENCE_S
 
 PICTURE = encode_picture()
 KEY = "swordfish"
@@ -52,7 +53,7 @@ def rest(port: int, credentials: Credentials) -> AsyncRestClient:
 
 
 def rpc(port: int, credentials: Credentials) -> AsyncRpcClient:
-    return AsyncRpcClient(f"grpcs://localhost:{port}", timeout=5, credentials=credentials)
+    return AsyncRpcClient(f"grpcs://localhost:{port}", timeout=PATIENCE_S, credentials=credentials)
 
 
 async def test_both_transports_answer_over_tls(start: Start, made: Authority) -> None:
@@ -184,7 +185,7 @@ async def test_live_streams_go_over_tls_and_take_the_key_of_a_browser(start: Sta
 async def test_a_handshake_that_does_not_come_is_not_waited_for(start: Start) -> None:
     for port in await start(head_s=0.5):
         reader, writer = await asyncio.open_connection("localhost", port)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await reader.read() == b""
         writer.close()
 

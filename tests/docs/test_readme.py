@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import RunningServer
+from tests.running import PATIENCE_S, RunningServer
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = "service/rest/page/samples/astronaut.jpg"
@@ -70,7 +70,7 @@ def run_shell(command: str, server: RunningServer, folder: Path) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -87,7 +87,7 @@ def test_make_targets_exist(command: str) -> None:
 def test_long_commands_name_real_subcommands_and_options(command: str) -> None:
     words = shlex.split(command)
     done = subprocess.run(
-        [sys.executable, *words[1:4], "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, *words[1:4], "--help"], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode == 0, done.stderr
     for option in (word for word in words if word.startswith("--")):

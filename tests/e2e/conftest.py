@@ -18,6 +18,7 @@ from service.telemetry.metrics import Metrics
 from tests.e2e.chromium import EXECUTABLE, Chromium, Tab
 from tests.e2e.scene import SceneCatalog, draw_scene
 from tests.e2e.visit import READY, SETTLED
+from tests.running import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def serving(rules: Rules) -> Iterator[str]:
     stop = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(serve(rules, ports, stop)))
     thread.start()
-    yield f"http://127.0.0.1:{ports.get(timeout=30)}/"
+    yield f"http://127.0.0.1:{ports.get(timeout=PATIENCE_S)}/"
     stop.set()
     thread.join()
 

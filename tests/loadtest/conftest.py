@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from loadtest.measurement.fake_server import FakeServer, running
 from loadtest.measurement.harness import Setup
 from loadtest.types import Photo, Target
+from tests.running import PATIENCE_S
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def photo(photo_file: Path) -> Photo:
 @pytest.fixture
 def setup(fake: FakeServer, photo: Photo, tmp_path: Path) -> Setup:
     """A run against the fake server, without a baseline."""
-    target = Target("rest", "127.0.0.1", fake.port, timeout=5)
+    target = Target("rest", "127.0.0.1", fake.port, timeout=PATIENCE_S)
     return Setup(target, (photo,), tmp_path, baseline="none", warmup=0)
 
 

@@ -1,6 +1,8 @@
 """A tiny COCO-format set of drawn shapes, with every way COCO writes a mask."""
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,9 +54,23 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with data/ (the set), run/ (a training that learnt it by heart) and model/ (its export)."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "data").mkdir()
+    """A folder with data/ (the set), run/ (a training that learnt it by heart) and model/ (its export).
+
+    The first process that needs it makes it; the other processes of the same test run wait for it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = shared / "trained"
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            train_and_export(own / "trained-draft").rename(folder)
+    return folder
+
+
+def train_and_export(folder: Path) -> Path:
+    """The new folder, which it fills with data/, run/ and model/."""
+    (folder / "data").mkdir(parents=True)
     split = find_split(write_tiny_set(folder / "data"), "train")
     train(BY_HEART, split, folder / "run")
     # It runs in its own process, because the TFLite exporter starts threads and later tests fork workers.

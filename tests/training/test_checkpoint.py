@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.running import PATIENCE_S
 from training.checkpoint import CheckpointNotWritten, load_network, read_checkpoint, write_checkpoint
 from training.data.annotations import read_collection
 from training.networks.blitzmask import Architecture, BlitzMask
@@ -111,7 +112,7 @@ def test_a_kill_at_any_moment_leaves_the_last_good_checkpoint(tmp_path: Path) ->
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    output, errors = start_writer(path, limit=100_000).communicate(timeout=120)
+    output, errors = start_writer(path, limit=100_000).communicate(timeout=PATIENCE_S)
     assert output.split() == ["1"]
     assert "CheckpointNotWritten" in errors
     assert "The last checkpoint is unchanged" in errors

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.serving.conftest import Service
+from tests.running import PATIENCE_S
 
 PNG = {"content-type": "image/png"}
 IDLE = 1000
@@ -25,13 +26,15 @@ def count_open(service: Service) -> int:
 def idle_connections(service: Service, count: int) -> Iterator[list[socket.socket]]:
     with contextlib.ExitStack() as stack:
         address = ("127.0.0.1", service.http_port)
-        yield [stack.enter_context(socket.create_connection(address, timeout=30)) for _ in range(count)]
+        yield [
+            stack.enter_context(socket.create_connection(address, timeout=PATIENCE_S)) for _ in range(count)
+        ]
 
 
 def ask(service: Service, image: bytes) -> float:
     """Seconds that a good answer took."""
     began = time.monotonic()
-    answer = httpx.post(f"{service.url}/v1/segment", content=image, headers=PNG, timeout=30)
+    answer = httpx.post(f"{service.url}/v1/segment", content=image, headers=PNG, timeout=PATIENCE_S)
     assert answer.status_code == 200
     return time.monotonic() - began
 
@@ -50,7 +53,7 @@ def test_a_thousand_idle_connections_cost_nobody_anything(service: Service, rose
         time.sleep(0.5)
         idle = process.cpu_times()
         assert idle.user + idle.system - busy.user - busy.system < 0.25
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while count_open(service) > before + 5:
         assert time.monotonic() < deadline, "connections of clients that are gone stay open"
         time.sleep(0.05)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.load import under_load, wait_for
-from tests.running import RunningServer, running_server
+from tests.running import PATIENCE_S, RunningServer, running_server
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="compute processes are forked")
 
@@ -39,7 +39,7 @@ def test_a_compute_process_that_fails_again_and_again_costs_no_answer(
         for _ in range(4):
             victim = find_computers(server)[0]
             victim.send_signal(harm)
-            victim.wait(60)
+            victim.wait(PATIENCE_S)
             answered = answers["200"]
             wait_for(lambda least=answered + 20: answers["200"] > least)  # type: ignore[misc]
     assert set(answers) == {"200", "toy 1"}
@@ -63,7 +63,7 @@ def test_no_process_outlives_the_server(server: RunningServer, end: signal.Signa
     processes = [template, *template.children()]
     processes[1].suspend()  # even one that cannot notice
     server.process.send_signal(end)
-    server.process.wait(60)
+    server.process.wait(PATIENCE_S)
     _, alive = psutil.wait_procs(processes, 60)
     assert not alive
 
@@ -73,7 +73,9 @@ def test_a_picture_that_takes_more_memory_than_there_is_fails_alone(models_dir: 
     settings = {"BLITZ_SLOTS": "2", "BLITZ_MEMORY_MB": "240", "BLITZ_MODELS_DIR": str(models_dir)}
     with running_server(**settings) as server, under_load(server) as answers:
         url = f"http://127.0.0.1:{server.http_port}/v1/segment"
-        answer = httpx.post(url, content=huge.tobytes(), headers={"content-type": "image/png"}, timeout=60)
+        answer = httpx.post(
+            url, content=huge.tobytes(), headers={"content-type": "image/png"}, timeout=PATIENCE_S
+        )
         assert answer.status_code == 503, answer.text
         answered = answers["200"]
         wait_for(lambda: answers["200"] > answered + 20)

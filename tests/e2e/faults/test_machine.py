@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.serving.conftest import ROOT, Serve
 from tests.load import under_load, wait_for
-from tests.running import RunningServer, free_port, running_server, wait_until_ready
+from tests.running import PATIENCE_S, RunningServer, free_port, running_server, wait_until_ready
 from tests.service.conftest import WriteToy
 
 PNG = {"content-type": "image/png"}
@@ -37,7 +37,7 @@ def test_a_full_disk_for_logs_costs_lines_and_no_request(models_dir: Path, rose:
             for body, status in ((rose, 200), (b"no image", 400)) * 100:
                 assert client.post("/v1/segment", content=body).status_code == status
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
         process.wait()

@@ -11,6 +11,7 @@ from service.client import Credentials, RpcClient
 from service.errors import RateLimited, Unauthorized
 from tests.certificates import Authority, make_authority
 from tests.e2e.serving.conftest import ROOT, Serve
+from tests.running import PATIENCE_S
 
 PNG = {"content-type": "image/png"}
 
@@ -85,7 +86,7 @@ def test_a_mistake_stops_the_start_with_a_line_that_says_which(
         env={f"BLITZ_{variable}": value, "BLITZ_HTTP_PORT": "0", "BLITZ_GRPC_PORT": "0"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 2
     assert complaint in done.stderr

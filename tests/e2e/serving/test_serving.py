@@ -15,6 +15,7 @@ from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.types import Rle, Size
 from tests.e2e.serving.conftest import ROOT, Serve, Service
+from tests.running import PATIENCE_S
 from tests.service.conftest import WriteToy
 
 PNG = {"content-type": "image/png"}
@@ -23,7 +24,7 @@ PNG = {"content-type": "image/png"}
 def segment(target: str, image: bytes) -> pb.SegmentResponse:
     with grpc.insecure_channel(target) as channel:
         stub = pb_grpc.SegmentationServiceStub(channel)  # type: ignore[no-untyped-call]  # protoc's
-        response: pb.SegmentResponse = stub.Segment(pb.SegmentRequest(image=image), timeout=30)
+        response: pb.SegmentResponse = stub.Segment(pb.SegmentRequest(image=image), timeout=PATIENCE_S)
         return response
 
 
@@ -45,7 +46,7 @@ def test_probes_and_health_agree_that_it_is_ready(service: Service) -> None:
     assert httpx.get(f"{service.url}/readyz").json()["models"][0]["name"] == "toy"
     asked = health_pb2.HealthCheckRequest(service="blitzmask.v1.SegmentationService")
     with grpc.insecure_channel(service.target) as channel:
-        answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=10)
+        answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=PATIENCE_S)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -59,7 +60,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(service: Service)
     head = (
         "POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 2000000\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", service.http_port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", service.http_port), timeout=PATIENCE_S) as client:
         client.sendall(head.encode())
         assert client.recv(100).startswith(b"HTTP/1.1 413 ")
 
@@ -79,7 +80,7 @@ def test_a_port_that_is_taken_stops_the_start_with_one_clear_line(service: Servi
     taken = service.wait_for("listening")[variable.lower()]
     ports = {"BLITZ_HTTP_PORT": "0", "BLITZ_GRPC_PORT": "0", f"BLITZ_{variable}": str(taken)}
     command = [sys.executable, "-m", "service", "serve"]
-    done = subprocess.run(command, cwd=ROOT, env=ports, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=ports, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 2
     (complaint,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert complaint.startswith(f"error: BLITZ_{variable}={taken}: cannot listen on 127.0.0.1 port {taken}")

@@ -127,7 +127,10 @@ def test_a_long_request_is_finished_while_readiness_is_gone(serve: Serve, large_
         headers = {"content-type": "image/jpeg"}
         answers.append(
             httpx.post(
-                f"{service.url}/v1/segment?exact=true", content=large_photo, headers=headers, timeout=60
+                f"{service.url}/v1/segment?exact=true",
+                content=large_photo,
+                headers=headers,
+                timeout=PATIENCE_S,
             )
         )
 
@@ -156,7 +159,7 @@ def test_a_second_signal_does_not_wait(serve: Serve) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             service.process.wait(2)
         service.process.terminate()
-        assert service.process.wait(10) == 1
+        assert service.process.wait(PATIENCE_S) == 1
     assert service.lines("forced to stop")
 
 

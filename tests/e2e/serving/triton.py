@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.running import PATIENCE_S
+
 CANVAS = (2, 64, 96, 3)
 PIXELS = (np.arange(np.prod(CANVAS)) % 251).astype(np.uint8).reshape(CANVAS)
 ASKED = {"score_threshold": 0.7, "max_instances": 5, "classes": "rose"}
@@ -94,7 +96,7 @@ def stream(client: Any, library: Any, image: Any) -> list[Any]:
         client.async_stream_infer(model, [tensor], request_id=str(number), parameters=ASKED)
     found: list[Any] = []
     for _ in range(6):
-        result, error = answers.get(timeout=30)
+        result, error = answers.get(timeout=PATIENCE_S)
         found.append(str(error) if error else [result.get_response().id, len(result.as_numpy("scores"))])
     client.stop_stream()
     return found

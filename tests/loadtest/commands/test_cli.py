@@ -16,6 +16,7 @@ from loadtest.types import Ask, CannotRun
 from service.client.credentials import Credentials
 from service.types import Options
 from tests.load import wait_for
+from tests.running import PATIENCE_S
 
 
 def closed(fake: FakeServer, image: Path, *more: str) -> list[str]:
@@ -150,7 +151,7 @@ def test_ctrl_c_prints_and_writes_the_results_so_far(
         try:
             wait_for(lambda: len(fake.arrivals) > 200 or process.poll() is not None)
             process.send_signal(signal.SIGINT)
-            shown, complaints = process.communicate(timeout=120)
+            shown, complaints = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
 

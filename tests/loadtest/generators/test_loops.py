@@ -15,6 +15,7 @@ from loadtest.measurement.harness import Setup, open_harness
 from loadtest.measurement.row import Row
 from loadtest.types import Photo
 from tests.loadtest.rows import make_stage
+from tests.running import PATIENCE_S
 
 
 async def run_closed(
@@ -193,7 +194,7 @@ async def test_times_are_handed_out_in_order_when_they_are_due() -> None:
     due = [start + step * 0.02 for step in range(20)]
     pacer = Pacer(due, lambda time_due: handed.append((time_due, time.perf_counter())))
     pacer.start()
-    await asyncio.wait_for(pacer.done.wait(), 60)
+    await asyncio.wait_for(pacer.done.wait(), PATIENCE_S)
     pacer.stop()
 
     assert [time_due for time_due, _ in handed] == due
@@ -205,7 +206,7 @@ async def test_a_pacer_that_is_behind_hands_out_everything_at_once() -> None:
     start = time.perf_counter() - 10
     pacer = Pacer([start + step for step in range(5)], handed.append)
     pacer.start()
-    await asyncio.wait_for(pacer.done.wait(), 60)
+    await asyncio.wait_for(pacer.done.wait(), PATIENCE_S)
     pacer.stop()
     assert len(handed) == 5
 
@@ -217,7 +218,7 @@ async def test_a_stopped_pacer_hands_out_no_more() -> None:
     pacer.start()
     await asyncio.sleep(0.05)
     pacer.stop()
-    await asyncio.wait_for(pacer.done.wait(), 60)
+    await asyncio.wait_for(pacer.done.wait(), PATIENCE_S)
     assert handed == [start]
 
 

@@ -16,6 +16,7 @@ from service.serving.admission import Admission
 from service.serving.engine import Engine
 from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel
+from tests.running import PATIENCE_S
 
 MAX_BODY = 100_000
 
@@ -66,7 +67,7 @@ def connect(request: pytest.FixtureRequest) -> Callable[[Addresses], Any]:
     """Makes a client of one of the four kinds."""
     kind = request.param
     rest = kind in (RestClient, AsyncRestClient)
-    return lambda addresses: kind(addresses.url if rest else addresses.rpc, timeout=5)
+    return lambda addresses: kind(addresses.url if rest else addresses.rpc, timeout=PATIENCE_S)
 
 
 @pytest.fixture

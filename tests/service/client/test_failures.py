@@ -13,6 +13,7 @@ from service import errors
 from service.client import AsyncRpcClient, Frame
 from service.client.failures import call_to_error
 from tests.fakes import encode_picture
+from tests.running import PATIENCE_S
 
 PREFACE = 24  # bytes, with which an HTTP/2 client begins
 HEADERS, RST_STREAM, SETTINGS = 1, 3, 4
@@ -110,7 +111,7 @@ async def test_a_server_killed_behind_a_proxy_is_unavailable(code: int) -> None:
     async def frames() -> AsyncIterator[Frame]:
         yield Frame(1, None, encode_picture())
 
-    async with resetting(code) as address, AsyncRpcClient(address, timeout=20) as client:
+    async with resetting(code) as address, AsyncRpcClient(address, timeout=PATIENCE_S) as client:
         with pytest.raises(errors.Unavailable, match="is not available"):
             await client.segment(encode_picture())
         with pytest.raises(errors.Unavailable, match="is not available"):

@@ -8,6 +8,7 @@ from service import errors
 from service.client import AsyncRestClient, AsyncRpcClient
 from service.client.credentials import name_proxy
 from tests.fakes import encode_picture
+from tests.running import PATIENCE_S
 from tests.service.client.conftest import Addresses, Ask, call
 
 PICTURE = encode_picture()
@@ -77,7 +78,10 @@ async def test_a_server_that_hangs_up_is_unavailable() -> None:
     listening = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with listening:
         place = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        for client in (AsyncRestClient(f"http://{place}", timeout=20), AsyncRpcClient(place, timeout=20)):
+        for client in (
+            AsyncRestClient(f"http://{place}", timeout=PATIENCE_S),
+            AsyncRpcClient(place, timeout=PATIENCE_S),
+        ):
             with pytest.raises(errors.Unavailable, match="is not available"):
                 await call(client.models)
             await call(client.close)

@@ -15,6 +15,7 @@ from service.rest.schemas import Problem
 from service.rest.server import RestServer, create_app
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
+from tests.running import PATIENCE_S
 
 HEAD_S, KEEP_ALIVE_S = 0.4, 0.8
 PICTURE = encode_picture()
@@ -274,7 +275,7 @@ async def test_a_client_that_takes_no_answer_is_let_go(port: int, engine: Engine
 async def test_a_thousand_idle_connections_disturb_nobody(port: int) -> None:
     wires = [await Wire.open(port) for _ in range(1000)]
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
             for _ in range(20):
                 assert (await client.post("/v1/segment", content=PICTURE)).status_code == 200
         assert await asyncio.gather(*(wire.rest(60) for wire in wires)) == [b""] * 1000

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from service.types import Size
+from tests.running import PATIENCE_S
 from training.data.annotations import Annotation, Picture, read_collection
 from training.data.augment import Augmentation, CopyPaste
 from training.data.batch import Batch
@@ -209,7 +210,7 @@ def test_a_dead_worker_shows_when_the_next_batch_is_requested_and_not_before(tin
     next(batches)
     started = (child for child in multiprocessing.active_children() if child not in others)
     (worker,) = (psutil.Process(child.pid) for child in started)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while worker.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -45,6 +45,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_run_ends_with_a_report(desk: Path) -> None:
     report = (desk / "trial" / "report.md").read_text()
@@ -57,12 +58,14 @@ def test_the_run_ends_with_a_report(desk: Path) -> None:
     assert "worst/1-" in report
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_run_is_logged(desk: Path) -> None:
     assert "mask_ap" in read_log(desk / "trial" / "log.jsonl")[-1]
     assert list((desk / "trial" / "tensorboard").glob("events.*"))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_service_answers_with_the_model(desk: Path) -> None:
     card = read_card(desk / "trial" / "models" / "shapes")

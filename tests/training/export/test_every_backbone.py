@@ -1,7 +1,6 @@
 """Every backbone overfits two pictures, is exported to both runtimes, and is served.
 
-By default it runs for the two quickest; `python -m pytest -m "" tests/training/export/test_every_backbone.py`
-for all.
+`make test-slow` runs it for the two quickest; `pytest -m "" tests/training/export/test_every_backbone.py` for all.
 """
 
 import json
@@ -40,7 +39,8 @@ RECIPE = Recipe(
 )
 QUICKEST = ("mobilenet_v1", "resnet18_star")
 CASES = [
-    pytest.param(name, marks=[] if name in QUICKEST else [pytest.mark.every_backbone]) for name in BACKBONES
+    pytest.param(name, marks=pytest.mark.slow if name in QUICKEST else pytest.mark.every_backbone)
+    for name in BACKBONES
 ]
 
 

@@ -1,6 +1,7 @@
 """Every backbone overfits two pictures, is exported to both runtimes, and is served.
 
-`make test-slow` runs it for the two quickest; `pytest -m "" tests/training/export/test_every_backbone.py` for all.
+`make test-slow` runs it for the two quickest, and `pytest -m "" tests/training/export/test_every_backbone.py`
+for all.
 """
 
 import json

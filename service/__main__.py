@@ -1,4 +1,4 @@
-"""The command line: serve, predict, camera, models, doctor, key, settings.
+"""The command line: serve, predict, camera, compare, models, doctor, key, settings.
 
 Each command imports the heavy modules that it needs, so that `--help` answers at once.
 """
@@ -146,6 +146,44 @@ def predict(
 
 
 app.command(context_settings={"allow_extra_args": True})(camera)
+
+
+@app.command()
+def compare(
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of them.", show_default=False)],
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help="Names or folders, separated by commas, each maybe with a runtime and a precision: "
+            "a,b:int8,c:tflite:fp16. Unset: all models, as the service opens them."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The contact sheet, a JPEG or PNG file.")] = Path(
+        "comparison.jpg"
+    ),
+    score_threshold: Annotated[float | None, typer.Option(help="0 to 1. Unset: each model's.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of one inference. Unset: all cores.")] = None,
+) -> None:
+    """Compare models on photos: size, multiply-adds, known accuracy, and speed on this machine."""
+    from service.doctor.comparison import Comparison, comparison_table, run_comparison
+    from service.doctor.tables import print_table
+    from service.serving.repository import Source
+    from service.settings import read_settings
+    from service.types import Options
+
+    chosen = read_settings()
+    _keep_output_clean()
+    source = Source(chosen.models_dir, chosen.default_model, chosen.choice, chosen.limits)
+    asked = Comparison(
+        photos=tuple(photos),
+        models=models,
+        sheet=out,
+        options=Options(score_threshold=score_threshold),
+        threads=threads or chosen.threads * chosen.slots,
+    )
+    results = run_comparison(asked, source.find_folders())
+    print_table(comparison_table(results))
+    sys.stdout.write(f"the contact sheet is {out}\n")
 
 
 @app.command()

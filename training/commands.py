@@ -55,6 +55,7 @@ from training.options import (
     check_source,
     spell_command,
 )
+from training.pseudo_label import pseudo_label
 from training.recipe import prepare_recipe
 from training.session import Run, export_and_report, find_threshold, run_training
 from training.throughput import draw_speed, measure_speed
@@ -77,7 +78,7 @@ def explained_errors() -> Iterator[None]:
 app = typer.Typer(
     help="Train, export and evaluate the networks that the service serves.", no_args_is_help=True
 )
-for command in (complexity, parity, release, shapes):
+for command in (complexity, parity, pseudo_label, release, shapes):
     app.command()(explained_errors()(command))
 app.command("licences")(explained_errors()(licence_table))
 

@@ -7,7 +7,8 @@ is where the picture is more than half blue.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from service.__main__ import main
 from service.inference.golden import draw_picture, sample_heads
 from service.types import Floats, Pixels, Size
 
@@ -264,3 +266,22 @@ def _describe(files: ToyFiles, name: str, version: str) -> dict[str, Any]:
             for (runtime, precision), content in files.items()
         ],
     }
+
+
+@pytest.fixture
+def run_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], restored_logs: None
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command of the command line; returns exit status, standard output and standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["blitzmask", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        status = ended.value.code
+        assert isinstance(status, int)
+        return status, captured.out, captured.err
+
+    return run

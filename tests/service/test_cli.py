@@ -14,7 +14,6 @@ import orjson
 import pytest
 
 from service import __version__
-from service.__main__ import main
 from service.rest.schemas import SegmentAnswer
 from service.security.callers import Key, hash_key, parse_key
 from service.settings import Settings
@@ -23,33 +22,17 @@ from tests.service.models import copy_with_fast_int8, spoil_int8
 
 ROOT = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("serve", "predict", "camera", "models", "doctor", "key", "settings")
+COMMANDS = ("serve", "predict", "camera", "compare", "models", "doctor", "key", "settings")
 
-Run: TypeAlias = Callable[..., tuple[int, str, str]]
+Run: TypeAlias = Callable[..., tuple[int, str, str]]  # arguments to status, output and errors
 
 
 @pytest.fixture
-def run(
-    toy_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    restored_logs: None,
-) -> Run:
+def run(toy_folder: Path, monkeypatch: pytest.MonkeyPatch, run_command: Run) -> Run:
     """Runs a command with the toy model; returns exit status, standard output and standard error."""
     monkeypatch.setenv("BLITZ_MODELS_DIR", str(toy_folder.parent))
     monkeypatch.setenv("BLITZ_RUNTIME", "onnx")
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["blitzmask", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        status = ended.value.code
-        assert isinstance(status, int)
-        return status, captured.out, captured.err
-
-    return run
+    return run_command
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 MaskFormat: TypeAlias = Literal["rle", "rle_crop", "polygon", "none"]
 Nms: TypeAlias = Literal["class", "all"]
 Window: TypeAlias = Literal["none", "centres", "corners"]
+Extent: TypeAlias = Literal["canvas", "box", "pixels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,14 @@ class Instances:
     classes: int64 [N], index into the card's labels.
     scores: float32 [N], in [0, 1].
     boxes_xyxy_canvas: float32 [N, 4], canvas frame, not clipped.
-    mask_fields: float32 [N, h, w], low-resolution fields over the whole canvas; a pixel belongs to the
-        instance where the bilinearly interpolated field exceeds `mask_level`. [N, 0, 0] for a model of
-        boxes only.
+    mask_fields: float32 [N, h, w], low-resolution fields; a pixel belongs to the instance where the
+        bilinearly interpolated field exceeds `mask_level`. [N, 0, 0] for a model of boxes only.
+    extent: the part of the image that a field covers: the canvas; its box, apart from a rim of one cell on
+        each side; or the whole pixels of that.
     window: the pixels that the box leaves to the mask: all of the image, those whose centres lie in the box,
         or those whose upper left corners do.
     mask_decides: an instance without a single pixel is left out of the answer.
+    box_is_extent: the box of the answer is the extent of the mask, and the box here is an estimate.
     """
 
     classes: Ints
@@ -107,6 +110,8 @@ class Instances:
     mask_level: float = 0.0
     window: Window = "centres"
     mask_decides: bool = False
+    extent: Extent = "canvas"
+    box_is_extent: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.scores)

@@ -58,7 +58,8 @@ def _read_limit(card: Card, asked: int | None) -> int:
 def _read_classes(card: Card, asked: tuple[str, ...] | None) -> frozenset[int] | None:
     channels = {label.name: channel for channel, label in card.labels_by_channel().items()}
     if asked is None:
-        return frozenset(channels.values()) if card.has_unlabelled else None
+        some = card.has_unlabelled or card.decoder.numbers_classes
+        return frozenset(channels.values()) if some else None
     unknown = [name for name in asked if name not in channels]
     if unknown or not asked:
         fault = f"unknown classes {', '.join(map(repr, unknown))}" if unknown else "classes is empty"

@@ -17,7 +17,7 @@ from service.inference.card import Card, read_card
 from service.inference.decoding import DECODERS, Criteria
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.inference.images import Limits, Picture, decode_for_canvas, decode_image
-from service.inference.masks.forms import Masked, describe_masks
+from service.inference.masks.forms import Masked, describe_masks, trace_masks
 from service.inference.resolved_options import ResolvedOptions, resolve_options
 from service.types import (
     Floats,
@@ -207,6 +207,9 @@ def _show_all(pixels: Pixels) -> Picture:
 
 def _boxes_in_image(instances: Instances, placement: Placement) -> Floats:
     """Boxes clipped to the image, float32 [N, 4] xyxy, image frame."""
+    if instances.box_is_extent and len(instances):
+        _, extents = trace_masks(instances, placement)
+        return extents.astype(np.float32)
     size = placement.image
     edges = np.array([size.width, size.height, size.width, size.height], np.float32)
     return np.minimum(np.maximum(placement.boxes_to_image(instances.boxes_xyxy_canvas), 0), edges)

@@ -7,7 +7,12 @@ into `service.inference.families`, its function into a module here and, under th
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from service.inference.decoding.boxes_masks import decode_boxes_masks
 from service.inference.decoding.centers import decode_centers
+from service.inference.decoding.kernels import decode_kernels
+from service.inference.decoding.mask_list import decode_mask_list
+from service.inference.decoding.prototypes import decode_prototypes
+from service.inference.decoding.queries import decode_queries
 from service.inference.decoding.selection import Criteria
 from service.types import Heads, Instances
 
@@ -24,4 +29,11 @@ class Decode(Protocol):
     def __call__(self, heads: Heads, decoder: Any, criteria: Criteria) -> Instances: ...
 
 
-DECODERS: Mapping[str, Decode] = {"centers": decode_centers}
+DECODERS: Mapping[str, Decode] = {
+    "boxes_masks": decode_boxes_masks,
+    "centers": decode_centers,
+    "kernels": decode_kernels,
+    "mask_list": decode_mask_list,
+    "prototypes": decode_prototypes,
+    "queries": decode_queries,
+}

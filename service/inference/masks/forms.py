@@ -8,8 +8,16 @@ import numpy.typing as npt
 
 from service.inference.masks.grid import place_windows
 from service.inference.masks.polygons import polygon_to_runs, runs_to_polygons
+from service.inference.masks.regions import place_regions, trace_regions
 from service.inference.masks.rle import encode_bounds, rles_to_runs, runs_to_rles
-from service.inference.masks.runs import Runs, cancel_pairs, split_columns, toggles_to_runs, trace_runs
+from service.inference.masks.runs import (
+    Runs,
+    cancel_pairs,
+    enclose_runs,
+    split_columns,
+    toggles_to_runs,
+    trace_runs,
+)
 from service.types import Instances, Ints, Mask, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
 
 Masked: TypeAlias = tuple[MaskForm, int] | tuple[None, None]
@@ -22,9 +30,18 @@ def describe_masks(instances: Instances, placement: Placement, masks: MaskFormat
         return [(None, None)] * len(instances)
     if len(instances) == 0:
         return []
+    runs, windows = trace_masks(instances, placement)
+    return list(zip(CONVERTERS[masks](runs, windows), runs.areas().tolist(), strict=True))
+
+
+def trace_masks(instances: Instances, placement: Placement) -> tuple[Runs, Ints]:
+    """The runs of all masks, and windows that hold them: int64 [N, 4] xyxy, half-open, image frame."""
+    if instances.extent != "canvas":
+        runs = trace_regions(instances, place_regions(instances, placement), placement.image)
+        return runs, enclose_runs(runs)
     windows = place_windows(instances, placement)
     runs = trace_runs(instances, placement, windows)
-    return list(zip(CONVERTERS[masks](runs, windows), runs.areas().tolist(), strict=True))
+    return runs, enclose_runs(runs) if instances.window == "none" else windows
 
 
 def forms_to_runs(forms: Sequence[MaskForm], image: Size) -> Runs:

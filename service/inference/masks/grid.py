@@ -99,7 +99,7 @@ def place_windows(instances: Instances, placement: Placement) -> Ints:
     return boxes_to_windows(boxes, placement.image, point=point)
 
 
-def boxes_to_windows(boxes_xyxy_image: Floats, image: Size, *, point: float = 0.5) -> Ints:
+def boxes_to_windows(boxes_xyxy_image: Floats | Doubles, image: Size, *, point: float = 0.5) -> Ints:
     """The pixels whose centres lie in half-open boxes: int64 [N, 4], half-open (x1, y1, x2, y2) in the image.
 
     point: the place in a pixel that decides, each way: 0.5 is its centre, 0 its upper left corner.

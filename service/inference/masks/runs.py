@@ -89,6 +89,22 @@ def split_columns(runs: Runs) -> tuple[Ints, Ints, Ints, Ints]:
     return np.repeat(runs.owners, pieces), x, starts, stops
 
 
+def enclose_runs(runs: Runs) -> Ints:
+    """The extent of each mask: int64 [N, 4] xyxy, half-open, image frame; (0, 0, 0, 0) for an empty mask.
+
+    >>> enclose_runs(Runs(Size(4, 4), np.array([[5, 7], [8, 9]]), np.array([0, 2, 2]))).tolist()
+    [[1, 0, 3, 3], [0, 0, 0, 0]]
+    """
+    owners, x, starts, stops = split_columns(runs)
+    extents = np.zeros((len(runs), 4), np.int64)
+    some, firsts = np.unique(owners, return_index=True)
+    if len(some):
+        low = [np.minimum.reduceat(values, firsts) for values in (x, starts)]
+        high = [np.maximum.reduceat(values, firsts) for values in (x + 1, stops)]
+        extents[some] = np.array([*low, *high]).T
+    return extents
+
+
 def cancel_pairs(keys: Ints) -> Ints:
     """Sorted numbers without those that occur an even number of times; the others once.
 

@@ -1,74 +1,14 @@
-"""The families of networks that the service decodes, as a card describes them: one class for each.
-
-A class names the graph's outputs and the numbers of its decoder, which is in `service.inference.decoding`
-under the same `family`. To add a family, add its class here and to `Decoder`, and its function there.
-"""
+"""Cards of families that predict at every cell, anchor or place, and leave the selection to the decoder."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, NonNegativeInt, PositiveInt
 
+from service.inference.families.base import Comparison, Family, Shape
 from service.types import Size
 
-Shape: TypeAlias = tuple[int | None, ...]  # of a head without the batch axis; None: a free extent
-Comparison: TypeAlias = Literal[">", ">="]
 Crop: TypeAlias = Literal["pixels", "cells"]
-
-
-class Frozen(BaseModel):
-    """A part of a card: unknown fields and numbers that are not finite are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Family(Frozen):
-    """The fields of every decoder."""
-
-    family: str
-    score_threshold: float = Field(default=0.25, ge=0, le=1)
-    max_instances: int = Field(default=300, ge=1, le=65_535)  # a label map numbers them in 16 bits
-    comparison: Comparison = Field(
-        default=">", description="of a score with the threshold: an instance stays where it is true"
-    )
-
-    @property
-    def has_masks(self) -> bool:
-        """False for a model of boxes only."""
-        return True
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """The heads whose rows are instances, best first; the self-test samples only their first row."""
-        return ()
-
-    def output_shapes(self, canvas: Size, channels: int) -> Mapping[str, Shape]:
-        """Shape of every head without the batch axis; None where the decoder accepts any extent."""
-        raise NotImplementedError
-
-    def check_outputs(self, outputs: Mapping[str, Shape], canvas: Size, channels: int) -> None:
-        """Raises ValueError where the graph's outputs are not those of the family.
-
-        channels: of class scores, with those that have no label.
-        """
-        expected = self.output_shapes(canvas, channels)
-        if outputs.keys() != expected.keys() or not all(
-            shape_fits(outputs[name], shape) for name, shape in expected.items()
-        ):
-            raise ValueError(
-                f"outputs {dict(outputs)} do not fit input, labels and decoder, which give {expected}"
-            )
-
-
-def shape_fits(found: Shape, expected: Shape) -> bool:
-    """True where the ranks are equal, and every extent that is expected; None expects nothing.
-
-    >>> shape_fits((300, 38), (None, 38)), shape_fits((38, 300), (None, 38))
-    (True, False)
-    """
-    return len(found) == len(expected) and all(
-        wanted is None or extent == wanted for extent, wanted in zip(found, expected, strict=True)
-    )
 
 
 class CentersDecoder(Family):
@@ -180,4 +120,65 @@ class RowsDecoder(_Prototyped):
         }
 
 
-Decoder: TypeAlias = Annotated[CentersDecoder | YoloDecoder | RowsDecoder, Field(discriminator="family")]
+class PrototypesDecoder(Family):
+    """YOLACT without its Fast NMS: a prediction for every prior box.
+
+    Channel 0 of the class scores is the background.
+    """
+
+    family: Literal["prototypes"] = "prototypes"
+    max_instances: int = Field(default=100, ge=1, le=65_535)
+    offsets: str = Field(default="loc", description="the head with the offsets from the priors, [A, 4]")
+    scores: str = Field(default="conf", description="the head with the probabilities of the classes, [A, C]")
+    weights: str = Field(default="mask", description="the head with the weights of the prototypes, [A, K]")
+    priors: str = Field(default="priors", description="the head with the prior boxes, [A, 4]")
+    prototypes: str = Field(default="proto", description="the head with the prototypes, [h, w, K]")
+    coefficients: int = Field(default=32, ge=1, le=4096, description="K, the number of prototypes")
+    candidate_score: float = Field(default=0.05, ge=0, le=1, description="a box needs a better score")
+    candidates: int = Field(
+        default=200,
+        ge=1,
+        le=10_000,
+        description="the most boxes of a class that Fast NMS compares",
+    )
+    overlap: float = Field(default=0.5, gt=0, le=1, description="IoU above which the worse box goes")
+
+    def output_shapes(self, canvas: Size, channels: int) -> Mapping[str, Shape]:
+        return {
+            self.offsets: (None, 4),
+            self.scores: (None, channels),
+            self.weights: (None, self.coefficients),
+            self.priors: (None, 4),
+            self.prototypes: (None, None, self.coefficients),
+        }
+
+
+class KernelsDecoder(Family):
+    """SOLOv2 without its matrix NMS: class scores and a kernel for every place of some grids."""
+
+    family: Literal["kernels"] = "kernels"
+    max_instances: int = Field(default=100, ge=1, le=65_535)
+    comparison: Comparison = ">="
+    scores: str = Field(
+        default="scores", description="the head with the scores between 0 and 1, local maxima only, [A, C]"
+    )
+    kernels: str = Field(default="kernels", description="the head with the kernels, [A, E]")
+    features: str = Field(default="features", description="the head with the shared features, [E, h, w]")
+    channels: int = Field(default=256, ge=1, le=4096, description="E, the channels of the features")
+    grids: tuple[tuple[PositiveInt, NonNegativeInt], ...] = Field(
+        default=((40, 8), (36, 8), (24, 16), (16, 32), (12, 32)),
+        min_length=1,
+        description="of each grid, the places each way, and the number of cells that its masks exceed",
+    )
+    candidate_score: float = Field(default=0.1, ge=0, le=1, description="a place needs a better class score")
+    candidates: int = Field(default=500, ge=1, le=5000, description="the most masks in matrix NMS")
+    mask_level: float = Field(default=0.5, ge=0, le=1, description="of the mask's probabilities")
+    sigma: float = Field(default=2.0, gt=0, description="sharpness of matrix NMS")
+
+    def output_shapes(self, canvas: Size, channels: int) -> Mapping[str, Shape]:
+        places = sum(side**2 for side, _ in self.grids)
+        return {
+            self.scores: (places, channels),
+            self.kernels: (places, self.channels),
+            self.features: (self.channels, None, None),
+        }

@@ -100,6 +100,8 @@ class Instances:
     window: the pixels that the box leaves to the mask: all of the image, those whose centres lie in the box,
         or those whose upper left corners do.
     mask_decides: an instance without a single pixel is left out of the answer.
+    raster: pixels each way of the grid over the image in which the masks are drawn, and from which they are
+        enlarged without interpolation (Mask2Former); None: they are drawn in the image itself.
     box_is_extent: the box of the answer is the extent of the mask, and the box here is an estimate.
     """
 
@@ -112,6 +114,7 @@ class Instances:
     mask_decides: bool = False
     extent: Extent = "canvas"
     box_is_extent: bool = False
+    raster: int | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)

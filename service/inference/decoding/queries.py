@@ -44,6 +44,7 @@ def decode_queries(heads: Heads, decoder: QueriesDecoder, criteria: Criteria) ->
         mask_level=decoder.mask_level,
         window="none",
         box_is_extent=decoder.boxes is None,
+        raster=decoder.maskness_side,
     )
     if decoder.maskness:
         found = _weigh_masks(found, decoder, least)

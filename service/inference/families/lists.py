@@ -45,8 +45,8 @@ class QueriesDecoder(Family):
         default=None,
         ge=1,
         le=1024,
-        description="the cells each way to which the masks are interpolated for `maskness` (Mask2Former: "
-        "384); None: they stay as they are",
+        description="the pixels each way to which the masks are interpolated for `maskness`, and from which "
+        "they are enlarged without interpolation (Mask2Former: 384); None: neither",
     )
 
     def output_shapes(self, canvas: Size, channels: int) -> Mapping[str, Shape]:

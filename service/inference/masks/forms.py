@@ -1,6 +1,7 @@
 """The forms of masks in answers: made from runs, and read back to runs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 import numpy as np
@@ -14,6 +15,8 @@ from service.inference.masks.runs import (
     Runs,
     cancel_pairs,
     enclose_runs,
+    enlarge_runs,
+    find_runs,
     split_columns,
     toggles_to_runs,
     trace_runs,
@@ -38,6 +41,12 @@ def trace_masks(instances: Instances, placement: Placement) -> tuple[Runs, Ints]
     """The runs of all masks, and windows that hold them: int64 [N, 4] xyxy, half-open, image frame."""
     if instances.extent != "canvas":
         runs = trace_regions(instances, place_regions(instances, placement), placement.image)
+        return runs, enclose_runs(runs)
+    if instances.raster is not None:
+        raster = Size(instances.raster, instances.raster)
+        runs = enlarge_runs(
+            find_runs(instances, replace(placement, image=raster, covered=None)), placement.image
+        )
         return runs, enclose_runs(runs)
     windows = place_windows(instances, placement)
     runs = trace_runs(instances, placement, windows)

@@ -89,6 +89,25 @@ def split_columns(runs: Runs) -> tuple[Ints, Ints, Ints, Ints]:
     return np.repeat(runs.owners, pieces), x, starts, stops
 
 
+def enlarge_runs(runs: Runs, image: Size) -> Runs:
+    """The masks over an image of another size, without interpolation: each pixel takes that of its place.
+
+    >>> enlarge_runs(Runs(Size(2, 1), np.array([[1, 2]]), np.array([0, 1])), Size(4, 2)).bounds.tolist()
+    [[2, 4], [6, 8]]
+    """
+    owners, x, starts, stops = split_columns(runs)
+    columns, rows = (
+        -(-np.arange(old + 1) * new // old)  # the first new pixel of each old one
+        for old, new in ((runs.image.width, image.width), (runs.image.height, image.height))
+    )
+    counts = columns[x + 1] - columns[x]
+    ends = np.cumsum(counts)
+    at = np.arange(counts.sum()) + np.repeat(columns[x] - (ends - counts), counts)
+    toggles = [at * image.height + np.repeat(rows[side], counts) for side in (starts, stops)]
+    owners = np.repeat(owners, counts)
+    return toggles_to_runs(np.concatenate([owners, owners]), np.concatenate(toggles), len(runs), image)
+
+
 def enclose_runs(runs: Runs) -> Ints:
     """The extent of each mask: int64 [N, 4] xyxy, half-open, image frame; (0, 0, 0, 0) for an empty mask.
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.inference.masks.runs import Runs, cancel_pairs, find_runs, toggles_to_runs
+from service.inference.masks.runs import (
+    Runs,
+    cancel_pairs,
+    enclose_runs,
+    enlarge_runs,
+    find_runs,
+    toggles_to_runs,
+)
 from service.types import Instances, Mask, Placement, Size
 from tests.service.inference.masks.raster import rasterise
 
@@ -112,6 +119,26 @@ def test_the_padding_of_the_canvas_is_no_part_of_the_image() -> None:
     below_the_image = lone_instance([[-1.0], [-1.0], [-1.0], [1.0]], [0, 0, 4, 16])
     placement = Placement(Size(8, 4), Size(16, 4), placed=Size(8, 4))
     assert find_runs(below_the_image, placement).areas().tolist() == [0]
+
+
+@given(data=st.data())
+def test_an_extent_is_that_of_the_painted_mask(data: st.DataObject, scenes: st.SearchStrategy[Scene]) -> None:
+    runs = find_runs(*data.draw(scenes))
+    for mask, extent in zip(paint(runs), enclose_runs(runs).tolist(), strict=True):
+        rows, columns = mask.nonzero()
+        expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] if len(rows) else [0] * 4
+        assert extent == expected
+
+
+@given(data=st.data(), height=st.integers(1, 70), width=st.integers(1, 70))
+def test_enlarged_masks_take_the_pixel_of_their_place(
+    data: st.DataObject, scenes: st.SearchStrategy[Scene], height: int, width: int
+) -> None:
+    runs = find_runs(*data.draw(scenes))
+    rows = [row * runs.image.height // height for row in range(height)]
+    columns = [column * runs.image.width // width for column in range(width)]
+    enlarged = paint(enlarge_runs(runs, Size(height, width)))
+    np.testing.assert_array_equal(enlarged, paint(runs)[:, rows][:, :, columns])
 
 
 @given(st.lists(st.integers(0, 12)))

@@ -151,6 +151,11 @@ class Card(Frozen):
     def canvas(self) -> Size:
         return Size(self.input.height, self.input.width)
 
+    def graph_input(self, runtime: Runtime, precision: Precision) -> GraphInput | None:
+        """The numbers that the file of this runtime and precision takes; None for bytes."""
+        kinds = {(file.runtime, file.precision): file.input for file in self.files}
+        return kinds.get((runtime, precision))
+
     @property
     def has_unlabelled(self) -> bool:
         """True where labels name their channels, so that the network may know others."""

@@ -119,6 +119,8 @@ class Segmenter:
         instances = DECODERS[decoder.family](heads, decoder, criteria)
         boxes_xyxy_image = _boxes_in_image(instances, placement)
         visible = np.logical_and.reduce(boxes_xyxy_image[:, :2] < boxes_xyxy_image[:, 2:], axis=1)
+        if instances.mask_decides:
+            visible &= trace_masks(instances, placement)[0].areas() > 0
         if visible.all() and len(visible) <= resolved.limit:
             return instances, boxes_xyxy_image
         best = visible.nonzero()[0][: resolved.limit]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from service.errors import InvalidCard, InvalidSetting
-from service.inference.card import Card
+from service.inference.card import Card, GraphInput
 from service.inference.families import Shape
 from service.types import BackendInfo, Heads, Pixels
 
@@ -94,17 +94,22 @@ def split_options(text: str) -> tuple[str, dict[str, str]]:
 
 
 def check_graph(
-    card: Card, *, inputs: Sequence[tuple[str, Sequence[object]]], outputs: Collection[str]
+    card: Card,
+    *,
+    inputs: Sequence[tuple[str, Sequence[object]]],
+    outputs: Collection[str],
+    given: GraphInput | None = None,
 ) -> None:
-    """Raises InvalidCard unless a graph takes one batch of pixels and gives the card's outputs by name.
+    """Raises InvalidCard unless a graph takes one image and gives the card's outputs by name.
 
     inputs: dtype and shape of each input; an extent that is not an int is free.
+    given: the numbers that the graph takes; None for the bytes of the pixels.
     """
-    canvas = (None, None, 3) if card.input.fit == "as_is" else (card.canvas.height, card.canvas.width, 3)
-    if len(inputs) != 1 or not _takes_pixels(*inputs[0], canvas):
+    shape, dtypes = _expect_input(card, given)
+    if len(inputs) != 1 or inputs[0][0] not in dtypes or not _may_be(inputs[0][1], shape):
         found = " and ".join(f"{dtype} {list(shape)}" for dtype, shape in inputs)
         raise InvalidCard(
-            f"{card.name} {card.version}: the graph takes {found}, expected uint8 {[1, *canvas]}"
+            f"{card.name} {card.version}: the graph takes {found}, expected {dtypes[0]} {list(shape)}"
         )
     missing = sorted(set(card.outputs) - set(outputs))
     if missing:
@@ -114,12 +119,19 @@ def check_graph(
         )
 
 
-def _takes_pixels(dtype: str, shape: Sequence[object], canvas: Shape) -> bool:
-    return (
-        dtype in ("uint8", "int8")
-        and len(shape) == 4
-        and all(
-            extent == wanted or not isinstance(extent, int)
-            for extent, wanted in zip(shape, (1, *canvas), strict=True)
-        )
+def _expect_input(card: Card, given: GraphInput | None) -> tuple[Shape, tuple[str, ...]]:
+    """The shape that a graph's input may have, None for a free extent, and its dtypes."""
+    as_is = card.input.fit == "as_is"
+    extents = (None, None) if as_is else (card.canvas.height, card.canvas.width)
+    if given is None:
+        return (1, *extents, 3), ("uint8", "int8")
+    shape = (1, 3, *extents) if given.layout == "NCHW" else (1, *extents, 3)
+    return shape, ("float32", "float16", "uint8", "int8")
+
+
+def _may_be(found: Sequence[object], expected: Shape) -> bool:
+    """True where every extent is free or the expected one; one that has to be free is."""
+    return len(found) == len(expected) and all(
+        extent == wanted or not isinstance(extent, int)
+        for extent, wanted in zip(found, expected, strict=True)
     )

@@ -22,7 +22,8 @@ import numpy as np
 
 from service.errors import BackendUnavailable, InvalidCard
 from service.inference.backends.base import BackendChoice, check_graph, split_options
-from service.inference.card import Card
+from service.inference.backends.graph_input import convert_pixels, make_table, quantise_pixels
+from service.inference.card import Card, GraphInput
 from service.types import BackendInfo, Floats, Heads, Pixels, Precision
 
 _PACKAGES = ("ai_edge_litert", "tflite_runtime")  # the first is Google's successor of the second
@@ -47,17 +48,26 @@ _Idle: TypeAlias = "SimpleQueue[Interpreter]"
 
 
 class Interpreter:
-    """One native interpreter behind its signature; not thread-safe. `details` are its tensors by name."""
+    """One native interpreter behind its signature; not thread-safe. `details` are its tensors by name.
 
-    def __init__(self, native: Any) -> None:
+    given: the numbers that the graph takes; None for the bytes of the pixels.
+    """
+
+    def __init__(self, native: Any, given: GraphInput | None = None) -> None:
         self._runner = native.get_signature_runner(_only_signature(native))
         self.inputs: Mapping[str, Mapping[str, Any]] = self._runner.get_input_details()
         self.outputs: Mapping[str, Mapping[str, Any]] = self._runner.get_output_details()
+        self._given = given
+        self._table = None if given is None else make_table(given, *self.inputs.values())
 
     def run(self, pixels: Pixels) -> Heads:
         """Heads of one image, uint8 [1, H, W, 3]."""
         ((name, details),) = self.inputs.items()
-        values = self._runner(**{name: _quantise(pixels, details["dtype"])})
+        if self._given is None:
+            taken = quantise_pixels(pixels, details["dtype"])
+        else:
+            taken = convert_pixels(pixels, self._given, self._table)
+        values = self._runner(**{name: taken})
         return {name: _dequantise(value, self.outputs[name]) for name, value in values.items()}
 
 
@@ -111,15 +121,17 @@ def open_tflite(model: bytes, card: Card, *, precision: Precision, choice: Backe
     """
     runtime = import_tflite()
     natives, in_effect = _create_natives(runtime, model, choice, choice.delegates)
-    narrow = [Interpreter(native) for native in natives]
+    given = card.graph_input("tflite", precision)
+    narrow = [Interpreter(native, given) for native in natives]
     wide = []
     if in_effect == _CPU and choice.widest > choice.threads:  # a delegate does not use these threads
-        wide = [Interpreter(_create_native(runtime, model, threads=choice.widest))]
+        wide = [Interpreter(_create_native(runtime, model, threads=choice.widest), given)]
     first = narrow[0]
     check_graph(
         card,
         inputs=[(np.dtype(each["dtype"]).name, each["shape"].tolist()) for each in first.inputs.values()],
         outputs=first.outputs,
+        given=given,
     )
     package = importlib.import_module(runtime.__name__.partition(".")[0])
     info = BackendInfo(
@@ -175,11 +187,6 @@ def _only_signature(native: Any) -> str:
             f"the TFLite file has {len(signatures)} signatures, expected the one whose outputs are the heads"
         )
     return str(signatures[0])
-
-
-def _quantise(pixels: Pixels, dtype: Any) -> Any:
-    """The pixels as the input takes them: unchanged for uint8, minus 128 for int8."""
-    return pixels if dtype == np.uint8 else (pixels ^ 0x80).view(np.int8)
 
 
 def _dequantise(values: Any, details: Mapping[str, Any]) -> Floats:

@@ -13,7 +13,9 @@ from service.inference.decoding.kernels import decode_kernels
 from service.inference.decoding.mask_list import decode_mask_list
 from service.inference.decoding.prototypes import decode_prototypes
 from service.inference.decoding.queries import decode_queries
+from service.inference.decoding.rows import decode_rows
 from service.inference.decoding.selection import Criteria
+from service.inference.decoding.yolo import decode_yolo
 from service.types import Heads, Instances
 
 __all__ = ["DECODERS", "Criteria", "Decode"]
@@ -36,4 +38,6 @@ DECODERS: Mapping[str, Decode] = {
     "mask_list": decode_mask_list,
     "prototypes": decode_prototypes,
     "queries": decode_queries,
+    "rows": decode_rows,
+    "yolo": decode_yolo,
 }

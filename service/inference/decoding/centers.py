@@ -80,7 +80,11 @@ def _read_peaks(
     fields = np.empty((len(rows), 0, 0), np.float32)
     if decoder.coefficients:
         basis, coefficients = heads["spanning_set"][0], heads["coefficients"][0]
-        fields = _combine_basis(check_finite(basis), check_finite(coefficients[rows, columns]))
+        height, width, count = basis.shape
+        combined = combine_basis(
+            check_finite(basis).reshape(-1, count).T, check_finite(coefficients[rows, columns])
+        )
+        fields = combined.reshape(-1, height, width)
     return Instances(
         classes=channels,
         scores=scores[best],
@@ -122,21 +126,20 @@ def _read_boxes(sizes: Floats, rows: Ints, columns: Ints, stride: int) -> Floats
     return boxes
 
 
-def _combine_basis(basis: Floats, coefficients: Floats) -> Floats:
-    """Mask logits by eq. 5: float32 [N, h, w] from [h, w, K] and [N, K].
+def combine_basis(basis: Floats, coefficients: Floats) -> Floats:
+    """Mask logits by eq. 5: float32 [N, cells] from [K, cells] and [N, K].
 
     BLAS computes one row, a few rows and many rows by different kernels, whose results differ in the last
     bit. So all products have the same shape, and the last one is filled up with zeros.
     """
-    height, width, count = basis.shape
+    count, cells = basis.shape
     rows = -(-len(coefficients) // _BLOCK) * _BLOCK
     padded = np.zeros((rows, count), np.float32)
     padded[: len(coefficients)] = coefficients
-    fields = np.empty((rows, height * width), np.float32)
-    columns = basis.reshape(-1, count).T
+    fields = np.empty((rows, cells), np.float32)
     for first in range(0, rows, _BLOCK):
-        np.matmul(padded[first : first + _BLOCK], columns, out=fields[first : first + _BLOCK])
-    return fields[: len(coefficients)].reshape(-1, height, width)
+        np.matmul(padded[first : first + _BLOCK], basis, out=fields[first : first + _BLOCK])
+    return fields[: len(coefficients)]
 
 
 def _lower_spilling(found: Instances, decoder: CentersDecoder, threshold: float) -> Instances:

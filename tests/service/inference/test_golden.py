@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from service.errors import InvalidCard, SelfTestFailed
-from service.inference.golden import Golden, Sample, check_heads, draw_picture, read_golden, sample_heads
+from service.inference.golden import (
+    Golden,
+    Sample,
+    check_heads,
+    draw_picture,
+    list_empty,
+    read_golden,
+    sample_heads,
+)
 from service.types import Floats, Size
 
 
@@ -76,11 +84,44 @@ def test_a_nan_is_not_covered_by_another_fault() -> None:
 
 @pytest.mark.parametrize(
     "sample",
-    [Sample(head="c", at=(0, 0, 0), value=0), Sample(head="a", at=(20, 0, 0), value=0)],
+    [
+        Sample(head="c", at=(0, 0, 0), value=0),
+        Sample(head="a", at=(20, 0, 0), value=0),
+        Sample(head="a", at=(0, 0, 0, 0), value=0),
+    ],
 )
 def test_a_sample_of_a_place_that_is_not_there_is_refused(sample: Sample) -> None:
     with pytest.raises(InvalidCard, match="does not exist"):
         check_heads(make_heads(), make_golden((sample,)), "fp32")
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (1, 5, 4), (1, 5, 1, 7, 7)])
+def test_a_head_of_any_rank_is_sampled(shape: tuple[int, ...]) -> None:
+    heads = {"a": np.random.default_rng(0).normal(size=shape).astype(np.float32)}
+    samples = sample_heads(heads, seed=5)
+    assert {len(sample.at) for sample in samples} == {len(shape) - 1}
+    assert len({sample.at for sample in samples}) >= 5
+    assert check_heads(heads, make_golden(samples), "fp32") == 0
+
+
+def test_of_a_list_only_the_best_row_is_compared() -> None:
+    heads = {"rows": np.random.default_rng(0).normal(size=(1, 3, 6)).astype(np.float32)}
+    golden = make_golden(sample_heads(heads, seed=5, listed=["rows"]))
+    assert check_heads({"rows": heads["rows"][:, :1]}, golden, "fp32") == 0
+    for others in (heads["rows"][:, 1:], heads["rows"][:, :0]):
+        with pytest.raises(SelfTestFailed, match="head rows"):
+            check_heads({"rows": others}, golden, "fp32")
+
+
+def test_a_list_that_is_empty_has_to_stay_empty() -> None:
+    heads = {"rows": np.zeros((1, 0, 6), np.float32)}
+    assert sample_heads(heads, seed=5, listed=["rows"]) == ()
+    golden = Golden(schema_version=1, seed=1, tolerance={"fp32": 1e-3}, empty=list_empty(heads, ["rows"]))
+    assert check_heads(heads, golden, "fp32") == 0
+    with pytest.raises(SelfTestFailed, match="head rows, a list to be empty"):
+        check_heads({"rows": np.zeros((1, 2, 6), np.float32)}, golden, "fp32")
+    with pytest.raises(InvalidCard, match="names the head rows"):
+        check_heads({}, golden, "fp32")
 
 
 def test_a_precision_without_a_tolerance_is_refused() -> None:
@@ -106,7 +147,8 @@ GOLDEN = {"schema_version": 1, "seed": 1, "tolerance": {}, "samples": [SAMPLE]}
         GOLDEN | {"seed": 0},
         GOLDEN | {"samples": []},
         GOLDEN | {"tolerance": {"fp33": 1}},
-        GOLDEN | {"samples": [SAMPLE | {"at": [0, 0]}]},
+        GOLDEN | {"samples": [SAMPLE | {"at": []}]},
+        GOLDEN | {"samples": [], "empty": []},
         GOLDEN | {"surprise": 1},
         GOLDEN | {"seed": 2**70},
         *[GOLDEN | {"tolerance": {"fp32": value}} for value in (math.nan, math.inf, -1, 0, 1e9)],

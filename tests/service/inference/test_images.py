@@ -229,44 +229,6 @@ def test_random_bytes_are_refused(data: bytes) -> None:
         decode_image(data, LIMITS)
 
 
-@given(
-    image=st.builds(Size, st.integers(1, 300), st.integers(1, 300)),
-    canvas=st.builds(Size, st.sampled_from([32, 64, 96]), st.sampled_from([32, 64, 96])),
-)
-def test_the_letterbox_fills_one_axis_and_pads_the_other(image: Size, canvas: Size) -> None:
-    padded, placement = letterbox(np.zeros((image.height, image.width, 3), np.uint8), canvas)
-    placed = placement.placed
-    assert padded.shape == (canvas.height, canvas.width, 3)
-    assert placed.height == canvas.height or placed.width == canvas.width
-    assert placed.height <= canvas.height
-    assert placed.width <= canvas.width
-    assert abs(placed.height * image.width - placed.width * image.height) <= max(image.height, image.width)
-    assert (padded[: placed.height, : placed.width] == 0).all()
-    assert (padded[placed.height :] == 127).all()
-    assert (padded[:, placed.width :] == 127).all()
-
-
-def test_a_picture_of_the_canvas_size_is_not_resampled() -> None:
-    pixels = draw(64, 96)
-    padded, placement = letterbox(pixels, Size(64, 96))
-    assert (padded == pixels).all()
-    assert placement.placed == placement.image
-
-
-def test_a_halved_picture_holds_the_means_of_its_pixels() -> None:
-    pixels = draw(128, 128)
-    padded, _ = letterbox(pixels, Size(64, 64))
-    means = pixels.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
-    assert np.abs(padded - means).max() <= 0.5
-
-
-@pytest.mark.parametrize("shape", [(1, 40_000), (40_000, 1)])
-def test_a_line_of_pixels_still_covers_the_canvas(shape: tuple[int, int]) -> None:
-    padded, placement = letterbox(np.full((*shape, 3), 9, np.uint8), Size(32, 64))
-    assert min(placement.placed.height, placement.placed.width) == 1
-    assert (padded[: placement.placed.height, : placement.placed.width] == 9).all()
-
-
 @pytest.mark.parametrize(
     ("stored", "canvas", "upright", "turned"),
     [

@@ -1,12 +1,13 @@
 """Scenes: any instances anywhere on any image, small enough to rasterise thousands of them."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from service.types import Floats, Instances, Placement, Size
+from service.types import Floats, Instances, Placement, Size, Window
 
 Scene = tuple[Instances, Placement]
 
@@ -37,10 +38,17 @@ def sizes(draw: st.DrawFn, largest: int) -> Size:
 
 @st.composite
 def shapes(draw: st.DrawFn) -> Shapes:
-    """Images larger and smaller than the canvas, canvases larger and smaller than the field."""
+    """Images of any size anywhere on canvases larger and smaller than the field."""
     canvas = draw(sizes(40))
     placed = Size(draw(st.integers(1, canvas.height)), draw(st.integers(1, canvas.width)))
-    return Shapes(draw(sizes(6)), Placement(draw(sizes(45)), canvas, placed))
+    placement = Placement(
+        draw(sizes(45)),
+        canvas,
+        placed,
+        left=draw(st.integers(0, canvas.width - placed.width)),
+        top=draw(st.integers(0, canvas.height - placed.height)),
+    )
+    return Shapes(draw(sizes(6)), placement)
 
 
 @st.composite
@@ -75,6 +83,7 @@ def any_scenes(draw: st.DrawFn) -> Scene:
         boxes_xyxy_canvas=boxes_xyxy_canvas,
         mask_fields=draw(fields(count, shape.field)),
         mask_level=draw(LEVELS),
+        window=draw(st.sampled_from(get_args(Window))),
     )
     return instances, shape.placement
 

@@ -14,7 +14,7 @@ from service.inference.masks.forms import (
     forms_to_runs,
     runs_to_crops,
 )
-from service.inference.masks.grid import boxes_to_windows
+from service.inference.masks.grid import place_windows
 from service.inference.masks.rle import decode_rle
 from service.inference.masks.runs import Runs, find_runs
 from service.types import Instances, Mask, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
@@ -112,7 +112,7 @@ def test_a_mask_that_is_not_of_the_image_is_refused(form: MaskForm, message: str
 @given(data=st.data())
 def test_crops_are_the_windows_of_the_masks(data: st.DataObject, scenes: st.SearchStrategy[Scene]) -> None:
     instances, placement = data.draw(scenes)
-    windows = boxes_to_windows(placement.boxes_to_image(instances.boxes_xyxy_canvas), placement.image)
+    windows = place_windows(instances, placement)
     crops = runs_to_crops(find_runs(instances, placement), windows)
     masks = rasterise(instances, placement)
     for crop, mask, (x1, y1, x2, y2) in zip(crops, masks, windows, strict=True):

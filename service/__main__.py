@@ -198,6 +198,27 @@ def models() -> None:
 
 
 @app.command()
+def upgrade(
+    folders: Annotated[
+        list[Path], typer.Argument(help="Model folders, each with a card.json.", show_default=False)
+    ],
+) -> None:
+    """Rewrite model cards of version 1 as version 2. Cards of version 1 serve without it."""
+    from service.inference.upgrade import upgrade_card
+
+    failed = False
+    for folder in folders:
+        try:
+            done = "rewritten" if upgrade_card(folder) else "is of the newest version already"
+        except BlitzError as error:
+            failed = True
+            _complain(str(error))
+        else:
+            sys.stdout.write(f"{folder}: {done}\n")
+    raise typer.Exit(FAILED if failed else 0)
+
+
+@app.command()
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="The findings as JSON on standard output.")] = False,
 ) -> None:

@@ -93,7 +93,7 @@ def lay_out(
     """The heads as the card describes them."""
     boxes, scores, coefficients = parts
     if decoder.normalised:
-        boxes = boxes / np.array([CANVAS.width, CANVAS.height] * 2, np.float32)
+        boxes = (boxes / [CANVAS.width, CANVAS.height, CANVAS.width, CANVAS.height]).astype(np.float32)
     extra = [] if objectness is None else [objectness[:, None]]
     values = np.hstack([boxes, *extra, scores, coefficients]).astype(np.float32)
     prototypes = draw_prototypes()

@@ -26,6 +26,7 @@ from training.data.shapes import shapes
 from training.data.shrink import shrink_set
 from training.data.training_set import WorkerDied
 from training.distributed import get_rank, name_launcher, process_group
+from training.evaluation.calibrate import calibrate
 from training.evaluation.evaluate import (
     check_objects,
     collect_answers,
@@ -78,7 +79,7 @@ def explained_errors() -> Iterator[None]:
 app = typer.Typer(
     help="Train, export and evaluate the networks that the service serves.", no_args_is_help=True
 )
-for command in (complexity, parity, pseudo_label, release, shapes):
+for command in (calibrate, complexity, parity, pseudo_label, release, shapes):
     app.command()(explained_errors()(command))
 app.command("licences")(explained_errors()(licence_table))
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from service.errors import InvalidCard
+from service.inference.calibration import Calibration
 from service.inference.families import Decoder, Frozen, Shape
 from service.types import Precision, Size
 
@@ -132,6 +133,8 @@ class Card(Frozen):
 
     outputs: the shape of every head without the batch axis; None for an extent that differs from image to
         image, such as the number of instances.
+    calibration: None: the network's scores are reported as they are. The decoder's threshold is one of
+        reported scores.
     """
 
     schema_version: Literal[1, 2]
@@ -142,6 +145,7 @@ class Card(Frozen):
     input: Input
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
     decoder: Decoder
+    calibration: Calibration | None = None
     outputs: dict[str, Shape]
     parameters: int = Field(ge=0, lt=2**63)
     multiply_adds: int = Field(ge=0, lt=2**63)
@@ -177,7 +181,7 @@ class Card(Frozen):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Card":
         if self.schema_version == 1 and not self._is_of_version_1():
-            raise ValueError("only schema_version 2 has other families, fits, channels and inputs")
+            raise ValueError("only schema_version 2 has other families, fits, channels, inputs, calibration")
         channels = self.labels_by_channel()
         if len(channels) != len(self.labels):
             raise ValueError("a label's channel stands twice")
@@ -195,6 +199,7 @@ class Card(Frozen):
     def _is_of_version_1(self) -> bool:
         return (
             self.decoder.family == "centers"
+            and self.calibration is None
             and self.input == Input(height=self.input.height, width=self.input.width)
             and all(label.channel is None for label in self.labels)
             and all(file.input is None for file in self.files)

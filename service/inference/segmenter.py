@@ -15,6 +15,7 @@ from service.inference.backends import Backend, BackendChoice, choose_file, open
 from service.inference.canvas import place_picture
 from service.inference.card import Card, read_card
 from service.inference.decoding import DECODERS, Criteria
+from service.inference.decoding.selection import least_score
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.inference.images import Limits, Picture, decode_for_canvas, decode_image
 from service.inference.masks.forms import Masked, describe_masks, trace_masks
@@ -114,9 +115,7 @@ class Segmenter:
         self, heads: Heads, placement: Placement, resolved: ResolvedOptions
     ) -> tuple[Instances, Floats]:
         """The best instances that are at least partly in the image, and their boxes, clipped to it."""
-        decoder = self.card.decoder
-        criteria = Criteria(placement.canvas, resolved.threshold, resolved.classes, resolved.nms)
-        instances = DECODERS[decoder.family](heads, decoder, criteria)
+        instances = self._find_instances(heads, placement.canvas, resolved)
         boxes_xyxy_image = _boxes_in_image(instances, placement)
         visible = np.logical_and.reduce(boxes_xyxy_image[:, :2] < boxes_xyxy_image[:, 2:], axis=1)
         if instances.mask_decides:
@@ -125,6 +124,18 @@ class Segmenter:
             return instances, boxes_xyxy_image
         best = visible.nonzero()[0][: resolved.limit]
         return instances.keep(best), boxes_xyxy_image[best]
+
+    def _find_instances(self, heads: Heads, canvas: Size, resolved: ResolvedOptions) -> Instances:
+        """The instances whose reported scores reach the threshold, best first."""
+        decoder, calibration = self.card.decoder, self.card.calibration
+        decode = DECODERS[decoder.family]
+        criteria = Criteria(canvas, resolved.threshold, resolved.classes, resolved.nms)
+        if calibration is None:
+            return decode(heads, decoder, criteria)
+        found = decode(heads, decoder, replace(criteria, threshold=calibration.invert(resolved.threshold)))
+        scores = calibration.report(found.scores)
+        enough = scores >= least_score(resolved.threshold, decoder.comparison)
+        return replace(found, scores=scores).keep(enough.nonzero()[0])
 
     def _describe(
         self, instances: Instances, boxes_xyxy_image: Floats, masks: Iterable[Masked]

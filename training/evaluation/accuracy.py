@@ -120,17 +120,21 @@ def _rate_class(
 
 def best_threshold(content: Record, detections: Sequence[Record], kind: Kind = "segm") -> tuple[float, float]:
     """The score threshold with the best F1 at IoU 0.5 over all categories, and that F1."""
+    return _best_f1(*judge_scores(content, detections, kind))
+
+
+def judge_scores(
+    content: Record, detections: Sequence[Record], kind: Kind = "segm"
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
+    """Scores [N] of the detections that count, 1 for each that is right at IoU 0.5 [N], number of objects."""
     evaluator = match_detections(content, detections, kind)
     scores, hits = [], []
     for image in pick_matches(evaluator):
         counted = ~image["dtIgnore"][IOU_50].astype(bool)
         scores.append(np.array(image["dtScores"])[counted])
         hits.append(image["dtMatches"][IOU_50][counted] > 0)
-    return _best_f1(
-        np.concatenate([*scores, []]),
-        np.concatenate([*hits, []]),
-        sum(len(areas) for areas in _collect_areas(evaluator).values()),
-    )
+    objects = sum(len(areas) for areas in _collect_areas(evaluator).values())
+    return np.concatenate([*scores, []]), np.concatenate([*hits, []]), objects
 
 
 def _collect_areas(evaluator: COCOeval) -> dict[int, npt.NDArray[np.float64]]:

@@ -48,7 +48,7 @@ PROCESSES ?= 4
 
 .PHONY: test
 test: install-dev  ## run the tests but the slow ones, and print the coverage of service/
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --cov=service $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --cov=service $(ARGS)
 
 .PHONY: test-slow
 test-slow: install-dev  ## run the tests that train, soak or measure for minutes

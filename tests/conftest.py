@@ -16,6 +16,17 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+def configure_plain_tracebacks() -> None:
+    """Logs as structlog does by default, but without rich tracebacks, which take seconds each."""
+    structlog.reset_defaults()
+    *processors, _ = structlog.get_config()["processors"]
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*processors, renderer])
+
+
+configure_plain_tracebacks()
+
+
 @pytest.fixture
 def restored_logs() -> Iterator[None]:
     """Puts logging back as it was after a test that configures it."""
@@ -26,7 +37,7 @@ def restored_logs() -> Iterator[None]:
     root.setLevel(level)
     for library in LIBRARIES:
         logging.getLogger(library).setLevel("NOTSET")
-    structlog.reset_defaults()
+    configure_plain_tracebacks()
 
 
 @pytest.fixture

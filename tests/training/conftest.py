@@ -40,10 +40,14 @@ SIZES = (Size(120, 160), Size(150, 100))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives tests that export a model more time: the export takes a minute, on a busy machine many."""
+    """Gives tests that export a model more time, and begins with one of their modules.
+
+    The export takes a minute, on a busy machine many. Meanwhile other processes run other tests.
+    """
     for item in items:
         if "trained" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(2400))
+    items.sort(key=lambda item: item.path.name != "test_precisions.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -37,10 +37,11 @@ async def compare(side_a: FakeServer, side_b: FakeServer, **arguments: Any) -> O
     return (await Compare.model_validate(words).run(make_stage())).outcome
 
 
+@pytest.mark.slow
 async def test_the_slower_of_two_servers_shows_by_its_ratio(fake: FakeServer) -> None:
     fake.script = lambda _: Reply(body=GOOD_JSON, delay=0.04)
     with running(FakeServer(lambda _: Reply(body=GOOD_JSON, delay=0.08))) as slow:
-        outcome = await compare(fake, slow, duration=0.5)
+        outcome = await compare(fake, slow, duration=2)
 
     assert [row.name for row in outcome.rows] == ["A 1", "B 1", "A 2", "B 2", "A 3", "B 3"]
     throughput, p50, _ = outcome.findings
@@ -52,9 +53,10 @@ async def test_the_slower_of_two_servers_shows_by_its_ratio(fake: FakeServer) ->
     assert p50.value > 1
 
 
+@pytest.mark.slow
 async def test_the_sides_take_turns_at_going_first(fake: FakeServer) -> None:
     fake.script = lambda _: Reply(body=GOOD_JSON, delay=0.01)
-    await compare(fake, fake, rounds=4, concurrency=1)
+    await compare(fake, fake, rounds=4, concurrency=1, duration=1)
     photos = 3
     sides = "".join("B" if b"model=b" in head else "A" for head in fake.heads)
     turns = "".join(side for side, _ in itertools.groupby(sides[2 * photos :]))  # without the probes
@@ -64,7 +66,7 @@ async def test_the_sides_take_turns_at_going_first(fake: FakeServer) -> None:
 async def test_the_servers_of_two_checkouts_are_started_and_compared(models: Path, tmp_path: Path) -> None:
     (tmp_path / "service").symlink_to(Path(service.__file__).parent)
     (tmp_path / "models").symlink_to(models)
-    words = {"a": str(tmp_path), "b": str(tmp_path), "duration": 0.2, "warmup": 0, "rounds": 2}
+    words = {"a": str(tmp_path), "b": str(tmp_path), "duration": 1, "warmup": 0, "rounds": 2}
     arguments = words | {"transport": "grpc", "same_answers": True}
     found = await Compare.model_validate(arguments).run(make_stage())
     assert (found.outcome.findings[0].value, found.outcome.findings[0].met) == (3, True)
@@ -102,6 +104,7 @@ def test_a_round_without_an_answer_makes_a_ratio_unknown() -> None:
 
 
 @needs_h2load
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["url", "grpc"])
 async def test_the_throughput_is_that_of_h2load(fake: FakeServer, transport: str) -> None:
     """Every answer takes 50 ms, so that neither tool is the bottleneck; a busy machine may slow one more."""

@@ -23,14 +23,15 @@ from training.export.parity import (
 
 
 class SlowBackend:
-    """Takes 10 ms for every third frame and 2 ms for the others."""
+    """Takes 100 ms for every third frame and 20 ms for the others, by a clock that only it moves."""
 
     def __init__(self) -> None:
         self.frames: list[Pixels] = []
+        self.now = 0.0
 
     def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
         self.frames.append(pixels)
-        time.sleep(0.01 if len(self.frames) % 3 == 0 else 0.002)
+        self.now += 0.1 if len(self.frames) % 3 == 0 else 0.02
         return {}
 
     def describe(self, *, crowded: bool = False) -> BackendInfo:
@@ -46,10 +47,11 @@ def test_differences_are_the_largest_by_head() -> None:
     assert largest_differences(heads, reference) == {"size": 3.0, "heatmap": 0.0}
 
 
-def test_the_time_is_the_median_of_single_frames() -> None:
+def test_the_time_is_the_median_of_single_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = SlowBackend()
+    monkeypatch.setattr(time, "perf_counter", lambda: backend.now)
     canvases = np.zeros((2, 4, 4, 3), np.uint8)
-    assert 2 <= time_frames(backend, canvases, count=9) < 9
+    assert time_frames(backend, canvases, count=9) == pytest.approx(20)
     assert len(backend.frames) == 10
     assert all(frame.shape == (1, 4, 4, 3) for frame in backend.frames)
 

@@ -135,6 +135,7 @@ async def test_frames_are_counted(connect: Connect, client: httpx.AsyncClient) -
     assert "blitzmask_streams 0.0" in metrics
 
 
+@pytest.mark.slow
 async def test_five_hundred_reconnects_leave_nothing_behind(
     app: FastAPI, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:

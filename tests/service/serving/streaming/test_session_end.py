@@ -50,6 +50,7 @@ async def test_a_session_cancelled_while_it_waits_for_a_slot_takes_none() -> Non
     assert not workers.begun
 
 
+@pytest.mark.slow
 async def test_five_hundred_streams_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     workers = FakeWorkers(slots=2)
     sessions = weakref.WeakSet[StreamSession]()

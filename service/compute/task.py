@@ -69,12 +69,12 @@ class Task(Generic[T]):
         return self._work
 
     def succeed(self, result: T) -> None:
-        """Give the result to whoever still waits for it."""
+        """Give the result to the caller, if it still waits."""
         if not self.future.done():
             self.future.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        """Give the error to whoever still waits for the result."""
+        """Give the error to the caller, if it still waits."""
         if not self.future.done():
             self.future.set_exception(error)
 

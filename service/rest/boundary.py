@@ -25,7 +25,7 @@ log = structlog.get_logger("service.rest")
 
 
 class ClientGone(Exception):
-    """The client hung up before its answer was there; nobody would read a response."""
+    """The client hung up before its answer was there, so that a response has no reader."""
 
 
 class Boundary:
@@ -118,7 +118,7 @@ class _HangUpWatch:
         self._watching = asyncio.ensure_future(self._wait(request))
 
     def has_cancelled(self) -> bool:
-        """Whether this watch cancelled the task, and nobody else did."""
+        """True if only this watch cancelled the task."""
         return self._cancelled and self._task is not None and self._task.uncancel() == 0
 
     def end(self) -> None:
@@ -138,6 +138,6 @@ async def _refuse(scope: Scope, send: Send, error: BlitzError) -> None:
 
 
 def _name_method(method: str, scope: Scope) -> str:
-    """The name that metrics count the request by: there are as many as routes, whatever callers ask for."""
+    """The name by which metrics count the request: one for each route, however many paths callers invent."""
     route = scope.get("route")
     return f"{method} {route.path}" if route and scope["method"] in route.methods else "other"

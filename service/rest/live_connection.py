@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket, which also notices the end of a client whose messages nobody reads.
+"""uvicorn's WebSocket, which also notices that a client is gone while its messages are not read.
 
 It answers a bad handshake with a counted problem; uvicorn alone sends a text that repeats the header.
 """
@@ -59,7 +59,7 @@ class LiveConnection(AutoWebSocketsProtocol):  # type: ignore[misc, valid-type] 
 
 
 def _is_closed_by_peer(transport: asyncio.Transport) -> bool:
-    """Whether the peer has sent its end, even behind data that nobody has read."""
+    """True if the peer has closed the connection, even behind data that is not read yet."""
     descriptor = transport.get_extra_info("socket").fileno()
     if descriptor < 0:
         return True

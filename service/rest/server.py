@@ -1,4 +1,5 @@
-"""The REST application and its HTTP server: uvicorn on a socket of our own, which resets nobody as it closes.
+"""The REST application and its HTTP server: uvicorn on a socket of our own, which resets no connection when
+it closes.
 
 This module and `connections` use classes of uvicorn that it does not document: pyproject.toml pins its
 version, and tests cover both modules.
@@ -216,7 +217,7 @@ def listen(host: str, port: int, *, shared: bool) -> socket.socket:
 def ignore_newcomers(listener: socket.socket) -> None:
     """Drop new handshakes in the kernel, and finish those that have begun; on Linux only.
 
-    A closed listener resets connections that nobody has accepted yet, with their requests. A client whose
+    A closed listener resets connections that are not accepted yet, with their requests. A client whose
     handshake is dropped repeats it a second later; then it is refused, or another process of the port takes
     it.
     """

@@ -117,7 +117,7 @@ class Engine:
         self._reasons = (reason,)
 
     def stop(self) -> None:
-        """Be not ready from now on; whatever still arrives is answered until the ports are closed."""
+        """Become not ready. Requests that still arrive are answered until the ports are closed."""
         self._reasons = ("the service is stopping",)
         self.stopping.set()
         self.metrics.ready(now=False)

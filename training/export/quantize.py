@@ -147,7 +147,7 @@ def quantise_tflite(
 
 
 def _widen(extent: dict[str, Floats]) -> dict[str, Floats]:
-    """The range of an input whose levels are those of the pixels, whatever the pictures sherror."""
+    """The range of an input whose levels are those of the pixels, whatever values the pictures have."""
     return {"min": np.full_like(extent["min"], -1), "max": np.full_like(extent["max"], 1)}
 
 

@@ -189,7 +189,9 @@ class StreamSession:
         )
 
     def _abandon(self) -> None:
-        """Cancel the work that nobody will send; fetch its errors, so that asyncio does not log them."""
+        """Cancel the work whose results will not be sent; fetch its errors, so that asyncio does not log
+        them.
+        """
         while not self._outbox.empty():
             work = self._outbox.get_nowait()
             if work is not None and not work.segmentation.cancel():

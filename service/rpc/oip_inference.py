@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from service.errors import InvalidOption, NotReady
 from service.oip.inference import Request, infer
 from service.oip.models import View, find_view
-from service.oip.tensors import Offered
+from service.oip.tensors import FREE, Offered
 from service.rpc.boundary import CALLER, Context, begin_answer, error_to_status
 from service.rpc.convert import refuse_unknown
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
@@ -122,6 +122,8 @@ def request_from_proto(message: pb.ModelInferRequest, catalog: Models) -> Reques
 
 def _count_elements(view: View) -> int:
     """The most elements that an input of a model may have."""
+    if any(FREE in spec.shape[1:] for spec in view.inputs):  # pixels of an image of any size
+        return view.model.limits.max_pixels * 3
     return max(math.prod(spec.shape[1:]) * max(view.batch_limit, 1) for spec in view.inputs)
 
 

@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 
+from service.inference.card import Input
 from service.oip.tensors import BYTES, Tensor, write_tensor
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.generated import grpc_predict_v2_pb2_grpc as pb_grpc
@@ -67,6 +68,14 @@ async def test_pixels_give_the_heads_asked_for(stub: Stub) -> None:
     assert (output.name, output.datatype, list(output.shape)) == ("size", "FP32", [2, 8, 8, 4])
     heads = np.frombuffer(answer.raw_output_contents[0], np.float32)
     assert heads.tolist() == [7, 8, 9, 10] * 128
+
+
+async def test_a_model_of_pictures_as_they_are_takes_any_size(stub: Stub, model: FakeModel) -> None:
+    model.card = model.card.model_copy(update={"input": Input(height=32, width=32, fit="as_is")})
+    request = ask_pixels()
+    request.inputs[0].shape[1:3] = [16, 64]
+    answer = await stub.ModelInfer(request)
+    assert {output.name for output in answer.outputs} == set(model.card.outputs)
 
 
 def _two_raws(request: pb.ModelInferRequest) -> None:

@@ -1,4 +1,4 @@
-"""The command line: serve, predict, camera, compare, models, doctor, key, settings.
+"""The command line: serve, predict, camera, import, compare, models, doctor, key, settings.
 
 Each command imports the heavy modules that it needs, so that `--help` answers at once.
 """
@@ -16,6 +16,7 @@ import service.process.libraries  # noqa: F401  # sets how numpy, gRPC and ONNX 
 from service import __version__
 from service.camera.command import camera
 from service.errors import BlitzError, InvalidOption, InvalidSetting, ModelNotFound
+from service.importer.command import import_model
 
 if TYPE_CHECKING:
     from service.serving.catalog import Catalog
@@ -146,6 +147,7 @@ def predict(
 
 
 app.command(context_settings={"allow_extra_args": True})(camera)
+app.command("import")(import_model)
 
 
 @app.command()

@@ -90,7 +90,7 @@ class Placement:
 class Instances:
     """The instances that a decoder finds, best score first; arrays are read-only and N may be 0.
 
-    classes: int64 [N], index into the card's labels.
+    classes: int64 [N], the network's numbers for classes, counted from 0; the card's labels name them.
     scores: float32 [N], in [0, 1].
     boxes_xyxy_canvas: float32 [N, 4], canvas frame, not clipped.
     mask_fields: float32 [N, h, w], low-resolution fields; a pixel belongs to the instance where the
@@ -102,6 +102,8 @@ class Instances:
     mask_decides: an instance without a single pixel is left out of the answer.
     raster: pixels each way of the grid over the image in which the masks are drawn, and from which they are
         enlarged without interpolation (Mask2Former); None: they are drawn in the image itself.
+    is_enlarged: the field is enlarged in a step of its own, and its padding is cut off, before the pixels of
+        the image are interpolated (YOLO).
     box_is_extent: the box of the answer is the extent of the mask, and the box here is an estimate.
     """
 
@@ -115,6 +117,7 @@ class Instances:
     extent: Extent = "canvas"
     box_is_extent: bool = False
     raster: int | None = None
+    is_enlarged: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.scores)

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,14 @@ from service.inference.decoding import DECODERS, Criteria
 from service.inference.decoding.selection import least_score
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.inference.images import Limits, Picture, decode_for_canvas, decode_image
-from service.inference.masks.forms import Masked, describe_masks, trace_masks
+from service.inference.masks.forms import Masked, Traced, describe_masks, describe_traced, trace_masks
 from service.inference.resolved_options import ResolvedOptions, resolve_options
 from service.types import (
     Floats,
     Heads,
     Instance,
     Instances,
+    Ints,
     Options,
     Pixels,
     Placement,
@@ -97,10 +98,13 @@ class Segmenter:
         watch.lap("prepare")
         heads = self.backend.run(canvas[None], crowded=crowded)
         watch.lap("infer")
-        instances, boxes_xyxy_image = self._decode(heads, placement, resolved)
+        found = self._decode(heads, placement, resolved)
         watch.lap("postprocess")
-        masks = describe_masks(instances, placement, resolved.masks)
-        described = self._describe(instances, boxes_xyxy_image, masks)
+        if found.traced is None:
+            masks = describe_masks(found.instances, placement, resolved.masks)
+        else:
+            masks = describe_traced(found.traced, resolved.masks)
+        described = self._describe(found.instances, found.boxes_xyxy_image, masks)
         watch.lap("masks")
         return Segmentation(
             image=placement.image,
@@ -111,19 +115,16 @@ class Segmenter:
             timings=watch.timings(),
         )
 
-    def _decode(
-        self, heads: Heads, placement: Placement, resolved: ResolvedOptions
-    ) -> tuple[Instances, Floats]:
-        """The best instances that are at least partly in the image, and their boxes, clipped to it."""
-        instances = self._find_instances(heads, placement.canvas, resolved)
-        boxes_xyxy_image = _boxes_in_image(instances, placement)
-        visible = np.logical_and.reduce(boxes_xyxy_image[:, :2] < boxes_xyxy_image[:, 2:], axis=1)
-        if instances.mask_decides:
-            visible &= trace_masks(instances, placement)[0].areas() > 0
+    def _decode(self, heads: Heads, placement: Placement, resolved: ResolvedOptions) -> "_Found":
+        """The best instances that are at least partly in the image."""
+        found = _place_instances(self._find_instances(heads, placement.canvas, resolved), placement)
+        boxes = found.boxes_xyxy_image
+        visible = np.logical_and.reduce(boxes[:, :2] < boxes[:, 2:], axis=1)
+        if found.traced is not None and found.instances.mask_decides:
+            visible &= found.traced.runs.areas() > 0
         if visible.all() and len(visible) <= resolved.limit:
-            return instances, boxes_xyxy_image
-        best = visible.nonzero()[0][: resolved.limit]
-        return instances.keep(best), boxes_xyxy_image[best]
+            return found
+        return found.keep(visible.nonzero()[0][: resolved.limit])
 
     def _find_instances(self, heads: Heads, canvas: Size, resolved: ResolvedOptions) -> Instances:
         """The instances whose reported scores reach the threshold, best first."""
@@ -197,6 +198,22 @@ def _raise_out_of_memory() -> Iterator[None]:
         raise OutOfMemory("the service has too little memory left for this request") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Instances with their boxes, clipped to the image, float32 [N, 4] xyxy, image frame.
+
+    traced: their masks, where the masks decide which instances there are, or their boxes.
+    """
+
+    instances: Instances
+    boxes_xyxy_image: Floats
+    traced: Traced | None
+
+    def keep(self, chosen: Ints) -> "_Found":
+        traced = None if self.traced is None else self.traced.keep(chosen)
+        return _Found(self.instances.keep(chosen), self.boxes_xyxy_image[chosen], traced)
+
+
 class _Stopwatch:
     """Measures the milliseconds of each stage."""
 
@@ -218,11 +235,14 @@ def _show_all(pixels: Pixels) -> Picture:
     return Picture(pixels, Size(*pixels.shape[:2]))
 
 
-def _boxes_in_image(instances: Instances, placement: Placement) -> Floats:
-    """Boxes clipped to the image, float32 [N, 4] xyxy, image frame."""
-    if instances.box_is_extent and len(instances):
-        _, extents = trace_masks(instances, placement)
-        return extents.astype(np.float32)
+def _place_instances(instances: Instances, placement: Placement) -> _Found:
+    """The instances in the image; their masks are traced where that is needed to know them or their boxes."""
+    traced = None
+    if len(instances) and (instances.mask_decides or instances.box_is_extent):
+        traced = trace_masks(instances, placement)
+    if traced is not None and instances.box_is_extent:
+        return _Found(instances, traced.windows.astype(np.float32), traced)
     size = placement.image
     edges = np.array([size.width, size.height, size.width, size.height], np.float32)
-    return np.minimum(np.maximum(placement.boxes_to_image(instances.boxes_xyxy_canvas), 0), edges)
+    boxes = np.minimum(np.maximum(placement.boxes_to_image(instances.boxes_xyxy_canvas), 0), edges)
+    return _Found(instances, boxes, traced)

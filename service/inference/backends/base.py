@@ -65,7 +65,9 @@ class Backend(Protocol):
     """One opened artifact; every method may be called from any thread."""
 
     def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
-        """Heads by name, float32 [N, h, w, C], of uint8 [N, H, W, 3] RGB pixels, canvas frame.
+        """Heads by name, float32 [N, ...], of uint8 [N, H, W, 3] RGB pixels, canvas frame.
+
+        N is 1 where a head of the card has a free extent, as lists of different lengths make no batch.
 
         crowded: other slots are at work, too, so use `threads` instead of `threads_alone`.
         """

@@ -76,6 +76,7 @@ def predictions_to_instances(
         mask_fields=_crop_cells(fields, found.boxes_xyxy, canvas) if in_cells else fields,
         mask_level=0.5 if in_cells else 0.0,
         window="none" if in_cells else "corners",
+        is_enlarged=not in_cells,
         mask_decides=True,
     )
 

@@ -1,12 +1,13 @@
 """The forms of masks in answers: made from runs, and read back to runs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
+from service.inference.masks.enlarged import trace_enlarged
 from service.inference.masks.grid import place_windows
 from service.inference.masks.polygons import polygon_to_runs, runs_to_polygons
 from service.inference.masks.regions import place_regions, trace_regions
@@ -33,24 +34,46 @@ def describe_masks(instances: Instances, placement: Placement, masks: MaskFormat
         return [(None, None)] * len(instances)
     if len(instances) == 0:
         return []
-    runs, windows = trace_masks(instances, placement)
-    return list(zip(CONVERTERS[masks](runs, windows), runs.areas().tolist(), strict=True))
+    return describe_traced(trace_masks(instances, placement), masks)
 
 
-def trace_masks(instances: Instances, placement: Placement) -> tuple[Runs, Ints]:
-    """The runs of all masks, and windows that hold them: int64 [N, 4] xyxy, half-open, image frame."""
+def describe_traced(traced: "Traced", masks: MaskFormat) -> Sequence[Masked]:
+    """Mask and area in pixels of each traced mask; (None, None) for each where no masks are wanted."""
+    if masks == "none":
+        return [(None, None)] * len(traced.runs)
+    forms = CONVERTERS[masks](traced.runs, traced.windows)
+    return list(zip(forms, traced.runs.areas().tolist(), strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    """The runs of masks, and windows that hold them: int64 [N, 4] xyxy, half-open, image frame."""
+
+    runs: Runs
+    windows: Ints
+
+    def keep(self, chosen: Ints) -> "Traced":
+        """The chosen masks; `chosen` are int64 [M], indices in the order wanted."""
+        return Traced(self.runs.keep(chosen), self.windows[chosen])
+
+
+def trace_masks(instances: Instances, placement: Placement) -> Traced:
+    """All masks as runs."""
+    if instances.is_enlarged:
+        windows = place_windows(instances, placement)
+        return Traced(trace_enlarged(instances, placement, windows), windows)
     if instances.extent != "canvas":
         runs = trace_regions(instances, place_regions(instances, placement), placement.image)
-        return runs, enclose_runs(runs)
+        return Traced(runs, enclose_runs(runs))
     if instances.raster is not None:
         raster = Size(instances.raster, instances.raster)
         runs = enlarge_runs(
             find_runs(instances, replace(placement, image=raster, covered=None)), placement.image
         )
-        return runs, enclose_runs(runs)
+        return Traced(runs, enclose_runs(runs))
     windows = place_windows(instances, placement)
     runs = trace_runs(instances, placement, windows)
-    return runs, enclose_runs(runs) if instances.window == "none" else windows
+    return Traced(runs, enclose_runs(runs) if instances.window == "none" else windows)
 
 
 def forms_to_runs(forms: Sequence[MaskForm], image: Size) -> Runs:

@@ -40,7 +40,7 @@ def trace_regions(instances: Instances, regions_xyxy: Doubles, image: Size) -> R
     """
     windows = boxes_to_windows(regions_xyxy, image)
     changes = [
-        _trace_region(instances.keep(np.array([index])), region, window)
+        trace_region(instances.keep(np.array([index])), region, window)
         for index, (region, window) in enumerate(zip(regions_xyxy, windows, strict=True))
     ]
     owners = np.repeat(np.arange(len(instances)), [len(x) for x, _ in changes])
@@ -48,7 +48,7 @@ def trace_regions(instances: Instances, regions_xyxy: Doubles, image: Size) -> R
     return toggles_to_runs(owners, np.concatenate([np.zeros(0, np.int64), *toggles]), len(instances), image)
 
 
-def _trace_region(instance: Instances, region_xyxy: Doubles, window: Ints) -> tuple[Ints, Ints]:
+def trace_region(instance: Instances, region_xyxy: Doubles, window: Ints) -> tuple[Ints, Ints]:
     """x and y of each change down the columns of one mask: int64 [C] each, image frame."""
     x1, y1, x2, y2 = window.tolist()
     if x1 == x2:

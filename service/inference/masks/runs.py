@@ -38,6 +38,13 @@ class Runs:
         """The mask of each run: int64 [R]."""
         return np.repeat(np.arange(len(self)), np.diff(self.splits))
 
+    def keep(self, chosen: Ints) -> "Runs":
+        """The chosen masks; `chosen` are int64 [M], indices in the order wanted."""
+        lengths = np.diff(self.splits)[chosen]
+        splits = np.concatenate([[0], lengths.cumsum()])
+        places = np.arange(splits[-1]) + np.repeat(self.splits[chosen] - splits[:-1], lengths)
+        return Runs(self.image, self.bounds[places], splits)
+
     def areas(self) -> Ints:
         """Pixels in each mask: int64 [N]."""
         covered = np.zeros(len(self.bounds) + 1, np.int64)

@@ -12,8 +12,7 @@ from service.inference.decoding.rows import decode_rows
 from service.inference.decoding.selection import Criteria
 from service.inference.decoding.yolo import decode_yolo
 from service.inference.families import RowsDecoder, YoloDecoder
-from service.inference.masks.forms import form_to_mask
-from service.inference.masks.rle import encode_masks
+from service.inference.masks.forms import describe_masks, form_to_mask
 from service.types import Floats, Heads, Instances, Nms, Placement, Size
 
 CANVAS = Size(64, 96)
@@ -275,7 +274,8 @@ def test_masks_are_those_that_are_drawn_to_the_pixel(crop: Any, seed: int) -> No
     expected = decode_slowly(parts, threshold=0.5)
     coefficients = np.array([each.coefficients for each in expected], np.float32)
     drawn = draw_masks(found, draw_prototypes(), coefficients, in_cells=crop == "cells")
-    traced = encode_masks(found, Placement(CANVAS, CANVAS, CANVAS))
+    traced = describe_masks(found, Placement(CANVAS, CANVAS, CANVAS), "rle")
     assert sum(mask.sum() for mask in drawn) > 1000
-    for rle, mask in zip(traced.rles, drawn, strict=True):
+    for (rle, _), mask in zip(traced, drawn, strict=True):
+        assert rle is not None
         np.testing.assert_array_equal(form_to_mask(rle, CANVAS), mask)

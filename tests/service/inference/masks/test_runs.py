@@ -157,3 +157,11 @@ def test_huge_images_need_no_32_bit_positions() -> None:
 def test_bounds_and_splits_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         Runs(Size(2, 2), np.array([[0, 1]]), np.array([0, 2]))
+
+
+def test_chosen_masks_keep_their_runs_in_the_order_wanted() -> None:
+    runs = Runs(Size(4, 4), np.array([[0, 1], [2, 3], [5, 7], [8, 9]]), np.array([0, 2, 2, 3, 4]))
+    kept = runs.keep(np.array([3, 1, 0]))
+    assert kept.bounds.tolist() == [[8, 9], [0, 1], [2, 3]]
+    assert kept.splits.tolist() == [0, 1, 1, 3]
+    assert len(runs.keep(np.zeros(0, np.int64))) == 0

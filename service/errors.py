@@ -1,4 +1,4 @@
-"""All errors of the service, independent of any transport.
+"""All errors of the service, independent of any transport, and the shortening of texts that they repeat.
 
 BlitzError
 ├── RequestError            the caller can fix it
@@ -117,3 +117,15 @@ class InvalidSetting(ArtifactError):
 
 class SelfTestFailed(ArtifactError):
     """The model does not compute the values of its golden.json."""
+
+
+ECHO = 200  # characters of a caller's text that an answer or a log line repeats, at most
+
+
+def shorten(text: str, most: int = ECHO) -> str:
+    """A text of at most `most` characters; a longer one is cut and ends in an ellipsis.
+
+    >>> shorten("a long text", 7)
+    'a long…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"

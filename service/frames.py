@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from service.errors import InvalidOption
-from service.types import Options, Segmentation, Size
+from service.types import Options, Segmentation, Size, Summary
 
 Policy: TypeAlias = Literal["latest", "all"]
 Overlap: TypeAlias = Literal["box", "mask"]
 RawFormat: TypeAlias = Literal["rgb", "bgr", "i420"]
-Outcome: TypeAlias = Segmentation | Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,19 @@ class StreamOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Rendered:
+    """The answer for a frame in the bytes of its transport, written by the process that computed it."""
+
+    summary: Summary
+    content: bytes
+
+
+Outcome: TypeAlias = Segmentation | Rendered | Exception
+
+
+@dataclass(frozen=True, slots=True)
 class FrameResult:
-    """The answer for one frame, or the error that came instead.
+    """The answer for one frame, or the error that came instead; clients get no answer as `Rendered`.
 
     age_ms: from when the frame was read to this answer; queue_ms of it, it waited for a worker slot.
     dropped: how many frames of the stream were not answered so far.

@@ -5,6 +5,7 @@ the top-left corner of the top-left pixel, so that pixel (row 0, column 0) cover
 frame*: the same convention on the network's input. Boxes are half-open float `xyxy` in one of the two.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, TypeAlias
@@ -291,3 +292,32 @@ class Answer:
     segmentation: Segmentation
     queue_ms: float
     render_ms: float = 0.0
+
+    def summary(self) -> "Summary":
+        """The answer without its instances."""
+        found = self.segmentation
+        labels = dict(Counter(instance.label for instance in found.instances))
+        who = found.model, found.version, found.backend
+        return Summary(*who, labels, found.timings, self.queue_ms, self.render_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The parts of an answer that its log line, metrics and headers tell; `labels` counts the instances.
+
+    A compute process sends it beside the rendered answer. The instances themselves are not sent: packing
+    and reading them takes 0.2 ms.
+    """
+
+    model: str
+    version: str
+    backend: BackendInfo
+    labels: Mapping[str, int]
+    timings: Timings
+    queue_ms: float
+    render_ms: float
+
+    @property
+    def instances(self) -> int:
+        """The number of instances."""
+        return sum(self.labels.values())

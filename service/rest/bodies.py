@@ -10,8 +10,15 @@ from typing import TypeVar, TypeVarTuple
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from service.errors import DeadlineExceeded, ImageTooLarge, InvalidImage, Overloaded, UnsupportedMedia
-from service.rest.problem import TIMEOUT, shorten
+from service.errors import (
+    DeadlineExceeded,
+    ImageTooLarge,
+    InvalidImage,
+    Overloaded,
+    UnsupportedMedia,
+    shorten,
+)
+from service.rest.problem import TIMEOUT
 from service.serving.engine import Engine
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import BlitzError, InvalidOption, OutOfMemory
-from service.rest.problem import KEY, NO_MEMORY, answer_blitz_error, answer_unknown_error, shorten
+from service.errors import BlitzError, InvalidOption, OutOfMemory, shorten
+from service.rest.problem import KEY, NO_MEMORY, answer_blitz_error, answer_unknown_error
 from service.serving.engine import Engine
 from service.telemetry.request_log import RequestRecord, choose_request_id
 from service.telemetry.tracing import TRACEPARENT, TRACESTATE

@@ -12,12 +12,13 @@ import cv2
 import orjson
 from starlette.exceptions import HTTPException
 
-from service.errors import InvalidOption
+from service.errors import InvalidOption, shorten
 from service.inference.documents import answer_to_coco, answer_to_json
 from service.inference.images import Limits, decode_image
 from service.inference.masks.forms import draw_labelmap, forms_to_runs
 from service.inference.masks.overlay import draw_overlay
-from service.types import Answer, Options
+from service.rest.upload import unpack_image
+from service.types import Answer, Options, Pixels
 
 Render: TypeAlias = Callable[[Answer], bytes]
 
@@ -30,10 +31,15 @@ FORMATS = (JSON, COCO_RESULTS, PNG, JPEG, LABEL_MAP)  # the first is the default
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The encoded image of a request, for the formats that draw on it."""
+    """The body of a request with its image, for the formats that draw on it."""
 
-    image: bytes
+    body: bytes
+    content_type: str
     limits: Limits
+
+    def decode(self) -> Pixels:
+        """The pixels at full size, uint8 [H, W, 3] RGB; raises InvalidImage, ImageTooLarge."""
+        return decode_image(unpack_image(self.body, self.content_type), self.limits)
 
 
 def choose_renderer(media: str, picture: Picture, image_id: int) -> Render:
@@ -63,7 +69,7 @@ def render_coco(answer: Answer, image_id: int) -> bytes:
 
 def render_drawing(answer: Answer, picture: Picture, suffix: str) -> bytes:
     """The image at its full size with masks, boxes and labels drawn on it, as .png or .jpg."""
-    drawn = draw_overlay(decode_image(picture.image, picture.limits), answer.segmentation)
+    drawn = draw_overlay(picture.decode(), answer.segmentation)
     quality = (cv2.IMWRITE_PNG_COMPRESSION, 3) if suffix == ".png" else (cv2.IMWRITE_JPEG_QUALITY, 90)
     _, encoded = cv2.imencode(suffix, cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), quality)
     return encoded.tobytes()
@@ -90,8 +96,6 @@ def choose_format(accept: str | None) -> str:
     qualities = {media: _quality(media, wishes) for media in FORMATS}
     best = max(qualities, key=lambda media: qualities[media])
     if qualities[best] <= 0:
-        from service.rest.problem import shorten  # FastAPI, which no compute process needs
-
         raise HTTPException(
             406, f"answers come as {', '.join(FORMATS)}; Accept asks for {shorten(accept or '')}"
         )

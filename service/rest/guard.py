@@ -12,9 +12,9 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from service.errors import BlitzError, Forbidden
+from service.errors import BlitzError, Forbidden, shorten
 from service.oip.models import View, find_view
-from service.rest.problem import KEY, answer_blitz_error, record_of, shorten
+from service.rest.problem import KEY, answer_blitz_error, record_of
 from service.security.callers import Caller, Rules, read_key, read_subprotocol_key
 from service.serving.changes import admit_admin
 from service.serving.engine import Engine

@@ -14,12 +14,13 @@ from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
-from service.errors import BlitzError, ImageTooLarge, InvalidOption, OutOfMemory, Unavailable
-from service.inference.documents import Json, answer_to_json
+from service.errors import BlitzError, ImageTooLarge, InvalidOption, OutOfMemory, Unavailable, shorten
+from service.inference.documents import Json
+from service.rest.formats import render_json
 from service.rest.guard import admit_live, refuse_live
 from service.rest.live_connection import HUNG_UP
 from service.rest.parameters import FrameHeader, LiveOptions, query_to_options
-from service.rest.problem import NO_MEMORY, error_to_problem, join_faults, shorten
+from service.rest.problem import NO_MEMORY, error_to_problem, join_faults
 from service.security.callers import Caller, Rules
 from service.serving.engine import Engine
 from service.serving.streaming import (
@@ -104,7 +105,7 @@ class LiveStream:
         asked = await unless_stopped(self._read_options(), stopping, within_s=self._rules.first_s)
         if asked is not None:
             options, model, version = _read_stream_options(asked), asked.model or None, asked.version or None
-            with self._engine.open_stream(options, model, version) as session:
+            with self._engine.open_stream(options, model, version, render_json) as session:
                 ends = StreamEnds(stopping, self._rules.idle_s, self._watch)
                 await session.run(self._read, self._send, ends)
         if stopping.is_set():
@@ -178,13 +179,16 @@ class LiveStream:
         content: Json = {"frame_id": result.id, "age_ms": result.age_ms, "dropped": result.dropped}
         if result.captured_us is not None:
             content["capture_time_us"] = result.captured_us
-        outcome = result.outcome
-        if isinstance(outcome, Segmentation):
-            content |= answer_to_json(Answer(outcome, result.queue_ms))
-        else:
-            content |= error_to_problem(outcome, self._record.request_id)
         self._log.write(result)
-        await self._send_json(content)
+        outcome = result.outcome
+        if isinstance(outcome, Exception):
+            answer = orjson.dumps(error_to_problem(outcome, self._record.request_id))
+        elif isinstance(outcome, Segmentation):
+            answer = render_json(Answer(outcome, result.queue_ms))
+        else:
+            answer = outcome.content
+        head = orjson.dumps(content).removesuffix(b"}")
+        await self._websocket.send_text((head + b"," + answer.removeprefix(b"{")).decode())
 
     async def _send_json(self, content: Json) -> None:
         await self._websocket.send_text(orjson.dumps(content).decode())

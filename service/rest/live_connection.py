@@ -15,8 +15,9 @@ from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
+from service.errors import shorten
 from service.rest.connections import NOT_HTTP, Count
-from service.rest.problem import answer_early, shorten
+from service.rest.problem import answer_early
 
 HUNG_UP = "hung_up"  # in the state of a connection's scope
 INTERVAL_S = 1.0

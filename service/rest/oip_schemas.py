@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
-from service.errors import InvalidOption
+from service.errors import InvalidOption, shorten
 from service.oip.parameters import ImageParameters, TensorParameters
 from service.rest.parameters import CallHeaders
-from service.rest.problem import shorten
 from service.rest.schemas import Schema
 from service.rest.upload import check_json
 

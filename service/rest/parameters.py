@@ -11,8 +11,8 @@ from fastapi import Path
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.datastructures import Headers, QueryParams
 
-from service.errors import InvalidOption
-from service.rest.problem import TIMEOUT, describe_fault, join_faults, shorten
+from service.errors import InvalidOption, shorten
+from service.rest.problem import TIMEOUT, describe_fault, join_faults
 from service.rest.schemas import Schema
 from service.serving.streaming import Policy, RawFormat
 from service.serving.tracking import Overlap

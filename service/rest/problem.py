@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from service import errors
+from service.errors import shorten
 from service.inference.documents import Json
 from service.telemetry.request_log import RequestRecord, choose_request_id
 
@@ -24,7 +25,6 @@ NO_MEMORY = "the service is out of memory for this request; come back in a momen
 PROTOCOL = "/v2/"
 TIMEOUT = "x-request-timeout"
 KEY = "blitzmask.record"  # of a request's record, in its scope
-ECHO = 200  # characters of a caller's text that an answer or a log line repeats, at most
 DETAIL = 1000  # characters of a detail, at most
 FAULTS = 4  # that one detail lists, at most
 
@@ -54,15 +54,6 @@ def record_of(request: HTTPConnection) -> RequestRecord:
     """The record of this request."""
     record: RequestRecord = request.scope[KEY]
     return record
-
-
-def shorten(text: str, most: int = ECHO) -> str:
-    """A text of at most `most` characters; a longer one is cut and ends in an ellipsis.
-
-    >>> shorten("a long text", 7)
-    'a long…'
-    """
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def problem_type(kind: type[errors.BlitzError]) -> str:

@@ -1,5 +1,6 @@
 """`POST /v1/segment`: an image in, instances out, on a path of its own past FastAPI."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -9,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import BlitzError, InvalidImage
 from service.inference.documents import name_answerer, server_timing
-from service.rest.bodies import Body, parse
+from service.rest.bodies import Body
 from service.rest.boundary import unless_gone
 from service.rest.formats import JSON, Picture, choose_format, choose_renderer, fit_options
 from service.rest.openapi import SEGMENT_BODY, SEGMENT_RESPONSES
@@ -56,20 +57,18 @@ async def answer_segment(request: Request, query: SegmentQuery, timeout_s: float
     deadline = engine.deadline(timeout_s)
     with Body(request) as body:
         model = engine.check(name, version)
-        content = await body.read(deadline)
-        image = await parse(len(content), unpack_image, content, request.headers.get("content-type", ""))
-        del content
-        call = Call(image, options, name, version, deadline)
-        render = choose_renderer(media, Picture(image, model.limits), query.image_id)
+        content, kind = await body.read(deadline), request.headers.get("content-type", "")
+        unpack = partial(unpack_image, content_type=kind)
+        call = Call(content, options, name, version, deadline, unpack)
+        render = choose_renderer(media, Picture(content, kind, model.limits), query.image_id)
         try:
-            answer, rendered = await unless_gone(request, engine.segment(call, render))
+            found, rendered = await unless_gone(request, engine.segment(call, render))
         except InvalidImage as error:
-            if request.headers.get("content-type") == CURL_DEFAULT:
+            if kind == CURL_DEFAULT:
                 raise InvalidImage(f"{error}; {CURL_ADVICE}") from error
             raise
-    found = answer.segmentation
-    record_of(request).found(found, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
-    timing = server_timing(found.timings, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
+    record_of(request).found(found)
+    timing = server_timing(found.timings, queue_ms=found.queue_ms, render_ms=found.render_ms)
     headers = {"server-timing": timing, "vary": "accept"} | ({} if media == JSON else name_answerer(found))
     return Response(rendered, media_type=media, headers=headers)
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import orjson
 from python_multipart.multipart import parse_options_header
 
-from service.errors import InvalidImage, InvalidOption, UnsupportedMedia
+from service.errors import InvalidImage, InvalidOption, UnsupportedMedia, shorten
 from service.inference.image_headers import has_signature
-from service.rest.problem import shorten
 
 FIELD = "image"
 FORM, JSON = "multipart/form-data", "application/json"

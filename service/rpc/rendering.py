@@ -45,6 +45,24 @@ def answer_to_proto(answer: Answer) -> pb.SegmentResponse:
     )
 
 
+def frame_field(number: int, content: bytes) -> bytes:
+    """A field of bytes or of a message, as it stands in a message that has been written.
+
+    >>> frame_field(1, b"ab")
+    b'\n\x02ab'
+    """
+    return _write_varint(number << 3 | 2) + _write_varint(len(content)) + content
+
+
+def _write_varint(value: int) -> bytes:
+    digits = bytearray()
+    while value > 127:
+        digits.append(value & 127 | 128)
+        value >>= 7
+    digits.append(value)
+    return bytes(digits)
+
+
 def render_reply(reply: "Reply") -> bytes:
     """The bytes of a `ModelInferResponse`, made where the reply is computed."""
     return reply_to_proto(reply).SerializeToString()

@@ -13,7 +13,7 @@ from service.rpc.boundary import CALLER, Context, answer_call, begin_answer, err
 from service.rpc.convert import model_to_proto, options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.registry import check_read
-from service.rpc.rendering import answer_to_proto, render_answer
+from service.rpc.rendering import frame_field, render_answer
 from service.security.callers import ANYBODY, Rules
 from service.serving.engine import Call, Engine
 from service.serving.streaming import Frame, Picture, StreamEnds, unless_stopped
@@ -23,6 +23,7 @@ from service.types import Answer, Segmentation, Size
 T = TypeVar("T")
 
 FRAME = "SegmentStream/frame"
+RESPONSE = pb.FrameResult.DESCRIPTOR.fields_by_name["response"].number
 POLICIES: dict[int, Policy] = {
     pb.FRAME_POLICY_UNSPECIFIED: "latest",
     pb.FRAME_POLICY_LATEST: "latest",
@@ -66,7 +67,7 @@ class FrameStream:
             asked = self._first.options
             options = stream_options_from_proto(asked)
             model, version = asked.segment.model or None, asked.segment.version or None
-            with self._engine.open_stream(options, model, version) as session:
+            with self._engine.open_stream(options, model, version, render_answer) as session:
                 await begin_answer(self._context, (MAX_MESSAGE, str(self._max_message)))
                 await session.run(self._read, self._send, StreamEnds(stopping, self._rules.idle_s))
         if stopping.is_set():
@@ -90,7 +91,7 @@ class FrameStream:
 
     async def _send(self, result: FrameResult) -> None:
         self._log.write(result)
-        await self._context.write(result_to_proto(result))
+        await self._context.write(result_to_bytes(result))
 
 
 def stream_options_from_proto(asked: pb.StreamOptions) -> StreamOptions:
@@ -121,16 +122,19 @@ def frame_from_proto(message: pb.Frame, *, first: bool, arrived: float) -> Frame
     return Frame(message.frame_id, captured_us, picture, arrived)
 
 
-def result_to_proto(result: FrameResult) -> pb.FrameResult:
-    """The result of one frame, with the same content as the live stream's JSON."""
+def result_to_bytes(result: FrameResult) -> bytes:
+    """A `FrameResult` message for one frame, with the same content as the live stream's JSON."""
     message = pb.FrameResult(
         frame_id=result.id, capture_time_us=result.captured_us, age_ms=result.age_ms, dropped=result.dropped
     )
-    if isinstance(result.outcome, Segmentation):
-        message.response.CopyFrom(answer_to_proto(Answer(result.outcome, result.queue_ms)))
-    else:
+    if isinstance(result.outcome, Exception):
         message.error.CopyFrom(error_to_frame(result.outcome))
-    return message
+        return message.SerializeToString()
+    if isinstance(result.outcome, Segmentation):
+        response = render_answer(Answer(result.outcome, result.queue_ms))
+    else:
+        response = result.outcome.content
+    return message.SerializeToString() + frame_field(RESPONSE, response)
 
 
 def _picture_from_proto(message: pb.Frame) -> Picture:
@@ -193,8 +197,8 @@ class SegmentationService:
         deadline = self._engine.deadline(context.time_remaining())
         options = options_from_proto(asked)
         call = Call(request.image, options, asked.model or None, asked.version or None, deadline)
-        answer, response = await self._engine.segment(call, render_answer)
-        record.found(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
+        found, response = await self._engine.segment(call, render_answer)
+        record.found(found)
         return response
 
     async def _segment_stream(self, context: Context, record: RequestRecord) -> None:

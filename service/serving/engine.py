@@ -13,7 +13,7 @@ from service.inference.resolved_options import resolve_options
 from service.serving.admission import Admission
 from service.serving.statistics import Statistics
 from service.serving.streaming import (
-    Picture,
+    Frame,
     StreamOptions,
     StreamSession,
 )
@@ -21,7 +21,7 @@ from service.serving.tracking import plan_tracking, widen_options
 from service.serving.work import FrameWork, SegmentWork
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import PROPAGATING, Tracer
-from service.types import Answer, Options
+from service.types import Answer, Options, Summary
 
 __all__ = ["Call", "Engine", "Model", "Models"]
 
@@ -45,13 +45,17 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One image and what is asked of it; the deadline is a time of the loop's clock."""
+    """One image and what is asked of it; the deadline is a time of the loop's clock.
+
+    unpack: takes the image out of `image` where that is a whole body; a function that can travel.
+    """
 
     image: bytes
     options: Options = field(default_factory=Options)
     model: str | None = None
     version: str | None = None
     deadline: float | None = None
+    unpack: Callable[[bytes], bytes] | None = None
 
 
 class Engine:
@@ -156,23 +160,30 @@ class Engine:
         self.admission.check()
         return found
 
-    async def segment(self, call: Call, render: Callable[[Answer], T]) -> tuple[Answer, T]:
-        """The answer for one image and what `render` makes of it, both computed in a worker slot.
+    async def segment(self, call: Call, render: Callable[[Answer], T]) -> tuple[Summary, T]:
+        """The summary of the answer for one image, and what `render` makes of the answer in a worker slot.
 
         Raises BlitzError's leaves.
         """
         model = self.catalog.get(call.model, call.version)
         options = self._complete(call.options)
-        work = SegmentWork(model, call.image, options, render)
-        answer, rendered = await self.admission.run(work, deadline=call.deadline)
-        self.metrics.answered(answer.segmentation, queue_ms=answer.queue_ms, render_ms=answer.render_ms)
-        return answer, rendered
+        work = SegmentWork(model, call.image, options, render, call.unpack)
+        found, rendered = await self.admission.run(work, deadline=call.deadline)
+        self.metrics.answered(found)
+        return found, rendered
 
     @contextmanager
     def open_stream(
-        self, asked: StreamOptions, model: str | None, version: str | None
+        self,
+        asked: StreamOptions,
+        model: str | None,
+        version: str | None,
+        render: Callable[[Answer], bytes] | None = None,
     ) -> Iterator[StreamSession]:
         """A session for one stream; every frame goes to the model that the catalog names by then.
+
+        render: a module-level function that writes the answers where they are computed. The answers of a
+        stream that tracks come as they are, since they get their identities here.
 
         Raises NotReady, ModelNotFound, InvalidOption, and Overloaded where too many streams are open.
         """
@@ -180,8 +191,9 @@ class Engine:
         tracking = plan_tracking(asked, threshold)
         options = widen_options(self._complete(asked.segment), tracking, threshold)
 
-        def plan(picture: Picture) -> FrameWork:
-            return FrameWork(self.catalog.get(model, version), picture, options)
+        def plan(frame: Frame) -> FrameWork:
+            found, writes = self.catalog.get(model, version), None if tracking else render
+            return FrameWork(found, frame.picture, options, frame.arrived, writes)
 
         with self.count_stream():
             yield StreamSession(plan, self.admission, options=asked, tracking=tracking, threshold=threshold)

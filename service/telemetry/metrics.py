@@ -3,7 +3,6 @@
 With several workers, the one that is scraped answers with the totals of all: see `shared_metrics`.
 """
 
-import collections
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -25,7 +24,7 @@ from service import __version__
 from service.errors import Forbidden, ImageTooLarge, Unauthorized, Unavailable, UnsupportedMedia
 from service.telemetry.logs import count_dropped_lines
 from service.telemetry.shared_metrics import Family, Together, WorkerPlace, combine
-from service.types import STAGES, BackendInfo, Segmentation, Timings
+from service.types import STAGES, BackendInfo, Summary, Timings
 
 Transport: TypeAlias = Literal["rest", "grpc"]
 Labels: TypeAlias = tuple[str, ...]
@@ -139,15 +138,12 @@ class Metrics:
         """Count one request with the key of this name."""
         self._count("key_requests", key, outcome)
 
-    def answered(
-        self, segmentation: Segmentation, *, queue_ms: float, render_ms: float | None = None
-    ) -> None:
-        """Record the stages and instances of one segmentation; render_ms: the time to write its answer."""
-        model = segmentation.model
-        self.stages(model, segmentation.timings, queue_ms=queue_ms, render_ms=render_ms)
-        found = collections.Counter(instance.label for instance in segmentation.instances)
-        for label, count in found.items():
-            self._count("instances", model, label, by=count)
+    def answered(self, found: Summary, *, rendered: bool = True) -> None:
+        """Record the stages and instances of one answer; `rendered`: the time to write it is known."""
+        render_ms = found.render_ms if rendered else None
+        self.stages(found.model, found.timings, queue_ms=found.queue_ms, render_ms=render_ms)
+        for label, count in found.labels.items():
+            self._count("instances", found.model, label, by=count)
 
     def stages(
         self, model: str, timings: Timings, *, queue_ms: float, render_ms: float | None = None

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 import structlog
 
 from service.errors import BlitzError
-from service.frames import FrameResult
+from service.frames import FrameResult, Rendered
 from service.telemetry.metrics import REJECTIONS, UNAVAILABLE, Metrics, Transport
 from service.telemetry.tracing import Span, SpanData
-from service.types import Segmentation, Timings
+from service.types import Answer, Segmentation, Summary, Timings
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 DEBUG, INFO = 10, 20
@@ -64,12 +64,14 @@ class RequestRecord:
             ids |= {"trace_id": context.trace_id, "span_id": context.span_id}
         return ids
 
-    def found(
-        self, segmentation: Segmentation, *, queue_ms: float = 0.0, render_ms: float | None = None
-    ) -> None:
-        """Note the model that answered, how many instances it found, and the time of each stage."""
-        self.about |= {"model": segmentation.model, "instances": len(segmentation.instances)}
-        self.spent(segmentation.timings, queue_ms=queue_ms, render_ms=render_ms)
+    def found(self, found: Summary, *, rendered: bool = True) -> None:
+        """Note the model that answered, how many instances it found, and the time of each stage.
+
+        rendered: the time to write the answer is known.
+        """
+        self.about |= {"model": found.model, "instances": found.instances}
+        render_ms = found.render_ms if rendered else None
+        self.spent(found.timings, queue_ms=found.queue_ms, render_ms=render_ms)
 
     def spent(self, timings: Timings, *, queue_ms: float, render_ms: float | None) -> None:
         """Note the time of each stage."""
@@ -136,12 +138,17 @@ class FrameLog:
         record = RequestRecord(
             stream.transport, stream.request_id, key=stream.key, about=about, started=started
         )
-        if isinstance(result.outcome, Segmentation):
-            record.found(result.outcome)
-            self._metrics.answered(result.outcome, queue_ms=result.queue_ms)
+        if isinstance(outcome := result.outcome, Exception):
+            record.failed(outcome)
         else:
-            record.failed(result.outcome)
+            found = _summarise(outcome, result.queue_ms)
+            record.found(found, rendered=False)
+            self._metrics.answered(found, rendered=False)
         record.write(self._metrics, self._method, quiet=True)
         self._metrics.dropped(stream.transport, result.dropped - self._dropped)
         self._frames, self._dropped = self._frames + 1, result.dropped
         stream.about |= {"frames": self._frames, "dropped": self._dropped}
+
+
+def _summarise(outcome: Segmentation | Rendered, queue_ms: float) -> Summary:
+    return outcome.summary if isinstance(outcome, Rendered) else Answer(outcome, queue_ms).summary()

@@ -7,14 +7,15 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from service.compute.task import Work
 from service.errors import BlitzError, DeadlineExceeded
-from service.frames import FrameResult, Outcome, StreamOptions
-from service.serving.streaming.frame import Clock, Frame, FrameSlot, LoopClock, Pace, Picture, unless_stopped
+from service.frames import FrameResult, Outcome, Rendered, StreamOptions
+from service.serving.streaming.frame import Clock, Frame, FrameSlot, LoopClock, Pace, unless_stopped
 from service.serving.tracking import TrackPolicy, Tracks, follow_instances
 from service.types import Segmentation, seconds_to_ms
 
 T = TypeVar("T")
 
-Plan: TypeAlias = Callable[[Picture], Work[Segmentation]]
+Found: TypeAlias = Segmentation | Rendered
+Plan: TypeAlias = Callable[[Frame], Work[Found]]
 Read: TypeAlias = Callable[[], Awaitable[Frame | None]]
 Send: TypeAlias = Callable[[FrameResult], Awaitable[None]]
 
@@ -51,13 +52,13 @@ class Begun:
 
     frame: Frame
     begun: float
-    segmentation: asyncio.Future[Segmentation]
+    segmentation: asyncio.Future[Found]
 
 
 class StreamSession:
     """Answers the frames of one stream; runs once.
 
-    `plan` gives the work for a picture when a slot takes it. `tracking` gives the instances identities; those
+    `plan` gives the work for a frame when a slot takes it. `tracking` gives the instances identities; those
     that score below `threshold` are shown to the tracker only.
     """
 
@@ -128,10 +129,10 @@ class StreamSession:
         loop = asyncio.get_running_loop()
         taken: asyncio.Future[Frame] = loop.create_future()
 
-        def begin() -> Work[Segmentation]:
+        def begin() -> Work[Found]:
             frame = self._waiting.pick()
             loop.call_soon_threadsafe(self._go_on, taken, frame)
-            return self._plan(frame.picture)
+            return self._plan(frame)
 
         segmentation = self._queue(begin)
         try:
@@ -141,12 +142,12 @@ class StreamSession:
             raise
         self._outbox.put_nowait(Begun(frame, self._clock.now(), segmentation))
 
-    def _queue(self, begin: Callable[[], Work[Segmentation]]) -> asyncio.Future[Segmentation]:
+    def _queue(self, begin: Callable[[], Work[Found]]) -> asyncio.Future[Found]:
         try:
             return self._workers.queue(begin)
         except BlitzError as error:
             begin()
-            refused: asyncio.Future[Segmentation] = asyncio.get_running_loop().create_future()
+            refused: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
             refused.set_exception(error)
             return refused
 
@@ -168,8 +169,8 @@ class StreamSession:
         except Exception as error:
             return error
 
-    async def _identify(self, frame: Frame, found: Segmentation) -> Segmentation:
-        if self._tracks is None:
+    async def _identify(self, frame: Frame, found: Found) -> Found:
+        if self._tracks is None or isinstance(found, Rendered):
             return found
         time = frame.arrived if frame.captured_us is None else frame.captured_us / 1e6
         tracks, named = await asyncio.to_thread(follow_instances, self._tracks, found, time=time)

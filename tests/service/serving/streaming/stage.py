@@ -114,7 +114,7 @@ class Stage:
         self.captured_us: list[int] = []
         self._pictures: asyncio.Queue[Picture | ConnectionError | None] = asyncio.Queue()
         self.session = StreamSession(
-            lambda picture: lambda turn: segment(picture),
+            lambda frame: lambda turn: segment(frame.picture),
             self.workers,
             options=self.options,
             tracking=self.tracking,

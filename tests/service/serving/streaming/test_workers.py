@@ -133,8 +133,8 @@ async def run_stream(
     async def send(result: FrameResult) -> None:
         answered.append(result.id)
 
-    def plan(picture: Picture) -> Work[Segmentation]:
-        return lambda turn: segment(picture)
+    def plan(frame: Frame) -> Work[Segmentation]:
+        return lambda turn: segment(frame.picture)
 
     await StreamSession(plan, admission, options=StreamOptions(policy="all")).run(read, send)
     return answered

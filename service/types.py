@@ -305,8 +305,8 @@ class Answer:
 class Summary:
     """The parts of an answer that its log line, metrics and headers tell; `labels` counts the instances.
 
-    A compute process sends it beside the rendered answer. The instances themselves are not sent: packing
-    and reading them takes 0.2 ms.
+    A compute process sends it beside the rendered answer. The instances themselves are not sent: to
+    pack and read four of them takes 0.1 ms.
     """
 
     model: str

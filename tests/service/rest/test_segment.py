@@ -278,7 +278,7 @@ def without_times(content: Any) -> Any:
 
 @pytest.mark.parametrize("media", FORMATS)
 def test_every_renderer_can_be_sent_to_another_process(media: str) -> None:
-    picture = Picture(encode_picture(), FakeModel.limits)
+    picture = Picture(encode_picture(), "image/png", FakeModel.limits)
     render = pickle.loads(pickle.dumps(choose_renderer(media, picture, image_id=3)))
-    answer = Answer(FakeModel().segment(picture.image, Options()), queue_ms=0.5)
+    answer = Answer(FakeModel().segment(picture.body, Options()), queue_ms=0.5)
     assert render(answer) == choose_renderer(media, picture, image_id=3)(answer)

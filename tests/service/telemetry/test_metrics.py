@@ -3,7 +3,7 @@ import pytest
 from service import __version__
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import RequestRecord
-from service.types import BackendInfo, Instance, Segmentation, Size, Timings
+from service.types import Answer, BackendInfo, Instance, Segmentation, Size, Timings
 
 BACKEND = BackendInfo("onnxruntime", "1.31", "int8", 1, ("cuda", "cpu"), ("cpu",))
 
@@ -16,7 +16,7 @@ def test_stages_are_in_seconds_and_the_wait_for_a_slot_is_one_of_them() -> None:
     metrics = Metrics()
     timings = Timings(decode=2, prepare=1, infer=20, postprocess=1, masks=4)
     found = Segmentation(Size(1, 1), (), "m", "1", BACKEND, timings)
-    metrics.answered(found, queue_ms=500)
+    metrics.answered(Answer(found, queue_ms=500).summary())
     text = metrics.exposition().decode()
     assert 'blitzmask_stage_seconds_sum{model="m",stage="infer"} 0.02' in text
     assert 'blitzmask_stage_seconds_sum{model="m",stage="queue"} 0.5' in text
@@ -27,7 +27,7 @@ def test_instances_are_counted_by_label() -> None:
     metrics = Metrics()
     found = tuple(Instance(label, 1, 0.5, (0, 0, 1, 1), 1, None) for label in ("cat", "dog", "cat"))
     for _ in range(2):
-        metrics.answered(Segmentation(Size(1, 1), found, "m", "1", BACKEND), queue_ms=0)
+        metrics.answered(Answer(Segmentation(Size(1, 1), found, "m", "1", BACKEND), 0).summary())
     text = metrics.exposition().decode()
     assert 'blitzmask_instances_total{label="cat",model="m"} 4.0' in text
     assert 'blitzmask_instances_total{label="dog",model="m"} 2.0' in text

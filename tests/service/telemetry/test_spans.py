@@ -21,7 +21,7 @@ from service.telemetry import spans
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import RequestRecord
 from service.telemetry.spans import RecordingTracer
-from service.types import BackendInfo, Segmentation, Size, Timings
+from service.types import Answer, BackendInfo, Segmentation, Size, Timings
 from tests.fakes import encode_picture
 from tests.running import running_server
 
@@ -51,7 +51,7 @@ def finish(tracer: RecordingTracer, traceparent: str | None = None, *, outcome: 
     record = RequestRecord("rest", "id-1", outcome, about=about, span=tracer.begin(traceparent, None))
     record.started -= 1
     if outcome == "ok":
-        record.found(FOUND, queue_ms=3.0)
+        record.found(Answer(FOUND, queue_ms=3.0).summary(), rendered=False)
     record.write(Metrics(), "POST /v1/segment")
     return record
 

@@ -41,7 +41,7 @@ class Statistics:
         if isinstance(result.outcome, Segmentation):
             self.answered += 1
             self._count_found(result.outcome)
-        else:
+        elif isinstance(result.outcome, Exception):
             self.failed += 1
             self.last_error = result.outcome
 

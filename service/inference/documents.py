@@ -13,7 +13,7 @@ from service.types import (
     Polygon,
     Rle,
     RleCrop,
-    Segmentation,
+    Summary,
     Timings,
 )
 
@@ -56,7 +56,7 @@ def server_timing(timings: Timings, *, queue_ms: float, render_ms: float) -> str
     return ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in stages.items())
 
 
-def name_answerer(found: Segmentation) -> dict[str, str]:
+def name_answerer(found: Summary) -> dict[str, str]:
     """Headers with the model and backend, for answers in formats that have no place for them."""
     return {
         "x-model": found.model,

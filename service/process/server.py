@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from service.compute.template import ForkPlan
 from service.errors import ArtifactError, InvalidSetting
 from service.process.greeting import greet
 from service.process.limits import check_host, count_spare_files, raise_file_limit
+from service.process.listening import Seat
 from service.process.signals import stop_signals
 from service.rest.connections import ConnectionLimits
 from service.rest.server import RestServer, create_app
@@ -50,12 +52,14 @@ class Post:
     meters: memory in which all workers count the rates of keys.
     bell: a file descriptor to close once the worker is ready, if it is the first; the others wait for that.
         They join workers that answer, so they open their ports only when they can, too.
+    seat: the socket over which the parent deals connections of HTTP.
     """
 
     lifeline: int
     metrics: WorkerPlace
     meters: Cells
     bell: int | None
+    seat: socket.socket
 
 
 def run_server(settings: Settings, post: Post | None = None, launched: Launched | None = None) -> int:
@@ -146,6 +150,7 @@ class Server:
         self._launched = launched
         self._settings = settings
         self._shared = post is not None
+        self._seat = None if post is None else Seat(post.seat)
         self._bell = None if post is None else post.bell
         self._chores: list[asyncio.Task[None]] = []
         self._ports: tuple[int, int] | None = None  # until they are open
@@ -183,7 +188,7 @@ class Server:
         check_host(host)  # before a port is blamed for it
         grpc_port = await self._rpc.start(host, self._settings.grpc_port)
         try:
-            http_port = await self._rest.start(host, self._settings.http_port, shared=self._shared)
+            http_port = await self._rest.start(host, self._settings.http_port, self._seat)
         except InvalidSetting:
             await self._rpc.stop(0)
             raise

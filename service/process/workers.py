@@ -3,26 +3,32 @@
 One front is enough for eight cores or so, since images are computed in processes of their own.
 
 The parent loads nothing that starts threads. It forks the first worker, and the others once the first can
-answer. Then it waits: it replaces a worker that ends, and on a signal it closes the pipe that all workers
-hold. When the parent is killed, the pipe closes as well, and the workers finish and exit.
+answer. Then it waits: it deals the connections of HTTP to the workers in turn, it replaces a worker that
+ends, and on a signal it closes the pipe that all workers hold. When the parent is killed, the pipe closes as
+well, and the workers finish and exit.
 
-Only the first worker opens its ports before it can answer, so that it can say that it is not ready. The
-others open their ports when they are ready.
+gRPC's own library listens on its port in every worker, and there the kernel chooses a worker by a hash of
+the connection's addresses.
+
+Only the first worker takes connections before it can answer, so that it can say that it is not ready. The
+others join it when they are ready.
 """
 
 import contextlib
 import logging
 import os
-import select
+import selectors
 import signal
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import structlog
 
 from service.errors import BlitzError, InvalidSetting
 from service.process.limits import check_host, choose_family
+from service.process.listening import Dealer, listen
 from service.process.signals import stopping_signals
 from service.security.callers import make_cells
 from service.settings import Settings
@@ -48,19 +54,23 @@ def run_workers(settings: Settings) -> int:
     host = settings.host
     check_host(host)
     with (
-        _reserve_port(host, settings.http_port, "BLITZ_HTTP_PORT") as http_port,
-        _reserve_port(host, settings.grpc_port, "BLITZ_GRPC_PORT") as grpc_port,
+        listen(host, settings.http_port) as listener,
+        _reserve_port(host, settings.grpc_port) as grpc_port,
         _watch_signals() as signals,
     ):
+        http_port = listener.getsockname()[1]
         settings = settings.model_copy(update={"http_port": http_port, "grpc_port": grpc_port})
-        return Supervisor(settings).run(signals)
+        return Supervisor(settings, listener).run(signals)
 
 
 class Supervisor:
     """The workers that are alive, by process id, when each was started, and its place in shared memory."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        """`listener` is the one of HTTP."""
         self._settings = settings
+        self._selector = selectors.DefaultSelector()
+        self._dealer = Dealer(listener, self._selector)
         self._metrics = SharedMetrics(settings.workers)
         self._meters = make_cells(len(settings.api_keys) + len(settings.admin_keys))
         self._places: dict[int, int] = {}
@@ -73,22 +83,27 @@ class Supervisor:
 
     def run(self, signals: int) -> int:
         """Start all, replace who ends, and return when told to stop and all have; `signals` gives signals."""
+        self._selector.register(signals, selectors.EVENT_READ, partial(self._read_signals, signals))
+        self._selector.register(self._first, selectors.EVENT_READ, self._follow_first)
         self._spawn(joins=False)
         os.close(self._bell)
-        awaited = [signals, self._first]
         while self._started or not self._stopping:
             pause = max(0.0, min(self._due) - time.monotonic()) if self._due else None
-            came = select.select(awaited, [], [], pause)[0]
-            if signals in came:
-                for number in os.read(signals, 64):
-                    self._handle(number)
-            if self._first in came:
-                awaited.remove(self._first)
-                os.close(self._first)
-                if not self._stopping:
-                    self._due += [time.monotonic()] * (self._settings.workers - 1)
+            for key, _ in self._selector.select(pause):
+                key.data()
             self._spawn_due()
+        self._selector.close()
         return self._status
+
+    def _read_signals(self, signals: int) -> None:
+        for number in os.read(signals, 64):
+            self._handle(number)
+
+    def _follow_first(self) -> None:
+        self._selector.unregister(self._first)
+        os.close(self._first)
+        if not self._stopping:
+            self._due += [time.monotonic()] * (self._settings.workers - 1)
 
     def _handle(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -100,6 +115,7 @@ class Supervisor:
             log.info("stopping", workers=len(self._started))
             self._stopping = True
             self._due.clear()
+            self._dealer.stop()
             os.close(self._lifeline_end)
 
     def _reap(self) -> None:
@@ -124,25 +140,29 @@ class Supervisor:
 
     def _spawn(self, *, joins: bool) -> None:
         place = min(set(range(self._settings.workers)) - set(self._places.values()))
+        seat = self._dealer.make_seat()
         pid = os.fork()
         if pid == 0:
-            self._work(place, joins=joins)
+            self._work(place, seat, joins=joins)
+        seat.close()
         self._started[pid] = time.monotonic()
         self._places[pid] = place
 
-    def _work(self, place: int, *, joins: bool) -> None:
+    def _work(self, place: int, seat: socket.socket, *, joins: bool) -> None:
         """Run a worker in this forked process, and exit with its status; never returns."""
         status = FAILED
         try:
             _reset_signals()
             os.close(self._lifeline_end)
+            self._selector.close()
+            self._dealer.forget()
             from service.process.server import (  # only now: they start threads, and read the above
                 Post,
                 run_server,
             )
 
             bell = None if joins else self._bell
-            post = Post(self._lifeline, WorkerPlace(self._metrics, place), self._meters, bell)
+            post = Post(self._lifeline, WorkerPlace(self._metrics, place), self._meters, bell, seat)
             status = run_server(self._settings, post)
         except BlitzError as error:
             log.error("worker failed", reason=str(error))
@@ -154,8 +174,8 @@ class Supervisor:
 
 
 @contextlib.contextmanager
-def _reserve_port(host: str, port: int, variable: str) -> Iterator[int]:
-    """A port that the workers can share and nobody else has; it is held, but not listened on.
+def _reserve_port(host: str, port: int) -> Iterator[int]:
+    """A port for gRPC that the workers can share and nobody else has; it is held, but not listened on.
 
     Raises InvalidSetting.
     """
@@ -166,7 +186,9 @@ def _reserve_port(host: str, port: int, variable: str) -> Iterator[int]:
         holder = _hold_port(family, host, found)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InvalidSetting(f"{variable}={port}: cannot listen on {host} port {port}: {reason}") from error
+        raise InvalidSetting(
+            f"BLITZ_GRPC_PORT={port}: cannot listen on {host} port {port}: {reason}"
+        ) from error
     with holder:
         yield found
 

@@ -7,11 +7,8 @@ version, and tests cover both modules.
 
 import asyncio
 import contextlib
-import ctypes
 import socket
-import struct
-import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from functools import partial
 
 import uvicorn
@@ -20,8 +17,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.errors import BlitzError, InvalidSetting
-from service.process.limits import choose_family
+from service.errors import BlitzError
+from service.process.listening import HANDSHAKE_S, Seat, accept_all, ignore_newcomers, listen
 from service.rest import live, oip, oip_infer, operations, pages, segment
 from service.rest.bodies import BodyBudget
 from service.rest.boundary import Boundary
@@ -90,10 +87,6 @@ HEADERS = [
     ("cross-origin-resource-policy", "same-origin"),
 ]
 HSTS = "strict-transport-security"
-HANDSHAKE_S = 0.1  # for connections whose handshake has begun when the listener closes
-SO_ATTACH_FILTER = 26  # Linux; Python has no name for it
-# A classic BPF program, as (code, jump if true, jump if false, operand): flags & SYN, drop, else take all.
-NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 LIMITS = ConnectionLimits()
 
 
@@ -103,17 +96,23 @@ class _Uvicorn(uvicorn.Server):
     handshake_s = LIMITS.head_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and give up a TLS handshake after `handshake_s`."""
-        tls = self.config.ssl
-        server = await asyncio.get_running_loop().create_server(
-            self.make_connection,
-            sock=(sockets or [])[0],
-            ssl=tls,
-            backlog=self.config.backlog,
-            ssl_handshake_timeout=None if tls is None else self.handshake_s,
-        )
-        self.servers = [server]
+        """Listen on the sockets, if there are any, and give up a TLS handshake after `handshake_s`."""
+        tls, loop = self.config.ssl, asyncio.get_running_loop()
+        limit = None if tls is None else self.handshake_s
+        self.servers = [
+            await loop.create_server(self.make_connection, sock=each, ssl=tls, ssl_handshake_timeout=limit)
+            for each in sockets or []
+        ]
         self.started = True
+
+    async def take_over(self, connection: socket.socket) -> None:
+        """Serve a connection that has been accepted; one whose TLS handshake fails ends."""
+        tls = self.config.ssl
+        limit = None if tls is None else self.handshake_s
+        with contextlib.suppress(OSError):  # an SSLError is one
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self.make_connection, connection, ssl=tls, ssl_handshake_timeout=limit
+            )
 
     def make_connection(self) -> asyncio.Protocol:
         config = self.config
@@ -157,41 +156,49 @@ class RestServer:
             timeout_graceful_shutdown=max(1, round(drain_s)),
         )
         config.load()
-        self._tls = config.ssl = None if tls is None else tls.open_context()
+        config.ssl = None if tls is None else tls.open_context()
         self._head_s = limits.head_s
         self._server = _Uvicorn(config)
         self._server.handshake_s = limits.head_s
         self._serving: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._listener: socket.socket | None = None
+        self._seat: Seat | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
 
-    async def start(self, host: str, port: int, *, shared: bool = False) -> int:
-        """The port that the server listens on, shared with other processes or not; raises InvalidSetting."""
-        self._listener = listener = listen(host, port, shared=shared)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+    async def start(self, host: str, port: int, seat: Seat | None = None) -> int:
+        """The port whose connections the server takes from now on; raises InvalidSetting.
+
+        seat: gives the connections, where another process listens on the port and deals them.
+        """
+        self._seat = seat
+        self._listener = listen(host, port) if seat is None else None
+        listeners = [] if self._listener is None else [self._listener]
+        self._serving = asyncio.create_task(self._server.serve(sockets=listeners))
         self._sweeping = asyncio.create_task(
             Sweeper(self._server.server_state, self._head_s, self._count).run()
         )
-        bound: int = listener.getsockname()[1]
-        return bound
+        if seat is not None:
+            seat.join(self._take_over)
+        return port if self._listener is None else int(self._listener.getsockname()[1])
 
     async def close_door(self) -> None:
         """Take no new connections; open ones are served on.
 
         Connections that the kernel has accepted are taken over first: a closed listener would reset them.
         """
-        if self._listener is None:
-            return
-        ignore_newcomers(self._listener)
-        await asyncio.sleep(HANDSHAKE_S)
-        waiting = list(accept_all(self._listener))
-        for server in self._server.servers:
-            server.close()
-        self._listener.close()
-        for connection in waiting:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._server.make_connection, connection, ssl=self._tls
-            )
+        if self._seat is not None:
+            await self._seat.leave()
+        elif self._listener is not None:
+            ignore_newcomers(self._listener)
+            await asyncio.sleep(HANDSHAKE_S)
+            waiting = list(accept_all(self._listener))
+            for server in self._server.servers:
+                server.close()
+            self._listener.close()
+            for connection in waiting:
+                self._take_over(connection)
+        await asyncio.gather(*self._arriving)
 
     async def stop(self) -> None:
         """Close idle connections; returns when all requests are answered, or the time for them is over."""
@@ -201,38 +208,7 @@ class RestServer:
         if self._serving is not None:
             await self._serving
 
-
-def listen(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A listening socket, on a port shared with other processes or not; raises InvalidSetting."""
-    family = choose_family(host)
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InvalidSetting(
-            f"BLITZ_HTTP_PORT={port}: cannot listen on {host} port {port}: {reason.lower()}"
-        ) from error
-
-
-def ignore_newcomers(listener: socket.socket) -> None:
-    """Drop new handshakes in the kernel, and finish those that have begun; on Linux only.
-
-    A closed listener resets connections that are not accepted yet, with their requests. A client whose
-    handshake is dropped repeats it a second later; then it is refused, or another process of the port takes
-    it.
-    """
-    if sys.platform != "linux":
-        return
-    steps = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in NO_SYN))
-    program = struct.pack("HP", len(NO_SYN), ctypes.addressof(steps))
-    with contextlib.suppress(OSError):  # a sandbox may not have it
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-
-
-def accept_all(listener: socket.socket) -> Iterator[socket.socket]:
-    """The connections that wait to be accepted."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            connection, _ = listener.accept()
-            connection.setblocking(False)
-            yield connection
+    def _take_over(self, connection: socket.socket) -> None:
+        task = asyncio.ensure_future(self._server.take_over(connection))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)

@@ -1,5 +1,6 @@
 """Several workers behind two ports, as processes: killed, stopped, orphaned."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -85,6 +86,22 @@ def test_a_killed_worker_comes_back_while_the_other_answers_and_counts_go_on(
     wait_for(lambda: read_metric(server, "blitzmask_slots") == 2)
 
 
+def count_connections(worker: psutil.Process, port: int) -> int:
+    """The connections to a port that a worker has accepted and not closed."""
+    found = worker.net_connections("tcp")
+    return sum(each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED for each in found)
+
+
+def test_connections_of_http_are_dealt_to_the_workers_in_turn(server: RunningServer) -> None:
+    workers, port = find_workers(server), server.http_port
+    wait_for(lambda: not any(count_connections(worker, port) for worker in workers))
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        wait_for(lambda: sum(count_connections(worker, port) for worker in workers) == 4)
+        assert [count_connections(worker, port) for worker in workers] == [2, 2]
+
+
 def test_a_signal_to_the_parent_stops_all_and_loses_nothing(server: RunningServer) -> None:
     workers = find_workers(server)
     with under_load(server) as answers:
@@ -127,7 +144,7 @@ def test_a_port_is_taken_over_at_once_from_a_single_process_that_has_just_left_i
             accepted, _ = left.accept()
             accepted.close()  # first, so that this end lingers
             client.recv(1)
-    with _reserve_port("127.0.0.1", address[1], "BLITZ_HTTP_PORT") as port:
+    with _reserve_port("127.0.0.1", address[1]) as port:
         assert port == address[1]
 
 

@@ -14,8 +14,9 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.process.listening import accept_all
 from service.rest import server as rest
-from service.rest.server import RestServer, accept_all, create_app, ignore_newcomers, listen
+from service.rest.server import RestServer, create_app
 from service.serving.engine import Engine
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -61,28 +62,6 @@ async def test_who_was_in_before_is_answered(engine: Engine) -> None:
     writer.close()
     await server.stop()
     engine.admission.close()
-
-
-@linux_only
-def test_a_connection_made_before_is_accepted_and_carries_bytes_after() -> None:
-    with listen("127.0.0.1", 0, shared=False) as listener:
-        listener.setblocking(False)
-        with socket.create_connection(listener.getsockname()) as client:
-            ignore_newcomers(listener)
-            client.sendall(b"first")
-            (accepted,) = accept_all(listener)
-            accepted.settimeout(5)
-            with accepted, begin_to_connect(listener.getsockname()[1]):
-                assert accepted.recv(9) == b"first"
-                assert list(accept_all(listener)) == []
-
-
-def test_without_filters_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.rest.server.SO_ATTACH_FILTER", -1)
-    with listen("127.0.0.1", 0, shared=False) as listener:
-        ignore_newcomers(listener)
-        with socket.create_connection(listener.getsockname()):
-            pass
 
 
 def test_uvicorn_is_the_version_that_these_tests_cover() -> None:

@@ -8,7 +8,7 @@ import pytest
 from service.serving.admission import Admission
 from service.serving.engine import Call, Engine
 from service.telemetry.metrics import Metrics
-from service.types import Answer, Options, Segmentation
+from service.types import Options, Segmentation, Summary
 from tests.fakes import FakeCatalog, FakeModel, Gate, encode_picture
 
 
@@ -44,7 +44,7 @@ async def engine() -> AsyncIterator[Engine]:
     engine.admission.close()
 
 
-async def ask(engine: Engine) -> Answer:
+async def ask(engine: Engine) -> Summary:
     answer, _ = await engine.segment(Call(encode_picture()), lambda answer: None)
     return answer
 

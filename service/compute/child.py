@@ -100,9 +100,16 @@ class Template:
     """The template process; `ended` is told the process id and exit status of all that it forked."""
 
     def __init__(
-        self, plan: ForkPlan, ended: Callable[[int, int], None], launched: Launched | None = None
+        self,
+        plan: ForkPlan,
+        ended: Callable[[int, int], None],
+        launched: Launched | None = None,
+        *,
+        patience_s: float | None = None,
     ) -> None:
-        """`launched` is a template that has been started before."""
+        """`launched` is a template that has been started before; `patience_s`: of a wait for its answers."""
+        self._patience_s = patience_s
+        self._hung = False
         self._plan = plan.to_json()
         self._ended = ended
         self._ready = asyncio.get_running_loop().create_future()
@@ -115,6 +122,8 @@ class Template:
     @property
     def alive(self) -> bool:
         """Whether it runs; a process that ends closes its socket before its end ends those that it forked."""
+        if self._hung:  # where a disk does not answer, not even a kill ends it at once
+            return False
         try:
             return self._control.recv(1, socket.MSG_PEEK) != b"" and self.process.poll() is None
         except BlockingIOError:
@@ -123,7 +132,20 @@ class Template:
             return False
 
     async def fork(self, owner: Owner) -> Child:
-        """A new compute process; raises ConnectionError where the template has ended."""
+        """A new compute process; raises ConnectionError where the template has ended or hangs.
+
+        It can hang in an import, on a file system that does not answer; it is killed then.
+        """
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await self._fork(owner)
+        except TimeoutError:
+            log.error("template of compute processes hangs: it is killed", pid=self.process.pid)
+            self._hung = True
+            self.process.kill()
+            raise ConnectionError("the template of compute processes did not answer") from None
+
+    async def _fork(self, owner: Owner) -> Child:
         await asyncio.shield(self._ready)
         ours, theirs = socket.socketpair()
         for side in (ours, theirs):
@@ -133,7 +155,11 @@ class Template:
         with theirs:
             socket.send_fds(self._control, [self._plan], [theirs.fileno()])
         self._births.append(birth)
-        pid = await birth
+        try:
+            pid = await birth
+        except BaseException:
+            ours.close()
+            raise
         _, child = await loop.create_unix_connection(lambda: Child(pid, owner, self), sock=ours)
         return child
 

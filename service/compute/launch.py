@@ -1,5 +1,6 @@
 """Starts the template of the compute processes; imports so little that it can come before all else."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+END_S = 1.0  # for a process that has been killed
 SECRET = ("BLITZ_", "OTEL_")  # variables whose names begin so may hold keys
 
 
@@ -21,7 +23,8 @@ class Launched:
         """End the template, and with it all that it has forked."""
         self.control.close()
         self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a disk that does not answer
+            self.process.wait(END_S)
 
 
 def launch_template() -> Launched:

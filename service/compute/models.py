@@ -1,14 +1,16 @@
 """Models in compute processes: their descriptions in the front, the table of each process, freed memory."""
 
 import ctypes
+import os
+import stat
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from service.compute.task import Turn
 from service.errors import NotReady
 from service.inference.backends.base import Backend, BackendChoice
-from service.inference.card import Card, Runtime
+from service.inference.card import ArtifactFile, Card, Runtime
 from service.inference.images import Limits
 from service.inference.segmenter import Segmenter, open_model
 from service.types import BackendInfo, Heads, Options, Pixels, Segmentation
@@ -30,16 +32,56 @@ _OPENED: dict[int, Segmenter] = {}  # of this compute process, by the number the
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file of a `KeptFolder`."""
+
+    path: Path
+    contents: dict[str, bytes]
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def stat(self) -> os.stat_result:
+        """The status on the disk; of a file that has been read, that of a regular file of its size."""
+        content = self.contents.get(self.path.name)
+        if content is None:
+            return self.path.stat()
+        return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, len(content), 0, 0, 0))
+
+    def read_bytes(self) -> bytes:
+        if self.path.name not in self.contents:
+            self.contents[self.path.name] = self.path.read_bytes()
+        return self.contents[self.path.name]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFolder:
+    """A model folder whose files are read from the disk once, whatever becomes of them later."""
+
+    path: Path
+    contents: dict[str, bytes] = field(default_factory=dict)  # by file name
+
+    def __truediv__(self, name: str) -> KeptFile:
+        return KeptFile(self.path / name, self.contents)
+
+    def only(self, *names: str) -> "KeptFolder":
+        """The same with only these files in memory."""
+        kept = {name: content for name, content in self.contents.items() if name in names}
+        return KeptFolder(self.path, kept)
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The description of a model that a compute process has opened and tested.
 
     card: as JSON. alone: the backend of an inference that has the machine for itself; crowded: the backend
-        of one among others.
+        of one among others. kept: the files that were opened, for processes that follow.
     """
 
     card: str
     alone: BackendInfo
     crowded: BackendInfo
+    kept: KeptFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +89,18 @@ class OpenWork:
     """Opens and tests a model and keeps it under its number; raises ArtifactError's leaves."""
 
     number: int
-    folder: Path
+    folder: KeptFolder
     choice: BackendChoice
     limits: Limits
 
     def __call__(self, turn: Turn) -> Opened:
         segmenter = open_model(self.folder, self.choice, self.limits)
         _OPENED[self.number] = segmenter
-        backend = segmenter.backend
-        return Opened(segmenter.card.model_dump_json(), backend.describe(), backend.describe(crowded=True))
+        card, backend = segmenter.card, segmenter.backend
+        crowded = backend.describe(crowded=True)
+        (file,) = (each for each in card.files if is_file_of(each, crowded))
+        kept = self.folder.only("card.json", "golden.json", file.path)
+        return Opened(card.model_dump_json(), backend.describe(), crowded, kept)
 
     def narrowed(self) -> "OpenWork":
         """The same without a session of many threads, which only one compute process needs."""
@@ -63,9 +108,20 @@ class OpenWork:
 
     def settled(self, opened: Opened) -> "OpenWork":
         """The same for the very file that was opened, whatever was left open before."""
-        runtime: Runtime = "onnx" if opened.crowded.runtime == "onnxruntime" else "tflite"
-        precision = opened.crowded.precision
-        return replace(self, choice=replace(self.choice, runtime=runtime, precision=precision))
+        choice = replace(
+            self.choice, runtime=name_runtime(opened.crowded), precision=opened.crowded.precision
+        )
+        return replace(self, folder=opened.kept, choice=choice)
+
+
+def name_runtime(backend: BackendInfo) -> Runtime:
+    """The runtime of a backend as cards name it."""
+    return "onnx" if backend.runtime == "onnxruntime" else "tflite"
+
+
+def is_file_of(file: ArtifactFile, backend: BackendInfo) -> bool:
+    """Whether a backend has opened this file of its card."""
+    return (file.runtime, file.precision) == (name_runtime(backend), backend.precision)
 
 
 @dataclass(frozen=True, slots=True)

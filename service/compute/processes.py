@@ -26,7 +26,7 @@ from service.compute.child import (
     open_apart,
 )
 from service.compute.launch import Launched
-from service.compute.models import CloseWork, DescribedModel, OpenWork
+from service.compute.models import CloseWork, DescribedModel, KeptFolder, OpenWork
 from service.compute.task import Listener, Pictured, Task, Work, count_behind
 from service.compute.template import ForkPlan
 from service.errors import ComputeFailed, InvalidImage
@@ -120,7 +120,7 @@ class ProcessExecutor:
         """Start the template in the running loop, unless that is done; `launched` is one that has begun."""
         if not self._chores:
             self._loop = asyncio.get_running_loop()
-            self._template = Template(self._plan, self._note_end, launched)
+            self._template = Template(self._plan, self._note_end, launched, patience_s=self._bounds.load_s)
             self._do(self._watch())
 
     async def begin(self) -> None:
@@ -211,11 +211,17 @@ class ProcessExecutor:
         return child or await self._fork(self)
 
     async def _fork(self, owner: Owner) -> Child:
+        """A new process; raises ConnectionError where a new template could not give one either."""
+        with suppress(ConnectionError):
+            return await self._live_template().fork(owner)
+        return await self._live_template().fork(owner)
+
+    def _live_template(self) -> Template:
         if not self._template.alive:
             log.error("template of compute processes ended", exit_status=self._template.process.returncode)
             self._template.close()
-            self._template = Template(self._plan, self._note_end)
-        return await self._template.fork(owner)
+            self._template = Template(self._plan, self._note_end, patience_s=self._bounds.load_s)
+        return self._template
 
     async def _open_missing(self, slot: Slot) -> None:
         while missing := [each for number, each in self._models.items() if number not in slot.opened]:
@@ -228,17 +234,17 @@ class ProcessExecutor:
             except ConnectionError:
                 raise
             except Exception as error:
-                log.error("model not opened again", folder=opening.folder.name, reason=str(error))
+                log.error("model not opened again", folder=opening.folder.path.name, reason=str(error))
 
     async def _open(self, folder: Path, choice: BackendChoice, limits: Limits) -> DescribedModel:
-        work = OpenWork(next(self._numbers), folder, choice, limits)
+        work = OpenWork(next(self._numbers), KeptFolder(folder), choice, limits)
         if self._up.is_set():
             opened = await open_apart(self._fork, work, load_s=self._bounds.load_s)
         else:
             opened = await self._nursery.open(work, self._models.values())
         self._models[work.number] = work.settled(opened)
         await asyncio.gather(*(self._open_in(slot) for slot in self._slots if slot.up))
-        return DescribedModel(work.number, opened, limits)
+        return DescribedModel(work.number, replace(opened, kept=KeptFolder(folder)), limits)
 
     async def _open_in(self, slot: Slot) -> None:
         with suppress(ConnectionError):  # the process that follows opens it

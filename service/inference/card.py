@@ -5,10 +5,10 @@ Every range is checked here, once: a number that no answer could carry is refuse
 
 import codecs
 import hashlib
+import os
 import stat
 import unicodedata
-from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Protocol, TypeAlias
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -206,7 +206,20 @@ class Card(Frozen):
         )
 
 
-def read_card(folder: Path) -> Card:
+class File(Protocol):
+    """A file of a model folder; a Path is one."""
+
+    def stat(self) -> os.stat_result: ...
+    def read_bytes(self) -> bytes: ...
+
+
+class Folder(Protocol):
+    """A model folder on a disk, which is a Path, or one whose files are kept in memory."""
+
+    def __truediv__(self, name: str, /) -> File: ...
+
+
+def read_card(folder: Folder) -> Card:
     """The validated card of a model folder.
 
     Raises InvalidCard when card.json is missing, malformed, or contradicts itself.
@@ -218,7 +231,7 @@ def read_card(folder: Path) -> Card:
         raise InvalidCard(f"{path}: {describe_faults(error, 'card')}") from error
 
 
-def read_json(path: Path) -> bytes:
+def read_json(path: File) -> bytes:
     """The bytes of a JSON file of a model folder, without a byte order mark.
 
     Raises InvalidCard when it cannot be read, is no regular file (a pipe would never end), or is too large.
@@ -236,7 +249,7 @@ def describe_faults(error: ValidationError, what: str) -> str:
     return "; ".join(faults[:_FAULTS]) + more
 
 
-def read_artifact(folder: Path, file: ArtifactFile) -> bytes:
+def read_artifact(folder: Folder, file: ArtifactFile) -> bytes:
     """The bytes of a model file, checked against the card's hash.
 
     A runtime is given these bytes, not the path, so a file that is swapped or cut later changes nothing.
@@ -255,7 +268,7 @@ def read_artifact(folder: Path, file: ArtifactFile) -> bytes:
     )
 
 
-def _measure(path: Path) -> int:
+def _measure(path: File) -> int:
     """The bytes of a regular file; raises InvalidCard."""
     try:
         status = path.stat()
@@ -266,7 +279,7 @@ def _measure(path: Path) -> int:
     return status.st_size
 
 
-def _read(path: Path) -> bytes:
+def _read(path: File) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

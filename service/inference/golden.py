@@ -7,14 +7,13 @@ import math
 from collections.abc import Collection
 from itertools import cycle
 from operator import itemgetter
-from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from service.errors import InvalidCard, SelfTestFailed
-from service.inference.card import describe_faults, read_json
+from service.inference.card import Folder, describe_faults, read_json
 from service.types import Heads, Pixels, Precision, Size
 
 _PRIMES = (31, 17, 7)  # steps along the axes, so that the places differ
@@ -93,7 +92,7 @@ def list_empty(heads: Heads, listed: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in sorted(listed) if heads[name].shape[1] == 0)
 
 
-def read_golden(folder: Path) -> Golden:
+def read_golden(folder: Folder) -> Golden:
     """The golden values of a model folder; raises InvalidCard when they are missing or malformed."""
     path = folder / "golden.json"
     try:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import structlog
@@ -13,7 +12,7 @@ import structlog
 from service.errors import BlitzError, InvalidImage, OutOfMemory, SelfTestFailed
 from service.inference.backends import Backend, BackendChoice, choose_file, open_backend
 from service.inference.canvas import place_picture
-from service.inference.card import Card, read_card
+from service.inference.card import Card, Folder, read_card
 from service.inference.decoding import DECODERS, Criteria
 from service.inference.decoding.selection import least_score
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
@@ -158,7 +157,7 @@ class Segmenter:
         )
 
 
-def open_model(folder: Path, choice: BackendChoice, limits: Limits = _DEFAULT_LIMITS) -> Segmenter:
+def open_model(folder: Folder, choice: BackendChoice, limits: Limits = _DEFAULT_LIMITS) -> Segmenter:
     """The model of a folder, opened, warmed up and self-tested in every slot; raises ArtifactError's leaves.
 
     Where the precision is "auto" and the fastest one fails the self-test, fp32 is opened instead. INT8 fails
@@ -174,7 +173,7 @@ def open_model(folder: Path, choice: BackendChoice, limits: Limits = _DEFAULT_LI
         return _open_tested(folder, card, replace(choice, precision="fp32"), limits)
 
 
-def _open_tested(folder: Path, card: Card, choice: BackendChoice, limits: Limits) -> Segmenter:
+def _open_tested(folder: Folder, card: Card, choice: BackendChoice, limits: Limits) -> Segmenter:
     golden = read_golden(folder)
     segmenter = Segmenter(card, open_backend(folder, card, choice), limits)
     try:

@@ -6,7 +6,6 @@ A runtime may be added or changed here without a look at decoding, masks or tran
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from service.inference.backends.base import Backend, BackendChoice
 from service.inference.backends.batching import BatchingBackend
 from service.inference.backends.onnx import find_devices, import_onnxruntime, open_onnx
 from service.inference.backends.tflite import import_tflite, open_tflite
-from service.inference.card import ArtifactFile, Card, Runtime, read_artifact
+from service.inference.card import ArtifactFile, Card, Folder, Runtime, read_artifact
 from service.inference.families import shape_fits
 from service.types import Precision
 
@@ -40,7 +39,7 @@ _SLOW_AT_INT8 = frozenset({"tflite_runtime.interpreter"})  # 172 ms a frame wher
 ALLOWED_LOSS = 0.009  # of AP against fp32: what INT8 costs at most in the paper's table 2
 
 
-def open_backend(folder: Path, card: Card, choice: BackendChoice) -> Backend:
+def open_backend(folder: Folder, card: Card, choice: BackendChoice) -> Backend:
     """The file of `card` that fits `choice`, opened and run once, batched where its device gains from that.
 
     Raises BackendUnavailable when the runtime, provider or delegate is not available, InvalidCard when the
@@ -89,7 +88,7 @@ def choose_file(card: Card, choice: BackendChoice) -> ArtifactFile:
     )
 
 
-def _open_file(folder: Path, card: Card, file: ArtifactFile, choice: BackendChoice) -> Backend:
+def _open_file(folder: Folder, card: Card, file: ArtifactFile, choice: BackendChoice) -> Backend:
     model = read_artifact(folder, file)
     return _OPENERS[file.runtime](model, card, precision=file.precision, choice=choice)
 

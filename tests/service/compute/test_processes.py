@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
+from service.compute.child import Bystander, Template
+from service.compute.launch import Launched
 from service.compute.processes import MOST_DEATHS, Bounds, ProcessExecutor
 from service.compute.template import ForkPlan
 from service.errors import BackendUnavailable, ComputeFailed, DeadlineExceeded, InvalidImage
@@ -197,6 +202,19 @@ async def test_no_work_is_blamed_for_the_end_of_the_template(pool: Pool) -> None
     assert set(await asyncio.gather(*works)) <= pool.pids
 
 
+async def test_a_template_that_hangs_is_killed_and_counts_as_ended() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    hanging = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    with theirs:
+        template = Template(PLAN, lambda pid, status: None, Launched(ours, hanging), patience_s=0.1)
+        assert template.alive
+        with pytest.raises(ConnectionError, match="did not answer"):
+            await template.fork(Bystander())
+        assert not template.alive
+        assert hanging.wait(PATIENCE_S) == -signal.SIGKILL
+        template.close()
+
+
 async def test_nothing_is_left_when_the_pool_is_closed(pool: Pool) -> None:
     processes = [psutil.Process(pid) for pid in pool.pids]
     spinning = pool.admission.queue(Spin)
@@ -227,11 +245,26 @@ async def test_a_model_is_opened_everywhere_and_again_where_a_process_is_replace
     work = SegmentWork(model, encode_picture(), Options(), count_instances)
     for _ in range(2):
         answers = await asyncio.gather(*(pool.run(work) for _ in range(2 * SLOTS)))
-        assert {answer.segmentation.model for answer, _ in answers} == {"toy"}
+        assert {summary.model for summary, _ in answers} == {"toy"}
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         await pool.replaced(before, count=SLOTS)
         before = pool.pids
+
+
+async def test_a_process_that_is_replaced_opens_the_model_as_it_was_whatever_became_of_its_folder(
+    pool: Pool, toy_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(toy_folder, tmp_path / "toy")
+    model = await open_toy(pool, folder)
+    shutil.rmtree(folder)
+    before = pool.pids
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    await pool.replaced(before, count=SLOTS)
+    work = SegmentWork(model, encode_picture(), Options(), count_instances)
+    found = await asyncio.gather(*(pool.run(work) for _ in range(2 * SLOTS)))
+    assert {summary.model for summary, _ in found} == {"toy"}
 
 
 async def test_a_model_that_cannot_be_opened_harms_no_slot(

@@ -1,6 +1,8 @@
 """The settings: the operator's choices, each an environment variable. Only this module reads them."""
 
+import contextlib
 import difflib
+import math
 import os
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from service.security.tls import Tls, read_tls
 from service.telemetry.logs import LogFormat, LogLevel
 
 PREFIX = "BLITZ_"
+CORES_OF_A_WORKER = 8
 SECRET = ("api_keys", "admin_keys")  # a key may be there by mistake, so errors do not repeat the value
 
 
@@ -25,6 +28,21 @@ def models_folder() -> Path:
     """The models that came with the service: inside the installed package, else the repository's."""
     packaged = Path(__file__).parent / "models"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "models"
+
+
+def cache_folder() -> Path | None:
+    """The folder `blitzmask` in the user's cache folder; None for a user without a home."""
+    named = os.environ.get("XDG_CACHE_HOME")
+    with contextlib.suppress(RuntimeError):
+        return Path(named) / "blitzmask" if named else Path.home() / ".cache" / "blitzmask"
+    return None
+
+
+def choose_workers() -> int:
+    """One process for every eight cores; one alone where an admin may change models, or nothing can fork."""
+    if os.environ.get(f"{PREFIX}ADMIN_KEYS") or not hasattr(os, "fork"):
+        return 1
+    return math.ceil(usable_cores() / CORES_OF_A_WORKER)
 
 
 def _split_commas(value: object) -> object:
@@ -75,6 +93,17 @@ class Settings(BaseSettings):
         description="precision of the models: fp32, fp16, int8, or auto: on a CPU the fastest whose AP "
         "on the card is at most 0.009 below that of fp32, elsewhere fp32",
     )
+    tune: bool = Field(
+        default=True,
+        description="when a model first runs on this machine, time those of its files that runtime and "
+        "precision leave open, for a second each beside the first answers, and take the fastest from then "
+        "on; no: the figures on the card decide",
+    )
+    cache_dir: Path | None = Field(
+        default_factory=cache_folder,
+        description="folder that keeps those times; one that cannot be written is as good as none; unset: "
+        "blitzmask in the user's cache folder",
+    )
     providers: Names = Field(
         default=(),
         description="ONNX Runtime providers, best first, separated by commas, such as cuda,cpu; unset: the "
@@ -90,11 +119,12 @@ class Settings(BaseSettings):
         "prefer: serve without it, and log a warning",
     )
     workers: int = Field(
-        default=1,
+        default_factory=choose_workers,
         ge=1,
         le=1024,
         description="processes that share both ports and divide the cores; more than 1 helps only where one "
-        "process cannot read and write fast enough, because one image uses the cores of one worker",
+        "process cannot read and write fast enough, because one image uses the cores of one worker; unset: "
+        "one for every eight cores, and one where an admin key is set",
     )
     slots: int = Field(
         default_factory=lambda earlier: max(1, usable_cores() // earlier.get("workers", 1)),

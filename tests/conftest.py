@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 import service.process.libraries  # noqa: F401  # sets how numpy, gRPC and ONNX Runtime behave
 from service.telemetry.logs import LIBRARIES, configure_logs
+
+# Services that the tests start time no files, and write nothing into the home of whoever runs the tests.
+os.environ.setdefault("BLITZ_TUNE", "no")
 
 # A property has to hold on a busy machine too; pytest's own timeout ends a test that hangs.
 settings.register_profile("unhurried", deadline=None)

@@ -52,6 +52,7 @@ def serving(
         "BLITZ_MODELS_DIR": str(models.absolute()),
         "BLITZ_HTTP_PORT": "0",
         "BLITZ_GRPC_PORT": "0",
+        "BLITZ_TUNE": "no",  # the file that serves must not change between a load and its baseline
     }
     with tempfile.NamedTemporaryFile() as log:
         started = time.perf_counter()

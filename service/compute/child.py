@@ -230,8 +230,8 @@ class Nursery:
             if self.child is None or self.child.gone:
                 self.child = await self._fork(Bystander())
                 for each in known:
-                    await open_in_time(self.child, each, self._load_s)
-            return await open_in_time(self.child, work, self._load_s)
+                    await run_in_time(self.child, each, self._load_s)
+            return await run_in_time(self.child, work, self._load_s)
 
     async def take(self, owner: Owner) -> Child | None:
         """The process, which has another owner from now on; None where there is none."""
@@ -243,23 +243,23 @@ class Nursery:
         return child
 
 
-async def open_apart(fork: Fork, work: OpenWork, *, load_s: float) -> Opened:
-    """The model as a process has opened and tested it that ends then; raises ArtifactError's leaves."""
+async def run_apart(fork: Fork, work: Work[T], *, limit_s: float) -> T:
+    """The result of a work on a model in a process that ends then; raises ArtifactError's leaves."""
     child = await fork(Bystander())
     try:
-        return await open_in_time(child, work, load_s)
+        return await run_in_time(child, work, limit_s)
     finally:
         child.kill()
 
 
-async def open_in_time(child: Child, work: OpenWork, load_s: float) -> Opened:
-    """The model that this process has opened; raises ArtifactError's leaves, also where it ends or hangs."""
+async def run_in_time(child: Child, work: Work[T], limit_s: float) -> T:
+    """The result of a work on a model; raises ArtifactError's leaves, also for a hang or a crash."""
     try:
-        async with asyncio.timeout(load_s):
+        async with asyncio.timeout(limit_s):
             return await call(child, work)
     except TimeoutError:
         child.kill()
-        raise BackendUnavailable(f"not opened and tested within {load_s:g} s") from None
+        raise BackendUnavailable(f"not opened and tested within {limit_s:g} s") from None
     except ConnectionError:
         raise BackendUnavailable("the process that opened and tested it ended: see the log") from None
 

@@ -4,6 +4,7 @@ import ctypes
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -64,24 +65,19 @@ class KeptFolder:
     def __truediv__(self, name: str) -> KeptFile:
         return KeptFile(self.path / name, self.contents)
 
-    def only(self, *names: str) -> "KeptFolder":
-        """The same with only these files in memory."""
-        kept = {name: content for name, content in self.contents.items() if name in names}
-        return KeptFolder(self.path, kept)
-
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The description of a model that a compute process has opened and tested.
 
     card: as JSON. alone: the backend of an inference that has the machine for itself; crowded: the backend
-        of one among others. kept: the files that were opened, for processes that follow.
+        of one among others. contents: of the files that were opened, by name, for processes that follow.
     """
 
     card: str
     alone: BackendInfo
     crowded: BackendInfo
-    kept: KeptFolder
+    contents: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +95,8 @@ class OpenWork:
         card, backend = segmenter.card, segmenter.backend
         crowded = backend.describe(crowded=True)
         (file,) = (each for each in card.files if is_file_of(each, crowded))
-        kept = self.folder.only("card.json", "golden.json", file.path)
-        return Opened(card.model_dump_json(), backend.describe(), crowded, kept)
+        contents = {name: self.folder.contents[name] for name in ("card.json", "golden.json", file.path)}
+        return Opened(card.model_dump_json(), backend.describe(), crowded, contents)
 
     def narrowed(self) -> "OpenWork":
         """The same without a session of many threads, which only one compute process needs."""
@@ -111,7 +107,7 @@ class OpenWork:
         choice = replace(
             self.choice, runtime=name_runtime(opened.crowded), precision=opened.crowded.precision
         )
-        return replace(self, folder=opened.kept, choice=choice)
+        return replace(self, folder=KeptFolder(self.folder.path, dict(opened.contents)), choice=choice)
 
 
 def name_runtime(backend: BackendInfo) -> Runtime:
@@ -142,13 +138,14 @@ class CloseWork:
 class DescribedBackend:
     """The description of a backend in a compute process; it computes nothing here."""
 
-    opened: Opened
+    alone: BackendInfo
+    crowded: BackendInfo
 
     def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
         raise NotImplementedError("this model computes in compute processes only")
 
     def describe(self, *, crowded: bool = False) -> BackendInfo:
-        return self.opened.crowded if crowded else self.opened.alone
+        return self.crowded if crowded else self.alone
 
     def close(self) -> None:
         """Nothing is open here."""
@@ -157,11 +154,15 @@ class DescribedBackend:
 class DescribedModel:
     """A model of the compute processes; pickled to one of them, it becomes that process's `Segmenter`."""
 
-    def __init__(self, number: int, opened: Opened, limits: Limits) -> None:
-        self.number = number
+    def __init__(self, work: OpenWork, opened: Opened) -> None:
+        self.number, self.folder, self.choice, self.limits = (
+            work.number,
+            work.folder,
+            work.choice,
+            work.limits,
+        )
         self.card = Card.model_validate_json(opened.card)
-        self.backend: Backend = DescribedBackend(opened)
-        self.limits = limits
+        self.backend: Backend = DescribedBackend(opened.alone, opened.crowded)
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         return find_opened, (self.number,)

@@ -23,15 +23,18 @@ from service.compute.child import (
     call,
     look_at_process,
     make_task,
-    open_apart,
+    run_apart,
 )
 from service.compute.launch import Launched
-from service.compute.models import CloseWork, DescribedModel, KeptFolder, OpenWork
+from service.compute.models import CloseWork, DescribedModel, KeptFolder, OpenWork, name_runtime
 from service.compute.task import Listener, Pictured, Task, Work, count_behind
 from service.compute.template import ForkPlan
-from service.errors import ComputeFailed, InvalidImage
+from service.compute.timing import FastestFiles, TimeWork
+from service.errors import BlitzError, ComputeFailed, InvalidImage
 from service.inference.backends.base import BackendChoice
+from service.inference.card import read_card
 from service.inference.images import Limits
+from service.inference.model import Model
 
 T = TypeVar("T")
 
@@ -75,8 +78,12 @@ class Slot:
 class ProcessExecutor:
     """Runs tasks in `count` compute processes; the first has a session on all cores, for lone requests."""
 
-    def __init__(self, count: int, plan: ForkPlan, bounds: Bounds) -> None:
+    def __init__(
+        self, count: int, plan: ForkPlan, bounds: Bounds, fastest: FastestFiles | None = None
+    ) -> None:
+        """`fastest` says which file of a card is opened where the choice leaves that open."""
         self.deaths = 0
+        self._fastest = fastest or FastestFiles(None)
         self._slots = [Slot(index) for index in range(count)]
         self._plan = plan
         self._bounds = bounds
@@ -135,10 +142,26 @@ class ProcessExecutor:
 
         Raises ArtifactError's leaves; BackendUnavailable where that process ends, or takes too long.
         """
-        opening = self._open(folder, replace(choice, slots=1), limits)
+        choice = self._settle_choice(folder, replace(choice, slots=1))
+        opening = self._open(folder, choice, limits)
         model = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
         weakref.finalize(model, self._forget_later, model.number)
         return model
+
+    async def find_faster(self, model: Model) -> bool:
+        """Whether another file of a model is faster here than the one that serves; times them if need be.
+
+        Then the model has to be opened again. Raises ArtifactError's leaves.
+        """
+        if not isinstance(model, DescribedModel) or self._fastest.find(model.card, model.choice):
+            return False
+        work = TimeWork(model.folder, model.choice)
+        timed = await run_apart(self._fork, work, limit_s=self._bounds.load_s)
+        if not timed:
+            return False
+        fastest = self._fastest.note(model.card, model.choice, timed)
+        serving = model.backend.describe()
+        return (fastest.runtime, fastest.precision) != (name_runtime(serving), serving.precision)
 
     def close(self) -> None:
         if self._closing or not self._chores:
@@ -236,15 +259,25 @@ class ProcessExecutor:
             except Exception as error:
                 log.error("model not opened again", folder=opening.folder.path.name, reason=str(error))
 
+    def _settle_choice(self, folder: Path, choice: BackendChoice) -> BackendChoice:
+        """The choice of the fastest file, where that is known and left open."""
+        if choice.precision != "auto" or choice.providers or choice.delegates:
+            return choice
+        with suppress(BlitzError):
+            known = self._fastest.find(read_card(folder), choice)
+            if known is not None:
+                return known.pin(choice)
+        return choice
+
     async def _open(self, folder: Path, choice: BackendChoice, limits: Limits) -> DescribedModel:
         work = OpenWork(next(self._numbers), KeptFolder(folder), choice, limits)
         if self._up.is_set():
-            opened = await open_apart(self._fork, work, load_s=self._bounds.load_s)
+            opened = await run_apart(self._fork, work, limit_s=self._bounds.load_s)
         else:
             opened = await self._nursery.open(work, self._models.values())
         self._models[work.number] = work.settled(opened)
         await asyncio.gather(*(self._open_in(slot) for slot in self._slots if slot.up))
-        return DescribedModel(work.number, replace(opened, kept=KeptFolder(folder)), limits)
+        return DescribedModel(work, opened)
 
     async def _open_in(self, slot: Slot) -> None:
         with suppress(ConnectionError):  # the process that follows opens it

@@ -14,6 +14,7 @@ import structlog
 from service.compute.launch import Launched
 from service.compute.processes import Bounds, ProcessExecutor
 from service.compute.template import ForkPlan
+from service.compute.timing import FastestFiles
 from service.errors import ArtifactError, InvalidSetting
 from service.process.greeting import greet
 from service.process.limits import check_host, count_spare_files, raise_file_limit
@@ -24,7 +25,7 @@ from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer
 from service.security.callers import Callers, Cells, Rules
 from service.serving.admission import Admission
-from service.serving.changes import watch_models
+from service.serving.changes import serve_fastest, watch_models
 from service.serving.engine import Engine, Models
 from service.serving.repository import OpenModel
 from service.settings import Settings
@@ -268,6 +269,9 @@ class Server:
             greet(self._settings, self._ports, names, sys.stdout)
         if self._settings.watch_s:
             self._chores.append(asyncio.create_task(watch_models(self.engine, self._settings.watch_s)))
+        if self._settings.tune and self._processes is not None and not self._shared:
+            faster = serve_fastest(self.engine, self._processes.find_faster)
+            self._chores.append(asyncio.create_task(faster))
 
     async def _refresh(self) -> None:
         """Publish this worker's numbers, for scrapes that another worker answers."""
@@ -289,7 +293,8 @@ def make_processes(settings: Settings) -> ProcessExecutor:
     """The slots as processes, none of which is there yet."""
     plan = ForkPlan(settings.memory_mb, settings.log_level, settings.log_format)
     bounds = Bounds(settings.work_s, settings.load_s, settings.memory_mb)
-    return ProcessExecutor(settings.slots, plan, bounds)
+    fastest = FastestFiles(settings.cache_dir if settings.tune else None)
+    return ProcessExecutor(settings.slots, plan, bounds, fastest)
 
 
 def make_rules(settings: Settings, post: Post | None) -> Rules:

@@ -19,7 +19,7 @@ from service.inference.card import ArtifactFile, Card, Folder, Runtime, read_art
 from service.inference.families import shape_fits
 from service.types import Precision
 
-__all__ = ["Backend", "BackendChoice", "choose_file", "open_backend"]
+__all__ = ["Backend", "BackendChoice", "choose_file", "list_rivals", "open_backend"]
 
 
 class _Open(Protocol):
@@ -86,6 +86,29 @@ def choose_file(card: Card, choice: BackendChoice) -> ArtifactFile:
         f"{card.name} {card.version} has no file for runtime {choice.runtime} and precision "
         f"{choice.precision}{_reason(choice)}; it has {offered}"
     )
+
+
+def list_rivals(card: Card, choice: BackendChoice) -> list[ArtifactFile]:
+    """The files of all runtimes among which only time decides: about as accurate as fp32, and for a CPU.
+
+    Empty where the choice leaves nothing open, or the card has no figures.
+    """
+    if choice.precision != "auto" or choice.providers or choice.delegates:
+        return []
+    fitting = [file for file in sorted(card.files, key=_rank) if _fits(file, choice)]
+    usable = [file for file in fitting if _is_usable_on_cpu(file)]
+    standard = _read_ap(card, fitting[0]) if fitting else None
+    if standard is None:
+        return []
+    return [file for file in usable if (_read_ap(card, file) or 0) >= standard - ALLOWED_LOSS]
+
+
+def _is_usable_on_cpu(file: ArtifactFile) -> bool:
+    try:
+        module = _IMPORTERS[file.runtime]()
+    except BackendUnavailable:
+        return False
+    return not (file.precision == "int8" and module.__name__ in _SLOW_AT_INT8)
 
 
 def _open_file(folder: Folder, card: Card, file: ArtifactFile, choice: BackendChoice) -> Backend:

@@ -19,6 +19,7 @@ from service.compute.child import Bystander, Template
 from service.compute.launch import Launched
 from service.compute.processes import MOST_DEATHS, Bounds, ProcessExecutor
 from service.compute.template import ForkPlan
+from service.compute.timing import Timed
 from service.errors import BackendUnavailable, ComputeFailed, DeadlineExceeded, InvalidImage
 from service.inference.backends.base import BackendChoice
 from service.inference.images import Limits
@@ -27,7 +28,7 @@ from service.serving.work import SegmentWork
 from service.types import Answer, Options
 from tests.fakes import encode_picture
 from tests.running import PATIENCE_S
-from tests.service.compute.works import Abort, Fail, Grow, Look, Say, Sleep, Spin, Stop, TryAll
+from tests.service.compute.works import Abort, Fail, Give, Grow, Look, Say, Sleep, Spin, Stop, TryAll
 
 SLOTS = 2
 PLAN = ForkPlan(0, "info", "json")
@@ -265,6 +266,22 @@ async def test_a_process_that_is_replaced_opens_the_model_as_it_was_whatever_bec
     work = SegmentWork(model, encode_picture(), Options(), count_instances)
     found = await asyncio.gather(*(pool.run(work) for _ in range(2 * SLOTS)))
     assert {summary.model for summary, _ in found} == {"toy"}
+
+
+async def test_a_model_of_which_another_file_is_faster_is_opened_from_that_file_the_next_time(
+    pool: Pool, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = await open_toy(pool, toy_folder)
+    assert model.backend.describe().runtime == "onnxruntime"
+    timed = (Timed("onnx", "fp32", 9.0), Timed("tflite", "int8", 4.0))
+    monkeypatch.setattr("service.compute.processes.TimeWork", lambda *asked: Give(timed))
+    assert await pool.executor.find_faster(model)
+    model = await open_toy(pool, toy_folder)
+    assert (model.backend.describe().runtime, model.backend.describe().precision) == (
+        "ai-edge-litert",
+        "int8",
+    )
+    assert not await pool.executor.find_faster(model)
 
 
 async def test_a_model_that_cannot_be_opened_harms_no_slot(

@@ -23,6 +23,16 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Give:
+    """Gives what it holds."""
+
+    result: object
+
+    def __call__(self, turn: Turn) -> object:
+        return self.result
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Takes its time, and then gives the process."""
 

@@ -95,7 +95,7 @@ def serve(
             from service.process.workers import run_workers
 
             raise typer.Exit(run_workers(settings))
-        from service.process.server import run_server
+        from service.process.start import run_server
 
         raise typer.Exit(run_server(settings, launched=launched))
 

@@ -1,25 +1,20 @@
-"""The composition root: builds everything from the settings, and serves both ports until told to stop."""
+"""The composition root: both transports over one engine, built from the settings."""
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
 
-from service.compute.launch import Launched
-from service.compute.processes import Bounds, ProcessExecutor
-from service.compute.template import ForkPlan
-from service.compute.timing import FastestFiles
+from service.compute.processes import ProcessExecutor
 from service.errors import ArtifactError, InvalidSetting
-from service.process.greeting import greet
-from service.process.limits import check_host, count_spare_files, raise_file_limit
+from service.process.limits import check_host, count_spare_files
 from service.process.listening import Seat
-from service.process.signals import stop_signals
+from service.process.start import greet
 from service.rest.connections import ConnectionLimits
 from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer
@@ -27,16 +22,13 @@ from service.security.callers import Callers, Cells, Rules
 from service.serving.admission import Admission
 from service.serving.changes import serve_fastest, watch_models
 from service.serving.engine import Engine, Models
-from service.serving.repository import OpenModel
 from service.settings import Settings
-from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.shared_metrics import WorkerPlace
 from service.telemetry.tracing import PROPAGATING, Tracer
 
 Load = Callable[[Settings], Models]
 
-DONE, FORCED, NEVER_READY = 0, 1, 2
 LINGER_S = 0.5  # for requests that are on their way over open connections
 MARGIN_S = 5.0  # for the servers' own clean-up, after the drain
 REFRESH_S = 0.25  # how old the numbers of another worker may be
@@ -63,41 +55,6 @@ class Post:
     seat: socket.socket
 
 
-def run_server(settings: Settings, post: Post | None = None, launched: Launched | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, alone or as one of several workers.
-
-    The exit status: 0 when all in flight was answered, 1 when forced. Raises InvalidSetting where a port
-    cannot be had.
-    """
-    configure_logs(settings.log_level, settings.log_format)
-    raise_file_limit()
-    with asyncio.Runner(loop_factory=_choose_loop()) as runner:
-        status = runner.run(serve(settings, post=post, launched=launched))
-    if status == FORCED:  # a thread may hang in a runtime: nobody waits for it
-        logging.shutdown()
-        os._exit(status)
-    return status
-
-
-def load_catalog(settings: Settings, open_model: OpenModel | None = None) -> Models:
-    """The models of the settings' folder, opened in this process unless told otherwise.
-
-    Raises ArtifactError's leaves when the default cannot serve.
-    """
-    from service.serving.catalog import (
-        Catalog,  # the runtimes take their time to import; the ports are open by then
-    )
-
-    opener = {} if open_model is None else {"open_model": open_model}
-    return Catalog.load(
-        settings.models_dir,
-        default=settings.default_model,
-        choice=settings.choice,
-        limits=settings.limits,
-        **opener,
-    )
-
-
 def _take_census(settings: Settings) -> object:
     """A value that changes when the models folder does; None where it is not watched."""
     if not settings.watch_s:
@@ -109,46 +66,13 @@ def _take_census(settings: Settings) -> object:
     return None
 
 
-async def serve(
-    settings: Settings,
-    load: Load | None = None,
-    post: Post | None = None,
-    *,
-    launched: Launched | None = None,
-) -> int:
-    """Serve what `load` gives until a signal, by default the models of the settings' folder.
-
-    Raises InvalidSetting where a port cannot be had.
-    """
-    with stop_signals(None if post is None else post.lifeline) as (stop, force):
-        server = Server(settings, post, launched)
-        load = load or server.load_models
-        if post is not None and post.bell is None and not await server.load(load):
-            return NEVER_READY
-        await server.start()
-        loading = asyncio.create_task(server.keep_loading(load))
-        await stop.wait()
-        loading.cancel()
-        stopping = asyncio.create_task(server.stop())
-        forced = asyncio.create_task(force.wait())
-        patience = settings.stop_delay_s + LINGER_S + settings.drain_s + MARGIN_S
-        await asyncio.wait((stopping, forced), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        forced.cancel()
-        if not stopping.done():
-            log.error("forced to stop", running=server.admission.running, waiting=server.admission.waiting)
-            return FORCED
-        stopping.result()
-        return DONE
-
-
 class Server:
     """Both transports over one engine."""
 
     def __init__(
-        self, settings: Settings, post: Post | None = None, launched: Launched | None = None
+        self, settings: Settings, post: Post | None = None, processes: ProcessExecutor | None = None
     ) -> None:
-        """`launched`: a template of compute processes that has been started before."""
-        self._launched = launched
+        """`processes`: the slots, where they are processes that have been started before."""
         self._settings = settings
         self._shared = post is not None
         self._seat = None if post is None else Seat(post.seat)
@@ -156,7 +80,7 @@ class Server:
         self._chores: list[asyncio.Task[None]] = []
         self._ports: tuple[int, int] | None = None  # until they are open
         metrics = Metrics(None if post is None else post.metrics)
-        self._processes = make_processes(settings) if settings.in_processes else None
+        self._processes = processes
         self.admission = Admission(
             settings.slots,
             settings.queue_limit,
@@ -183,6 +107,12 @@ class Server:
         self._rest = RestServer(app, drain_s=settings.drain_s, limits=limits, tls=tls)
         self._rpc = RpcServer(self.engine, max_body=max_body, shared=self._shared, rules=rules, tls=tls)
 
+    @property
+    def patience_s(self) -> float:
+        """Seconds that `stop` may take."""
+        settings = self._settings
+        return settings.stop_delay_s + LINGER_S + settings.drain_s + MARGIN_S
+
     async def start(self) -> tuple[int, int]:
         """Open both ports, that of HTTP and that of gRPC, and give them; nothing is ready yet."""
         host = self._settings.host
@@ -194,27 +124,29 @@ class Server:
             await self._rpc.stop(0)
             raise
         self._ports = (http_port, grpc_port)
-        self._start_processes()
         log.info("listening", host=host, http_port=http_port, grpc_port=grpc_port, pid=os.getpid())
         if self._shared:
             self._chores.append(asyncio.create_task(self._refresh()))
         return http_port, grpc_port
 
-    async def keep_loading(self, load: Load) -> None:
-        """Load; where that fails and the models folder is watched, again whenever it has changed."""
+    async def keep_loading(self, load: Load, begun: Awaitable[Models] | None = None) -> None:
+        """Load; where that fails and the models folder is watched, again whenever it has changed.
+
+        begun: the result of the first time, which others have begun.
+        """
         pause = self._settings.watch_s
         while not self.engine.ready:
             seen = await asyncio.to_thread(_take_census, self._settings)
-            if await self.load(load) or not pause:
+            if await self.load(load, begun) or not pause:
                 break
+            begun = None
             while seen == await asyncio.to_thread(_take_census, self._settings):
                 await asyncio.sleep(pause)
 
-    async def load(self, load: Load) -> bool:
+    async def load(self, load: Load, begun: Awaitable[Models] | None = None) -> bool:
         """Load the models in a thread and become ready, or say why not; whether it is ready."""
-        self._start_processes()
         try:
-            catalog = await asyncio.to_thread(load, self._settings)
+            catalog = await (begun or asyncio.to_thread(load, self._settings))
         except ArtifactError as error:
             log.error("not ready", reason=str(error))
             self.engine.fail(str(error))
@@ -226,17 +158,6 @@ class Server:
                 await self._processes.begin()
             await self._begin(catalog)
         return self.engine.ready
-
-    def _start_processes(self) -> None:
-        if self._processes is not None:
-            self._processes.start(self._launched)
-        elif self._launched is not None:
-            self._launched.close()
-        self._launched = None
-
-    def load_models(self, settings: Settings) -> Models:
-        """The models of the settings' folder, opened where they will compute; called in a thread."""
-        return load_catalog(settings, None if self._processes is None else self._processes.open_model)
 
     async def stop(self) -> None:
         """Be not ready, let balancers notice, close the ports, finish what is in flight."""
@@ -289,14 +210,6 @@ def open_tracer(*, recording: bool) -> Tracer:
     return open_recording_tracer()
 
 
-def make_processes(settings: Settings) -> ProcessExecutor:
-    """The slots as processes, none of which is there yet."""
-    plan = ForkPlan(settings.memory_mb, settings.log_level, settings.log_format)
-    bounds = Bounds(settings.work_s, settings.load_s, settings.memory_mb)
-    fastest = FastestFiles(settings.cache_dir if settings.tune else None)
-    return ProcessExecutor(settings.slots, plan, bounds, fastest)
-
-
 def make_rules(settings: Settings, post: Post | None) -> Rules:
     """The rules for callers, from the settings; several workers share the rate meters."""
     callers = Callers(
@@ -307,11 +220,3 @@ def make_rules(settings: Settings, post: Post | None) -> Rules:
         changing=post is None,
     )
     return Rules(callers, settings.origins, settings.open_metrics, settings.head_s, settings.stream_idle_s)
-
-
-def _choose_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop

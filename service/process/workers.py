@@ -156,10 +156,9 @@ class Supervisor:
             os.close(self._lifeline_end)
             self._selector.close()
             self._dealer.forget()
-            from service.process.server import (  # only now: they start threads, and read the above
-                Post,
-                run_server,
-            )
+            # Only now: they start threads, and read the above.
+            from service.process.server import Post
+            from service.process.start import run_server
 
             bell = None if joins else self._bell
             post = Post(self._lifeline, WorkerPlace(self._metrics, place), self._meters, bell, seat)

@@ -245,7 +245,7 @@ def test_serve_takes_host_and_ports_before_those_of_the_environment(
         served.append(settings)
         return 0
 
-    monkeypatch.setattr("service.process.server.run_server", keep)
+    monkeypatch.setattr("service.process.start.run_server", keep)
     monkeypatch.setattr("service.compute.launch.launch_template", lambda: None)
     monkeypatch.setenv("BLITZ_HTTP_PORT", "7000")
     monkeypatch.setenv("BLITZ_GRPC_PORT", "7001")

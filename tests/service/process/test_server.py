@@ -12,7 +12,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.errors import InvalidCard, InvalidSetting, SelfTestFailed
-from service.process.server import DONE, Server, serve
+from service.process.server import Server
+from service.process.start import DONE, serve
 from service.process.workers import run_workers
 from service.serving.engine import Models
 from service.settings import Settings

@@ -20,6 +20,7 @@ from service.compute.template import BORN, READY, REPORT, ForkPlan
 from service.compute.worker import Order, Outcome, Reader, pack
 from service.errors import BackendUnavailable
 
+TEMPLATE_S = 120.0  # for the template to import everything: a small, busy board takes a minute
 BUFFER = 4_000_000  # bytes on their way to a compute process, as far as the kernel allows
 
 log = structlog.get_logger("service.compute")
@@ -105,7 +106,7 @@ class Template:
         ended: Callable[[int, int], None],
         launched: Launched | None = None,
         *,
-        patience_s: float | None = None,
+        patience_s: float = TEMPLATE_S,
     ) -> None:
         """`launched` is a template that has been started before; `patience_s`: of a wait for its answers."""
         self._patience_s = patience_s

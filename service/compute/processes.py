@@ -127,7 +127,7 @@ class ProcessExecutor:
         """Start the template in the running loop, unless that is done; `launched` is one that has begun."""
         if not self._chores:
             self._loop = asyncio.get_running_loop()
-            self._template = Template(self._plan, self._note_end, launched, patience_s=self._bounds.load_s)
+            self._template = Template(self._plan, self._note_end, launched)
             self._do(self._watch())
 
     async def begin(self) -> None:
@@ -243,7 +243,7 @@ class ProcessExecutor:
         if not self._template.alive:
             log.error("template of compute processes ended", exit_status=self._template.process.returncode)
             self._template.close()
-            self._template = Template(self._plan, self._note_end, patience_s=self._bounds.load_s)
+            self._template = Template(self._plan, self._note_end)
         return self._template
 
     async def _open_missing(self, slot: Slot) -> None:

@@ -1,4 +1,4 @@
-"""One compute process as the front sees it, the template that forks it, and the opening of models in it."""
+"""One compute process as the front sees it, and the template that forks it."""
 
 import asyncio
 import contextlib
@@ -7,23 +7,31 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, cast
 
 import structlog
 
 from service.compute.launch import Launched, launch_template
-from service.compute.models import Opened, OpenWork
-from service.compute.task import Task, Work
+from service.compute.task import Task
 from service.compute.template import BORN, READY, REPORT, ForkPlan
 from service.compute.worker import Order, Outcome, Reader, pack
-from service.errors import BackendUnavailable
 
 TEMPLATE_S = 120.0  # for the template to import everything: a small, busy board takes a minute
 BUFFER = 4_000_000  # bytes on their way to a compute process, as far as the kernel allows
 
 log = structlog.get_logger("service.compute")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits of a compute process: seconds for a task and for opening a model, megabytes (0: no limit)."""
+
+    work_s: float
+    load_s: float
+    memory_mb: int
 
 
 class Owner(Protocol):
@@ -74,6 +82,18 @@ class Child(Reader):
             self._begin(task)
         self.tasks.append(task)
         self._transport.write(message)
+
+    def find_fault(self, bounds: Bounds) -> str:
+        """The reason why the process has to be killed; "" where there is none."""
+        state, megabytes = look_at_process(self.pid)
+        if state == "T":
+            return "it was stopped"
+        if bounds.memory_mb and megabytes > bounds.memory_mb:
+            return f"it takes {megabytes:.0f} MB, at most {bounds.memory_mb} are allowed"
+        task = self.tasks[0] if self.tasks else None
+        limit = bounds.work_s if task is None or task.retries else bounds.load_s
+        late = task is not None and time.monotonic() - self.began > limit
+        return f"its work is not done within {limit:g} s" if late else ""
 
     def kill(self) -> None:
         """End the process, whatever it is doing."""
@@ -210,81 +230,3 @@ def look_at_process(pid: int) -> tuple[str, float]:
     except OSError:
         return "", 0.0
     return fields[0], int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-T = TypeVar("T")
-Fork: TypeAlias = Callable[[Owner], Awaitable[Child]]
-
-
-class Nursery:
-    """At the start, one process opens and tests all models; then it keeps them and becomes a slot's."""
-
-    def __init__(self, fork: Fork, *, load_s: float) -> None:
-        self._fork = fork
-        self._load_s = load_s
-        self._lock = asyncio.Lock()
-        self.child: Child | None = None
-
-    async def open(self, work: OpenWork, known: Collection[OpenWork]) -> Opened:
-        """The model that the process has opened beside the `known` ones; raises ArtifactError's leaves."""
-        async with self._lock:
-            if self.child is None or self.child.gone:
-                self.child = await self._fork(Bystander())
-                for each in known:
-                    await run_in_time(self.child, each, self._load_s)
-            return await run_in_time(self.child, work, self._load_s)
-
-    async def take(self, owner: Owner) -> Child | None:
-        """The process, which has another owner from now on; None where there is none."""
-        async with self._lock:
-            child, self.child = self.child, None
-        if child is None or child.gone:
-            return None
-        child.owner = owner
-        return child
-
-
-async def run_apart(fork: Fork, work: Work[T], *, limit_s: float) -> T:
-    """The result of a work on a model in a process that ends then; raises ArtifactError's leaves."""
-    child = await fork(Bystander())
-    try:
-        return await run_in_time(child, work, limit_s)
-    finally:
-        child.kill()
-
-
-async def run_in_time(child: Child, work: Work[T], limit_s: float) -> T:
-    """The result of a work on a model; raises ArtifactError's leaves, also for a hang or a crash."""
-    try:
-        async with asyncio.timeout(limit_s):
-            return await call(child, work)
-    except TimeoutError:
-        child.kill()
-        raise BackendUnavailable(f"not opened and tested within {limit_s:g} s") from None
-    except ConnectionError:
-        raise BackendUnavailable("the process that opened and tested it ended: see the log") from None
-
-
-class Bystander:
-    """The owner of a process that has no slot."""
-
-    def done(self, child: Child, seconds: float) -> None:
-        """There is nothing to do with the room."""
-
-    def lost(self, child: Child, tasks: list[Task[Any]]) -> None:
-        """Nothing begins again elsewhere."""
-        for task in tasks:
-            task.fail(ConnectionError("the compute process has ended"))
-
-
-async def call(child: Child, work: Work[T]) -> T:
-    """The result of a work in this very process; raises ConnectionError where that ends."""
-    task = make_task(work)
-    child.send(task, crowded=False)
-    return await task.future
-
-
-def make_task(work: Work[T]) -> Task[T]:
-    """A task for one process, which begins nowhere else."""
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    return Task(lambda: work, future, time.monotonic(), counted=False, retries=False)

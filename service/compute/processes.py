@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-import itertools
 import pickle
-import time
 import weakref
 from collections import deque
 from collections.abc import Coroutine
@@ -15,26 +13,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from service.compute.child import (
-    Child,
-    Nursery,
-    Owner,
-    Template,
-    call,
-    look_at_process,
-    make_task,
-    run_apart,
-)
+from service.compute.child import Bounds, Child, Owner, Template
 from service.compute.launch import Launched
-from service.compute.models import CloseWork, DescribedModel, KeptFolder, OpenWork, name_runtime
+from service.compute.loading import Loader, call, make_task
+from service.compute.models import CloseWork, DescribedModel
 from service.compute.task import Listener, Pictured, Task, Work, count_behind
 from service.compute.template import ForkPlan
-from service.compute.timing import FastestFiles, TimeWork
-from service.errors import BlitzError, ComputeFailed, InvalidImage
+from service.compute.timing import FastestFiles
+from service.errors import ComputeFailed, InvalidImage
 from service.inference.backends.base import BackendChoice
-from service.inference.card import read_card
 from service.inference.images import Limits
-from service.inference.model import Model
 
 T = TypeVar("T")
 
@@ -45,15 +33,6 @@ MOST_DEATHS = 2  # compute processes that one task may end
 REMEMBERED = 256  # pictures that ended compute processes, by their hashes
 
 log = structlog.get_logger("service.compute")
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Limits of a compute process: seconds for a task and for opening a model, megabytes (0: no limit)."""
-
-    work_s: float
-    load_s: float
-    memory_mb: int
 
 
 @dataclass(slots=True, eq=False)
@@ -83,17 +62,15 @@ class ProcessExecutor:
     ) -> None:
         """`fastest` says which file of a card is opened where the choice leaves that open."""
         self.deaths = 0
-        self._fastest = fastest or FastestFiles(None)
         self._slots = [Slot(index) for index in range(count)]
         self._plan = plan
         self._bounds = bounds
-        self._models: dict[int, OpenWork] = {}
-        self._numbers = itertools.count()
         self._poison: deque[str] = deque(maxlen=REMEMBERED)
         self._chores: set[asyncio.Task[None]] = set()
         self._closing = False
         self._up = asyncio.Event()
-        self._nursery = Nursery(self._fork, load_s=bounds.load_s)
+        self._loader = Loader(self._fork, fastest or FastestFiles(None), load_s=bounds.load_s)
+        self.find_faster = self._loader.find_faster
         self._loop: asyncio.AbstractEventLoop
         self._template: Template
         self._listener: Listener
@@ -142,26 +119,11 @@ class ProcessExecutor:
 
         Raises ArtifactError's leaves; BackendUnavailable where that process ends, or takes too long.
         """
-        choice = self._settle_choice(folder, replace(choice, slots=1))
+        choice = self._loader.settle(folder, replace(choice, slots=1))
         opening = self._open(folder, choice, limits)
         model = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
         weakref.finalize(model, self._forget_later, model.number)
         return model
-
-    async def find_faster(self, model: Model) -> bool:
-        """Whether another file of a model is faster here than the one that serves; times them if need be.
-
-        Then the model has to be opened again. Raises ArtifactError's leaves.
-        """
-        if not isinstance(model, DescribedModel) or self._fastest.find(model.card, model.choice):
-            return False
-        work = TimeWork(model.folder, model.choice)
-        timed = await run_apart(self._fork, work, limit_s=self._bounds.load_s)
-        if not timed:
-            return False
-        fastest = self._fastest.note(model.card, model.choice, timed)
-        serving = model.backend.describe()
-        return (fastest.runtime, fastest.precision) != (name_runtime(serving), serving.precision)
 
     def close(self) -> None:
         if self._closing or not self._chores:
@@ -172,8 +134,8 @@ class ProcessExecutor:
         for slot in self._slots:
             if slot.child is not None:
                 slot.child.kill()
-        if self._nursery.child is not None:
-            self._nursery.child.kill()
+        if self._loader.nursery.child is not None:
+            self._loader.nursery.child.kill()
         self._template.close()
 
     def done(self, child: Child, seconds: float) -> None:
@@ -229,8 +191,8 @@ class ProcessExecutor:
         self._listener.roomier()
 
     async def _find_child(self, slot: Slot) -> Child:
-        child = await self._nursery.take(self) if slot.index == 0 else None
-        slot.opened = set() if child is None else set(self._models)
+        child = await self._loader.nursery.take(self) if slot.index == 0 else None
+        slot.opened = set() if child is None else set(self._loader.models)
         return child or await self._fork(self)
 
     async def _fork(self, owner: Owner) -> Child:
@@ -247,7 +209,7 @@ class ProcessExecutor:
         return self._template
 
     async def _open_missing(self, slot: Slot) -> None:
-        while missing := [each for number, each in self._models.items() if number not in slot.opened]:
+        while missing := [each for number, each in self._loader.models.items() if number not in slot.opened]:
             opening = missing[0]
             slot.opened.add(opening.number)
             assert slot.child is not None
@@ -259,25 +221,10 @@ class ProcessExecutor:
             except Exception as error:
                 log.error("model not opened again", folder=opening.folder.path.name, reason=str(error))
 
-    def _settle_choice(self, folder: Path, choice: BackendChoice) -> BackendChoice:
-        """The choice of the fastest file, where that is known and left open."""
-        if choice.precision != "auto" or choice.providers or choice.delegates:
-            return choice
-        with suppress(BlitzError):
-            known = self._fastest.find(read_card(folder), choice)
-            if known is not None:
-                return known.pin(choice)
-        return choice
-
     async def _open(self, folder: Path, choice: BackendChoice, limits: Limits) -> DescribedModel:
-        work = OpenWork(next(self._numbers), KeptFolder(folder), choice, limits)
-        if self._up.is_set():
-            opened = await run_apart(self._fork, work, limit_s=self._bounds.load_s)
-        else:
-            opened = await self._nursery.open(work, self._models.values())
-        self._models[work.number] = work.settled(opened)
+        model = await self._loader.open(folder, choice, limits, apart=self._up.is_set())
         await asyncio.gather(*(self._open_in(slot) for slot in self._slots if slot.up))
-        return DescribedModel(work, opened)
+        return model
 
     async def _open_in(self, slot: Slot) -> None:
         with suppress(ConnectionError):  # the process that follows opens it
@@ -289,8 +236,8 @@ class ProcessExecutor:
 
     def _forget(self, number: int) -> None:
         """Free a model that nobody holds any more."""
-        self._models.pop(number, None)
-        children = [self._nursery.child, *(slot.child for slot in self._slots if slot.up)]
+        self._loader.models.pop(number, None)
+        children = [self._loader.nursery.child, *(slot.child for slot in self._slots if slot.up)]
         for child in children:
             if child is not None:
                 closing = make_task(CloseWork(number))
@@ -303,20 +250,9 @@ class ProcessExecutor:
             await asyncio.sleep(LOOK_S)
             self._template.wake()
             for slot in self._slots:
-                if slot.child is not None and (fault := self._find_fault(slot.child)):
+                if slot.child is not None and (fault := slot.child.find_fault(self._bounds)):
                     log.error("compute process killed", slot=slot.index, pid=slot.child.pid, reason=fault)
                     slot.child.kill()
-
-    def _find_fault(self, child: Child) -> str:
-        state, megabytes = look_at_process(child.pid)
-        if state == "T":
-            return "it was stopped"
-        if self._bounds.memory_mb and megabytes > self._bounds.memory_mb:
-            return f"it takes {megabytes:.0f} MB, at most {self._bounds.memory_mb} are allowed"
-        task = child.tasks[0] if child.tasks else None
-        limit = self._bounds.work_s if task is None or task.retries else self._bounds.load_s
-        late = task is not None and time.monotonic() - child.began > limit
-        return f"its work is not done within {limit:g} s" if late else ""
 
     def _note_end(self, pid: int, status: int) -> None:
         log.info("compute process ended", pid=pid, exit_status=status)

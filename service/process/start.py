@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, TextIO
 import structlog
 
 from service import __version__
+from service.compute.child import Bounds
 from service.compute.launch import Launched
-from service.compute.processes import Bounds, ProcessExecutor
+from service.compute.processes import ProcessExecutor
 from service.compute.template import ForkPlan
 from service.compute.timing import FastestFiles
 from service.process.limits import raise_file_limit

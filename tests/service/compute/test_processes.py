@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
-from service.compute.child import Bystander, Template
+from service.compute.child import Bounds, Template
 from service.compute.launch import Launched
-from service.compute.processes import MOST_DEATHS, Bounds, ProcessExecutor
+from service.compute.loading import Bystander
+from service.compute.processes import MOST_DEATHS, ProcessExecutor
 from service.compute.template import ForkPlan
 from service.compute.timing import Timed
 from service.errors import BackendUnavailable, ComputeFailed, DeadlineExceeded, InvalidImage
@@ -274,7 +275,7 @@ async def test_a_model_of_which_another_file_is_faster_is_opened_from_that_file_
     model = await open_toy(pool, toy_folder)
     assert model.backend.describe().runtime == "onnxruntime"
     timed = (Timed("onnx", "fp32", 9.0), Timed("tflite", "int8", 4.0))
-    monkeypatch.setattr("service.compute.processes.TimeWork", lambda *asked: Give(timed))
+    monkeypatch.setattr("service.compute.loading.TimeWork", lambda *asked: Give(timed))
     assert await pool.executor.find_faster(model)
     model = await open_toy(pool, toy_folder)
     assert (model.backend.describe().runtime, model.backend.describe().precision) == (
@@ -299,7 +300,7 @@ async def test_a_model_that_crashes_or_hangs_when_it_is_opened_is_refused(
 ) -> None:
     async with Pool(replace(BOUNDS, load_s=1)) as pool:
         before = pool.pids
-        monkeypatch.setattr("service.compute.processes.OpenWork", lambda *asked: harm())
+        monkeypatch.setattr("service.compute.loading.OpenWork", lambda *asked: harm())
         with pytest.raises(BackendUnavailable, match=reason):
             await open_toy(pool, Path("toy"))
         assert pool.pids == before

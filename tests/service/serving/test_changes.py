@@ -8,9 +8,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from service.errors import InvalidCard
+from service.errors import BackendUnavailable, InvalidCard
+from service.inference.model import Model
 from service.serving.admission import Admission
-from service.serving.changes import watch_models
+from service.serving.changes import serve_fastest, watch_models
 from service.serving.engine import Engine
 from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel
@@ -75,3 +76,28 @@ async def test_a_trouble_is_told_once_and_ends_nothing(engine: Engine) -> None:
             "models folder unusable: the default model oak does not serve",
         ]
     assert engine.catalog is catalog
+
+
+class Reopening(FakeCatalog):
+    """Notes which models are opened again."""
+
+    def __init__(self, *models: FakeModel) -> None:
+        super().__init__(*models)
+        self.opened = list[str]()
+
+    def with_model(self, name: str) -> FakeCatalog:
+        self.opened.append(name)
+        return self
+
+
+async def test_models_are_opened_again_only_where_another_file_is_faster(engine: Engine) -> None:
+    catalog = Reopening(FakeModel("slow"), FakeModel("odd"), FakeModel("quick"))
+    engine.use(catalog)
+
+    async def find_faster(model: Model) -> bool:
+        if model.card.name == "odd":
+            raise BackendUnavailable("not timed within 60 s")
+        return model.card.name == "slow"
+
+    await serve_fastest(engine, find_faster)
+    assert catalog.opened == ["slow"]

@@ -148,17 +148,20 @@ class Admission:
         self._idle.clear()
         if self._queue or not self._has_room(task):
             self._queue.append(task)
+            self.roomier()  # the queue has become longer, which may let its first task go ahead
         else:
             self._executor.take(task)
             self._note_idle()  # a task that the executor refused at once leaves nothing to wait for
         return task
 
     def _has_room(self, task: Task[Any]) -> bool:
-        """Whether a slot takes the task: a request ahead of time, a frame not before its work can begin.
+        """Whether a slot takes the task: a request ahead of time, a frame only where many others wait.
 
-        So no core waits for the loop between two requests, and a stream's frame is the newest there is.
+        So no core waits for the loop between two tasks. The frame of a stream alone goes to a slot not before
+        its work can begin, so that it is the newest there is.
         """
-        return self._executor.has_room(ahead=task.counted)
+        crowded = len(self._queue) > self.slots
+        return self._executor.has_room(ahead=task.counted or crowded)
 
     async def _leaving(self, task: Task[T]) -> T:
         try:

@@ -99,6 +99,29 @@ async def test_frames_take_no_place_in_the_queue(admission: Admission) -> None:
     await asyncio.gather(frames[0], *tasks)
 
 
+async def test_a_frame_goes_ahead_of_its_time_only_where_many_wait(admission: Admission) -> None:
+    hold, planned = Hold(), list[int]()
+    first = asyncio.create_task(admission.run(hold))
+    await hold.begins()
+
+    def queue(number: int) -> asyncio.Future[None]:
+        def plan() -> Work[None]:
+            planned.append(number)
+            return lambda turn: None
+
+        return admission.queue(plan)
+
+    frames = [queue(0)]
+    assert planned == []
+    frames += [queue(1)]
+    assert planned == [0]
+    frames += [queue(number) for number in (2, 3)]
+    assert planned == [0]
+    hold.let_go()
+    await asyncio.gather(first, *frames)
+    assert planned == [0, 1, 2, 3]
+
+
 async def test_a_frame_that_is_cancelled_in_time_is_not_begun(admission: Admission) -> None:
     hold, begun = Hold(), list[str]()
     first = asyncio.create_task(admission.run(hold))

@@ -23,7 +23,7 @@ BlitzError
     ├── InvalidSetting      a BLITZ_ variable is unknown, or its value is out of range
     └── SelfTestFailed      the model does not compute the values of its golden.json
 
-`rest.problem` and `rpc.convert` map each leaf to a status; a test walks this tree and fails on a gap.
+`rest.problem` and `rpc.boundary` map each leaf to a status; a test walks this tree and fails on a gap.
 """
 
 

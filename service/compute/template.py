@@ -32,7 +32,7 @@ PRELOAD = (  # runtimes, works, and all that renders answers, so that no compute
     "service.serving.work",
     "service.oip.inference",
     "service.rest.formats",
-    "service.rpc.convert",
+    "service.rpc.messages",
 )
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -23,8 +23,8 @@ from service.oip.models import (
 )
 from service.rpc.boundary import Context, answer_call, read_metadata
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
+from service.rpc.messages import render_reply
 from service.rpc.oip_inference import LONGEST_NAME, InferenceStream, request_from_proto
-from service.rpc.rendering import render_reply
 from service.security.callers import ANYBODY, Rules
 from service.serving.changes import admit_admin
 from service.serving.engine import Engine

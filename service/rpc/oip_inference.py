@@ -10,10 +10,9 @@ from service.oip.inference import Request, infer
 from service.oip.models import View, find_view
 from service.oip.tensors import FREE, Offered
 from service.rpc.boundary import CALLER, Context, begin_answer, error_to_status
-from service.rpc.convert import refuse_unknown
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
+from service.rpc.messages import refuse_unknown, render_stream_reply
 from service.rpc.registry import check_read
-from service.rpc.rendering import render_stream_reply
 from service.security.callers import Rules
 from service.serving.engine import Engine, Models
 from service.serving.streaming import unless_stopped

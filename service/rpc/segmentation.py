@@ -10,10 +10,15 @@ from service.errors import InvalidImage, InvalidOption, NotReady
 from service.frames import FrameResult, Overlap, Policy, RawFormat, RawImage, StreamOptions
 from service.rpc import MAX_MESSAGE
 from service.rpc.boundary import CALLER, Context, answer_call, begin_answer, error_to_frame
-from service.rpc.convert import model_to_proto, options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
+from service.rpc.messages import (
+    frame_field,
+    model_to_proto,
+    options_from_proto,
+    refuse_unknown,
+    render_answer,
+)
 from service.rpc.registry import check_read
-from service.rpc.rendering import frame_field, render_answer
 from service.security.callers import ANYBODY, Rules
 from service.serving.engine import Call, Engine
 from service.serving.streaming import Frame, Picture, StreamEnds, unless_stopped

@@ -8,7 +8,7 @@ import pytest
 from service.client.json_convert import options_to_query
 from service.client.proto_convert import options_to_proto
 from service.rest.parameters import query_to_options, read_query
-from service.rpc.convert import options_from_proto
+from service.rpc.messages import options_from_proto
 from service.types import Options
 
 OPTIONS = [

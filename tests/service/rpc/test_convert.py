@@ -6,8 +6,8 @@ import pytest
 from service import errors
 from service.errors import InvalidOption
 from service.rpc.boundary import STATUS, error_to_frame, error_to_status
-from service.rpc.convert import options_from_proto, refuse_unknown
 from service.rpc.generated import segmentation_pb2 as pb
+from service.rpc.messages import options_from_proto, refuse_unknown
 from service.types import MaskFormat, Options
 
 

@@ -1,11 +1,15 @@
-"""Answers as bytes, made in the process that computes them.
+"""Messages of both protocols from the service's types, and options from messages.
 
-That process imports this module to render, so it imports neither gRPC nor the engine.
+The processes that compute import this module to write answers, so it imports neither gRPC nor the engine.
 """
 
 from dataclasses import fields
 from typing import TYPE_CHECKING, assert_never
 
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from service.errors import InvalidOption
 from service.oip.tensors import write_tensor
 from service.rpc.generated import grpc_predict_v2_pb2 as oip_pb
 from service.rpc.generated import segmentation_pb2 as pb
@@ -15,6 +19,9 @@ from service.types import (
     BackendInfo,
     Instance,
     MaskForm,
+    MaskFormat,
+    Nms,
+    Options,
     Polygon,
     Rle,
     RleCrop,
@@ -23,8 +30,19 @@ from service.types import (
 
 if TYPE_CHECKING:
     from service.oip.inference import Reply
+    from service.serving.engine import Model
 
 FINAL = "triton_final_response"
+
+MASKS: dict[int, MaskFormat] = {
+    pb.MASK_FORMAT_UNSPECIFIED: "rle",
+    pb.MASK_FORMAT_NONE: "none",
+    pb.MASK_FORMAT_RLE: "rle",
+    pb.MASK_FORMAT_RLE_CROP: "rle_crop",
+    pb.MASK_FORMAT_POLYGON: "polygon",
+}
+
+NMS: dict[int, Nms] = {pb.NMS_UNSPECIFIED: "class", pb.NMS_CLASS: "class", pb.NMS_ALL: "all"}
 
 
 def render_answer(answer: Answer) -> bytes:
@@ -134,3 +152,47 @@ def _write_parameter(value: str | int) -> oip_pb.InferParameter:
     if isinstance(value, int):
         return oip_pb.InferParameter(int64_param=value)
     return oip_pb.InferParameter(string_param=value)
+
+
+def options_from_proto(asked: pb.SegmentOptions) -> Options:
+    """The options of a request; raises InvalidOption when this service does not know one."""
+    refuse_unknown(asked)
+    if asked.masks not in MASKS:
+        raise InvalidOption(f"masks is {asked.masks}, which is no MaskFormat of this service")
+    if asked.nms not in NMS:
+        raise InvalidOption(f"nms is {asked.nms}, which is no Nms of this service")
+    return Options(
+        score_threshold=asked.score_threshold if asked.HasField("score_threshold") else None,
+        max_instances=asked.max_instances if asked.HasField("max_instances") else None,
+        classes=tuple(asked.classes) or None,
+        masks=MASKS[asked.masks],
+        exact=asked.exact if asked.HasField("exact") else None,
+        nms=NMS[asked.nms],
+    )
+
+
+def refuse_unknown(message: Message) -> None:
+    """Raises InvalidOption when a message has fields that this service does not know."""
+    unknown = UnknownFieldSet(message)
+    if len(unknown):
+        numbers = ", ".join(str(unknown[index].field_number) for index in range(min(len(unknown), 8)))
+        raise InvalidOption(f"{message.DESCRIPTOR.name} has no field {numbers} in this service")
+
+
+def model_to_proto(model: "Model") -> pb.Model:
+    """The description of a model for clients."""
+    card = model.card
+    return pb.Model(
+        name=card.name,
+        version=card.version,
+        description=card.description,
+        network=card.network,
+        input=pb.ImageSize(height=card.canvas.height, width=card.canvas.width),
+        labels=[label.name for label in card.labels],
+        categories=[pb.Category(id=label.category_id, name=label.name) for label in card.labels],
+        score_threshold=card.decoder.score_threshold,
+        max_instances=card.decoder.max_instances,
+        parameters=card.parameters,
+        multiply_adds=card.multiply_adds,
+        backend=backend_to_proto(model.backend.describe()),
+    )

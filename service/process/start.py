@@ -1,6 +1,6 @@
 """Starts the service: processes and models first, because the packages of the transports take time to import.
 
-A compute process opens the models while this process imports FastAPI and gRPC: 0.3 s less until an answer.
+A compute process opens the models while this process imports FastAPI and gRPC, so the first answer is sooner.
 """
 
 import asyncio
@@ -67,6 +67,7 @@ async def serve(
     processes = _start_processes(settings, launched)
     load = load or partial(load_catalog, open_model=None if processes is None else processes.open_model)
     begun = asyncio.create_task(asyncio.to_thread(load, settings))
+    begun.add_done_callback(lambda task: task.cancelled() or task.exception())  # a stop may come before
     try:
         with stop_signals(None if post is None else post.lifeline) as (stop, force):
             # On a thread, so that meanwhile the loop hands models to the compute processes.

@@ -24,6 +24,7 @@ HANDSHAKE_S = 0.1  # for connections whose handshake has begun when the listener
 SO_ATTACH_FILTER = 26  # Linux; Python has no name for it
 # A classic BPF program, as (code, jump if true, jump if false, operand): flags & SYN, drop, else take all.
 NO_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+PAUSE_S = 0.05  # before the next try, where a connection cannot be accepted
 JOIN, LEAVE, DEAL = b"J", b"L", b"D"
 
 
@@ -127,9 +128,13 @@ class Dealer:
         return self._listener.fileno() >= 0
 
     def _accept(self) -> None:
-        if self._joined:  # else the last has left in this very round
+        if not self._joined:  # the last has left in this very round
+            return
+        try:
             for connection in accept_all(self._listener):
                 self._deal(connection)
+        except OSError:  # no descriptors or no memory are left: connections wait in the kernel
+            time.sleep(PAUSE_S)
 
     def _deal(self, connection: socket.socket) -> None:
         """Send a connection to the next front that can take it; it ends where none can."""

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from selectors import DefaultSelector
 
 import pytest
@@ -113,6 +113,23 @@ async def test_connections_wait_for_a_front_and_are_dealt_in_turn_to_those_that_
         await fronts.work(1 + int(name))
     assert sorted(map(len, fronts.dealt)) == [0, 2, 3]
     assert fronts.dealt[1] == []
+
+
+@linux_only
+async def test_a_parent_without_descriptors_accepts_connections_later(
+    fronts: Fronts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(listener: socket.socket) -> Iterator[socket.socket]:
+        monkeypatch.undo()
+        raise OSError(errno.EMFILE, "too many open files")
+        yield
+
+    fronts.join(0)
+    await fronts.work(0)
+    monkeypatch.setattr("service.process.listening.accept_all", fail)
+    fronts.connect(b"0")
+    await fronts.work(1)
+    assert fronts.dealt[0] == [b"0"]
 
 
 @linux_only

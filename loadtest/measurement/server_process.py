@@ -52,8 +52,9 @@ def serving(
         "BLITZ_MODELS_DIR": str(models.absolute()),
         "BLITZ_HTTP_PORT": "0",
         "BLITZ_GRPC_PORT": "0",
-        "BLITZ_TUNE": "no",  # the file that serves must not change between a load and its baseline
     }
+    if checkout is None:  # another one may not know the setting
+        environment["BLITZ_TUNE"] = "no"  # the file that serves must not change between load and baseline
     with tempfile.NamedTemporaryFile() as log:
         started = time.perf_counter()
         process = subprocess.Popen(

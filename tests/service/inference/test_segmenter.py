@@ -22,13 +22,15 @@ from service.errors import (
 )
 from service.inference.backends import BackendChoice
 from service.inference.canvas import place_picture
-from service.inference.card import Input, read_card
+from service.inference.card import Input, Label, read_card
+from service.inference.families import YoloDecoder
 from service.inference.golden import read_golden
 from service.inference.images import Limits, Picture
 from service.inference.masks.forms import form_to_mask
 from service.inference.segmenter import Segmenter, open_model
 from service.types import (
     Floats,
+    Heads,
     MaskForm,
     MaskFormat,
     Options,
@@ -39,6 +41,7 @@ from service.types import (
     RleCrop,
     Size,
 )
+from tests.fakes import FakeBackend, fake_card
 from tests.service.models import copy_with_fast_int8, spoil_int8
 
 CHOICES = {
@@ -152,6 +155,42 @@ def test_only_what_is_not_exact_is_reduced(
     for exact in (True, False, None):
         onnx_segmenter.segment(data, Options(exact=exact))
     assert seen == [(256, 384), (64, 96), (64, 96)]
+    seen.clear()
+    card = onnx_segmenter.card
+    rule = card.input.model_copy(update={"interpolation": "linear"})  # shows the pixels that a fraction lacks
+    linear = card.model_copy(update={"input": rule})
+    Segmenter(linear, onnx_segmenter.backend, onnx_segmenter.limits).segment(data, Options())
+    assert seen == [(256, 384)]
+
+
+def test_a_channel_without_a_label_is_never_answered(onnx_segmenter: Segmenter) -> None:
+    (leaf,) = [label for label in onnx_segmenter.card.labels if label.name == "leaf"]
+    only = onnx_segmenter.card.model_copy(update={"labels": (leaf.model_copy(update={"channel": 1}),)})
+    segmenter = Segmenter(only, onnx_segmenter.backend, onnx_segmenter.limits)
+    assert [each.label for each in segmenter.segment_pixels(FLOWERS, Options()).instances] == ["leaf"]
+
+
+class YoloBackend(FakeBackend):
+    """Two boxes of one class; the mask of the better one has no pixel."""
+
+    def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
+        rows = [[16, 16, 16, 16, 0.9, -1], [32, 32, 16, 16, 0.8, 1]]
+        return {
+            "output0": np.array([rows], np.float32).transpose(0, 2, 1),
+            "output1": np.ones((1, 1, 16, 16), np.float32),
+        }
+
+
+@pytest.mark.parametrize("masks", ["rle", "rle_crop", "polygon", "none"])
+def test_an_object_without_a_pixel_is_left_out_whatever_the_form_of_masks(masks: MaskFormat) -> None:
+    labels = (Label(category_id=4, name="cup"),)
+    changes = {"decoder": YoloDecoder(coefficients=1), "input": Input(height=64, width=64), "labels": labels}
+    segmenter = Segmenter(fake_card().model_copy(update=changes), YoloBackend(), Limits())
+    for limit in (1, 2):
+        options = Options(masks=masks, max_instances=limit)
+        (found,) = segmenter.segment_pixels(np.zeros((64, 64, 3), np.uint8), options).instances
+        assert (found.label, found.bbox) == ("cup", (24, 24, 16, 16))
+        assert found.area == (None if masks == "none" else 256)
 
 
 def test_every_stage_is_timed(onnx_segmenter: Segmenter) -> None:

@@ -78,8 +78,8 @@ class Dealer:
         self._stopping = False
 
     def make_seat(self) -> socket.socket:
-        """The end of a new socket pair that a front gets."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """The end of a new socket pair that a front gets; a message is one byte, maybe with a descriptor."""
+        ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._seats.add(ours)
         self._selector.register(ours, EVENT_READ, partial(self._hear, ours))

@@ -37,7 +37,7 @@ class Request:
 class Reply:
     """The outputs in the order in which they were asked for, and the time they took.
 
-    parameters: the backend. instances: the number found, None where the caller decodes the heads himself.
+    parameters: the backend. instances: the number found, None if the caller decodes the heads.
     """
 
     name: str
@@ -206,7 +206,7 @@ def _plan(request: Request, deadline: float) -> _Plan:
 
 
 def _plan_masks(options: Options, request: Request) -> tuple[Options, tuple[str, ...]]:
-    """Options and outputs that fit each other: masks that nobody wants are not computed."""
+    """Options and outputs that fit each other: masks that are not asked for are not computed."""
     if not request.outputs:
         left_out = MASK_OUTPUTS if options.masks == "none" else ()
         return options, tuple(name for name in _names(request.view) if name not in left_out)

@@ -40,7 +40,8 @@ log = structlog.get_logger("service.process.server")
 class Post:
     """A worker's place among the processes that share the ports.
 
-    lifeline: a file descriptor that ends when the worker has to stop: its parent says so, or is gone.
+    lifeline: a file descriptor that is at its end when the worker has to stop, because its parent says so or
+    is gone.
     metrics: the worker's place in the memory where all workers publish their numbers.
     meters: memory in which all workers count the rates of keys.
     bell: a file descriptor to close once the worker is ready, if it is the first; the others wait for that.

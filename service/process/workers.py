@@ -82,7 +82,9 @@ class Supervisor:
         self._status = DONE
 
     def run(self, signals: int) -> int:
-        """Start all, replace who ends, and return when told to stop and all have; `signals` gives signals."""
+        """Start all workers, replace those that end, and return when all have stopped after a signal;
+        `signals` gives signals.
+        """
         self._selector.register(signals, selectors.EVENT_READ, partial(self._read_signals, signals))
         self._selector.register(self._first, selectors.EVENT_READ, self._follow_first)
         self._spawn(joins=False)
@@ -222,7 +224,7 @@ def _watch_signals() -> Iterator[int]:
 
 
 def _ignore(number: int, frame: object) -> None:
-    """The wake-up descriptor tells; without a handler it would not."""
+    """Does nothing: Python writes a signal to the wake-up descriptor only if it has a handler."""
 
 
 def _reset_signals() -> None:

@@ -48,7 +48,7 @@ LONGEST_TEXT = 1300  # bytes: gRPC writes one of them in up to three, and may re
 
 
 def error_to_status(error: Exception) -> tuple[grpc.StatusCode, str]:
-    """The status of an error and a text for the caller; an unknown error keeps its own text to itself."""
+    """The status of an error and a text for the caller; the text of an unknown error is not shown."""
     if isinstance(error, errors.BlitzError):
         return STATUS[type(error)], _shorten(str(error))
     return grpc.StatusCode.INTERNAL, UNKNOWN_ERROR
@@ -91,7 +91,9 @@ T = TypeVar("T")
 REQUEST_ID = "x-request-id"
 OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 PROBES = {"/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"}
-CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)  # who makes the call of this task
+CALLER: ContextVar[Caller | None] = ContextVar(
+    "caller", default=None
+)  # the caller of the call that this task answers
 
 
 async def begin_answer(context: Context, *headers: tuple[str, str]) -> None:

@@ -32,7 +32,7 @@ METHODS = {
 CONNECTIONS = (
     ("grpc.max_connection_idle_ms", 300_000),
     ("grpc.max_concurrent_streams", 1024),  # of one connection
-    ("grpc.keepalive_time_ms", 30_000),  # notices a peer that is gone without a word
+    ("grpc.keepalive_time_ms", 30_000),  # notices a peer that disappeared silently
     ("grpc.keepalive_timeout_ms", 10_000),
     (
         "grpc.http2.min_recv_ping_interval_without_data_ms",
@@ -139,7 +139,7 @@ class Health:
         while not self._closed:
             status = self._describe(name)
             await context.write(status)
-            async with self._changed:  # not held while writing: a watcher that does not read blocks nobody
+            async with self._changed:  # not held while writing: a watcher that does not read blocks no other
                 while not self._closed and self._describe(name) == status:
                     await self._changed.wait()
         await context.abort(grpc.StatusCode.UNAVAILABLE, "the service is stopping")

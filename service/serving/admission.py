@@ -111,7 +111,7 @@ class Admission:
         await self._idle.wait()
 
     def close(self) -> None:
-        """Let the slots go; work that runs is not waited for."""
+        """Release the slots, without waiting for work that runs."""
         self._closed = True
         self._executor.close()
 

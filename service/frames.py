@@ -31,7 +31,7 @@ class RawImage:
 class StreamOptions:
     """Raises InvalidOption where a value is out of range.
 
-    segment: what holds for every frame.
+    segment: the options of every frame.
     policy: "latest": a newer frame takes the place of one that waits, so that answers are fresh.
         "all": every frame is answered; the stream is read no faster than that.
     max_fps: no more frames than this are begun in a second; None: as many as there are slots for.

@@ -28,7 +28,7 @@ class TensorParameters(BaseModel):
 
     @property
     def patience_s(self) -> float | None:
-        """The longest time in seconds that the caller waits for the work to begin; None if it sets no limit."""
+        """Seconds that the caller waits for the work to begin; None if it sets no limit."""
         return self.timeout / 1e6 or None
 
     @property

@@ -78,7 +78,7 @@ class Admission:
     async def run(self, work: Work[T], *, deadline: float | None = None) -> T:
         """The result of `work`, computed in a slot.
 
-        Raises Overloaded, DeadlineExceeded or NotReady without having begun, and whatever `work` raises.
+        Raises Overloaded, DeadlineExceeded or NotReady without having begun, and the errors of `work`.
         """
         self.check()
         if deadline is not None and deadline <= time.monotonic():

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 
 from training.data.annotations import Collection, build_collection
 from training.data.faults import BadData, DataRefused, Fault, name_reason, refuse_faults
-from training.data.formats import name_converter, read_format
-from training.data.labelme import is_labelme
+from training.data.formats import is_labelme, name_converter, read_format
 from training.data.licences import Licences, keep_commercial
 from training.data.validate import clean_content
 from training.data.yolo import find_yolo

@@ -7,13 +7,13 @@ from pathlib import Path
 import httpx
 
 from tests.cases.conftest import ROOT, FindCase
-from tests.running import running_server
+from tests.running import PATIENCE_S, running_server
 
 
 def test_hidden_folders_hold_no_models(find_case: FindCase, tmp_path: Path) -> None:
     subprocess.run(["sh", find_case("e01") / "make.sh", tmp_path], cwd=ROOT, check=True)
     with running_server(BLITZ_MODELS_DIR=str(tmp_path)) as server:
-        listed = httpx.get(f"http://127.0.0.1:{server.http_port}/v1/models").json()
+        listed = httpx.get(f"http://127.0.0.1:{server.http_port}/v1/models", timeout=PATIENCE_S).json()
     assert "9.9.9" not in [model["version"] for model in listed["models"]]
     assert listed["refused"] == {}
 
@@ -24,7 +24,7 @@ def test_a_folder_that_is_reached_by_two_names_counts_once(find_case: FindCase, 
     (tmp_path / "..data").symlink_to("..2026_11_28")
     (tmp_path / "m192").symlink_to("..data/m192")
     with running_server(BLITZ_MODELS_DIR=str(tmp_path)) as server:
-        listed = httpx.get(f"http://127.0.0.1:{server.http_port}/v1/models").json()
+        listed = httpx.get(f"http://127.0.0.1:{server.http_port}/v1/models", timeout=PATIENCE_S).json()
     assert [model["name"] for model in listed["models"]] == ["blitzmask-mobilenetv2-192"]
     assert listed["refused"] == {}
 
@@ -36,5 +36,5 @@ def test_a_card_may_begin_with_a_byte_order_mark(find_case: FindCase, tmp_path: 
     card = folder / "card.json"
     card.write_bytes(b"\xef\xbb\xbf" + card.read_bytes())
     with running_server(BLITZ_MODELS_DIR=str(tmp_path)) as server:
-        listed = httpx.get(f"http://127.0.0.1:{server.http_port}/v1/models").json()
+        listed = httpx.get(f"http://127.0.0.1:{server.http_port}/v1/models", timeout=PATIENCE_S).json()
     assert [model["name"] for model in listed["models"]] == ["blitzmask-mobilenetv2-192"]

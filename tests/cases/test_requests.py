@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.cases.conftest import FindCase
-from tests.running import RunningServer
+from tests.running import PATIENCE_S, RunningServer
 
 JSON = {"content-type": "application/json"}
 JPEG = {"content-type": "image/jpeg"}
@@ -22,7 +22,10 @@ def url(server: RunningServer) -> str:
 
 def post(url: str, content: bytes, **headers: str) -> httpx.Response:
     return httpx.post(
-        url, content=content, headers={name.replace("_", "-"): v for name, v in headers.items()}
+        url,
+        content=content,
+        headers={name.replace("_", "-"): v for name, v in headers.items()},
+        timeout=PATIENCE_S,
     )
 
 
@@ -48,7 +51,7 @@ def test_a_jpeg_without_its_end_marker_is_read_whatever_its_type(
 
 def test_the_only_file_of_a_form_is_the_picture(url: str, find_case: FindCase) -> None:
     picture = (find_case("s05") / "cat.jpg").read_bytes()
-    answer = httpx.post(f"{url}/v1/segment", files={"file": ("cat.jpg", picture)})
+    answer = httpx.post(f"{url}/v1/segment", files={"file": ("cat.jpg", picture)}, timeout=PATIENCE_S)
     assert answer.status_code == 200, answer.text
 
 
@@ -83,10 +86,10 @@ def test_an_answer_at_a_threshold_is_the_lower_ones_answer_filtered(url: str, fi
 def test_pages_of_named_origins_may_call_the_api(url: str, find_case: FindCase, path: str) -> None:
     find_case("s09")
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
-    named = httpx.options(f"{url}{path}", headers={"origin": "http://a.example", **asked})
+    named = httpx.options(f"{url}{path}", headers={"origin": "http://a.example", **asked}, timeout=PATIENCE_S)
     assert named.headers["access-control-allow-origin"] == "http://a.example"
     assert named.is_success
-    other = httpx.options(f"{url}{path}", headers={"origin": "http://b.example", **asked})
+    other = httpx.options(f"{url}{path}", headers={"origin": "http://b.example", **asked}, timeout=PATIENCE_S)
     assert "access-control-allow-origin" not in other.headers
 
 

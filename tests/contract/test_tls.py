@@ -70,7 +70,7 @@ async def test_browsers_are_told_to_come_back_by_tls_where_that_is_set(
     start: Start, made: Authority, seconds: int, header: str | None
 ) -> None:
     http_port, _ = await start(hsts_s=seconds)
-    async with httpx.AsyncClient(verify=Credentials(ca=made.ca).open_context()) as client:
+    async with httpx.AsyncClient(verify=Credentials(ca=made.ca).open_context(), timeout=PATIENCE_S) as client:
         answer = await client.get(f"https://localhost:{http_port}/healthz")
     assert answer.headers.get("strict-transport-security") == header
 

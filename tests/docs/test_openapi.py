@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.fakes import encode_picture
-from tests.running import RunningServer
+from tests.running import PATIENCE_S, RunningServer
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def url(server: RunningServer) -> str:
 
 @pytest.fixture(scope="module")
 def paths(url: str) -> dict[str, Any]:
-    content: dict[str, Any] = httpx.get(f"{url}/openapi.json").json()["paths"]
+    content: dict[str, Any] = httpx.get(f"{url}/openapi.json", timeout=PATIENCE_S).json()["paths"]
     return content
 
 
@@ -35,7 +35,11 @@ def test_every_option_of_a_segmentation(url: str, paths: dict[str, Any]) -> None
     headers = {"content-type": "image/png"} | read_examples(operation, "header")
     for name, value in read_examples(operation, "query").items():
         answer = httpx.post(
-            f"{url}/v1/segment", content=encode_picture(), params={name: value}, headers=headers
+            f"{url}/v1/segment",
+            content=encode_picture(),
+            params={name: value},
+            headers=headers,
+            timeout=PATIENCE_S,
         )
         assert answer.status_code == 200, (name, answer.text)
 
@@ -45,7 +49,7 @@ def test_every_path_that_is_read(url: str, paths: dict[str, Any]) -> None:
     assert len(asked) > 4
     for path, operation in asked.items():
         place = url + path.format(**read_examples(operation, "path"))
-        answer = httpx.get(place, params=read_examples(operation, "query"))
+        answer = httpx.get(place, params=read_examples(operation, "query"), timeout=PATIENCE_S)
         assert answer.status_code == 200, (path, answer.text)
 
 
@@ -59,5 +63,5 @@ def test_every_body_in_json(url: str, paths: dict[str, Any]) -> None:
     assert len(bodies) == 5
     for path, content in bodies.items():
         place = url + path.format(**read_examples(asked[path], "path"))
-        answer = httpx.post(place, json=content["application/json"]["example"])
+        answer = httpx.post(place, json=content["application/json"]["example"], timeout=PATIENCE_S)
         assert answer.status_code == (403 if "security" in asked[path] else 200), (path, answer.text)

@@ -27,6 +27,7 @@ from tests.e2e.visit import (
     slide,
     text,
 )
+from tests.running import PATIENCE_S
 
 
 def test_a_chosen_picture_gets_a_list_of_what_scores_above_the_default_threshold(page: Tab) -> None:
@@ -51,7 +52,9 @@ def test_the_masks_drawn_are_the_masks_of_the_answer(page: Tab) -> None:
 
 def test_the_page_and_the_servers_own_drawing_agree(page: Tab, address: str, scene: Path) -> None:
     headers = {"content-type": "image/png", "accept": "image/png"}
-    answer = httpx.post(f"{address}v1/segment", content=scene.read_bytes(), headers=headers)
+    answer = httpx.post(
+        f"{address}v1/segment", content=scene.read_bytes(), headers=headers, timeout=PATIENCE_S
+    )
     theirs = np.asarray(cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR), np.int64)
     changed = np.abs(theirs - np.asarray(cv2.imread(str(scene)))).max(axis=2) > 4
     ours = np.asarray(cv2.resize(overlay_pixels(page)[..., 3], (SIZE.width, SIZE.height))) > 0

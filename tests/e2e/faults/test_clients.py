@@ -86,7 +86,7 @@ def test_clients_that_send_a_byte_a_second_hold_no_slot(service: Service, rose: 
             over.set()
             dawdling.join()
     assert sorted(took)[10] < QUICK_S
-    metrics = httpx.get(f"{service.url}/metrics").text
+    metrics = httpx.get(f"{service.url}/metrics", timeout=PATIENCE_S).text
     assert "\nblitzmask_slots_busy 0.0\n" in metrics
     assert "\nblitzmask_queue_length 0.0\n" in metrics
 

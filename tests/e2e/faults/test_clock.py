@@ -10,6 +10,7 @@ import pytest
 from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from tests.e2e.serving.conftest import ROOT, Serve
+from tests.running import PATIENCE_S
 
 PNG = {"content-type": "image/png"}
 WALL = {"time", "time_ns", "now", "utcnow", "today"}
@@ -54,7 +55,7 @@ def jumping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_service_whose_clock_jumps_answers_in_time_and_stops_in_time(serve: Serve, rose: bytes) -> None:
     service = serve(TIMEOUT_S=5)
     service.wait_for("ready")
-    with httpx.Client(base_url=service.url, headers=PNG) as client:
+    with httpx.Client(base_url=service.url, headers=PNG, timeout=PATIENCE_S) as client:
         for _ in range(20):
             answer = client.post("/v1/segment", content=rose, headers={"x-request-timeout": "5"})
             assert answer.status_code == 200

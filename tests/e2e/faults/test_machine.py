@@ -33,7 +33,9 @@ def test_a_full_disk_for_logs_costs_lines_and_no_request(models_dir: Path, rose:
         process = subprocess.Popen(command, cwd=ROOT, env=dict(os.environ) | chosen, stdout=full, stderr=full)
     try:
         wait_until_ready(process, f"http://127.0.0.1:{http_port}/readyz")
-        with httpx.Client(base_url=f"http://127.0.0.1:{http_port}", headers=PNG) as client:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{http_port}", headers=PNG, timeout=PATIENCE_S
+        ) as client:
             for body, status in ((rose, 200), (b"no image", 400)) * 100:
                 assert client.post("/v1/segment", content=body).status_code == status
         process.terminate()
@@ -64,7 +66,7 @@ def test_one_of_three_workers_is_killed_again_and_again_and_others_answer(
 
 def count_ready(server: RunningServer) -> int:
     """The slots, one each, of workers that are all ready; 0 while one is not."""
-    lines = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics").text.splitlines()
+    lines = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics", timeout=PATIENCE_S).text.splitlines()
     slots = next(float(line.split()[1]) for line in lines if line.startswith("blitzmask_slots "))
     return int(slots) if "blitzmask_ready 1.0" in lines else 0
 
@@ -104,7 +106,7 @@ def _scribble(file: Path, size: int) -> None:
 def test_a_delegate_that_is_missing_is_the_reason_it_is_not_ready(serve: Serve) -> None:
     service = serve(RUNTIME="tflite", DELEGATES="/opt/none/libedgetpu.so.1")
     service.wait_for("not ready")
-    answer = httpx.get(f"{service.url}/readyz")
+    answer = httpx.get(f"{service.url}/readyz", timeout=PATIENCE_S)
     assert answer.status_code == 503
     assert "libedgetpu" in answer.json()["detail"]
     assert service.stop() == 0
@@ -115,12 +117,14 @@ def test_a_delegate_that_is_missing_is_told_in_every_answer_where_that_is_prefer
 ) -> None:
     service = serve(RUNTIME="tflite", DELEGATES="/opt/none/libedgetpu.so.1", FALLBACK="prefer")
     service.wait_for("ready")
-    backend = httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG).json()["backend"]
+    backend = httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG, timeout=PATIENCE_S).json()[
+        "backend"
+    ]
     assert any("libedgetpu" in name for name in backend["asked"])
     assert not any("libedgetpu" in name for name in backend["in_effect"])
     (line,) = [
         line
-        for line in httpx.get(f"{service.url}/metrics").text.splitlines()
+        for line in httpx.get(f"{service.url}/metrics", timeout=PATIENCE_S).text.splitlines()
         if line.startswith("blitzmask_model_info{")
     ]
     assert "libedgetpu" in line

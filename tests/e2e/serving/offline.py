@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.running import ROOT, wait_until_ready
+from tests.running import PATIENCE_S, ROOT, wait_until_ready
 
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 PNG = {"content-type": "image/png"}
@@ -25,7 +25,9 @@ def main(picture: str, *under: str) -> int:
     raise_loopback()
     process = subprocess.Popen([*under, sys.executable, "-m", "service", "serve"], cwd=ROOT)
     wait_until_ready(process, f"{URL}/readyz")
-    answer = httpx.post(f"{URL}/v1/segment", content=Path(picture).read_bytes(), headers=PNG)
+    answer = httpx.post(
+        f"{URL}/v1/segment", content=Path(picture).read_bytes(), headers=PNG, timeout=PATIENCE_S
+    )
     find_service(process).terminate()
     return process.wait() or answer.status_code != 200
 

@@ -37,7 +37,9 @@ def test_a_key_and_a_certificate_are_all_it_takes(
     service = serve(API_KEYS=entry, ADMIN_KEYS=admin, WORKERS=workers, **pair)
     service.wait_for("ready", times=workers)
     trusting = Credentials(key, made.ca).open_context()
-    with httpx.Client(base_url=service.url.replace("http:", "https:"), verify=trusting) as client:
+    with httpx.Client(
+        base_url=service.url.replace("http:", "https:"), verify=trusting, timeout=PATIENCE_S
+    ) as client:
         assert client.get("/readyz").status_code == 200
         assert client.post("/v1/segment", content=rose, headers=PNG).status_code == 401
         for shown in (key, boss):
@@ -62,7 +64,7 @@ def test_workers_share_a_keys_rate(serve: Serve) -> None:
     service.wait_for("ready")
     statuses = []
     for _ in range(12):  # each over a connection of its own, which either worker takes
-        answer = httpx.get(f"{service.url}/v1/models", headers={"x-api-key": key})
+        answer = httpx.get(f"{service.url}/v1/models", headers={"x-api-key": key}, timeout=PATIENCE_S)
         statuses.append(answer.status_code)
     assert statuses.count(429) == 11
     with RpcClient(service.target, credentials=Credentials(key)) as over_rpc, pytest.raises(RateLimited):

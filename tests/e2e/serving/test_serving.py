@@ -29,7 +29,7 @@ def segment(target: str, image: bytes) -> pb.SegmentResponse:
 
 
 def test_a_picture_gives_masks_over_both_ports_with_the_same_numbers(service: Service, rose: bytes) -> None:
-    answer = httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG)
+    answer = httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG, timeout=PATIENCE_S)
     assert answer.status_code == 200
     instances = answer.json()["instances"]
     assert instances[0]["label"] == "rose"
@@ -43,7 +43,7 @@ def test_a_picture_gives_masks_over_both_ports_with_the_same_numbers(service: Se
 
 
 def test_probes_and_health_agree_that_it_is_ready(service: Service) -> None:
-    assert httpx.get(f"{service.url}/readyz").json()["models"][0]["name"] == "toy"
+    assert httpx.get(f"{service.url}/readyz", timeout=PATIENCE_S).json()["models"][0]["name"] == "toy"
     asked = health_pb2.HealthCheckRequest(service="blitzmask.v1.SegmentationService")
     with grpc.insecure_channel(service.target) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(asked, timeout=PATIENCE_S)
@@ -53,7 +53,10 @@ def test_probes_and_health_agree_that_it_is_ready(service: Service) -> None:
 def test_a_client_that_never_finishes_its_header_keeps_nobody_waiting(service: Service, rose: bytes) -> None:
     with socket.create_connection(("127.0.0.1", service.http_port)) as slow:
         slow.sendall(b"POST /v1/segment HTTP/1.1\r\nHost: x\r\n")
-        assert httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG).status_code == 200
+        assert (
+            httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG, timeout=PATIENCE_S).status_code
+            == 200
+        )
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(service: Service) -> None:
@@ -66,11 +69,11 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(service: Service)
 
 
 def test_answers_tell_no_server_version(service: Service) -> None:
-    assert "server" not in httpx.get(f"{service.url}/healthz").headers
+    assert "server" not in httpx.get(f"{service.url}/healthz", timeout=PATIENCE_S).headers
 
 
 def test_every_line_of_the_log_is_json_and_names_its_request(service: Service, rose: bytes) -> None:
-    answer = httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG)
+    answer = httpx.post(f"{service.url}/v1/segment", content=rose, headers=PNG, timeout=PATIENCE_S)
     service.wait_for("request", request_id=answer.headers["x-request-id"])
     assert {line["level"] for line in service.lines()} == {"info"}
 
@@ -90,11 +93,11 @@ def test_a_port_that_is_taken_stops_the_start_with_one_clear_line(service: Servi
 def test_without_a_model_it_lives_is_not_ready_and_says_why(serve: Serve, tmp_path: Path) -> None:
     service = serve(MODELS_DIR=tmp_path / "none")
     service.wait_for("not ready")
-    assert httpx.get(f"{service.url}/healthz").status_code == 200
-    answer = httpx.get(f"{service.url}/readyz")
+    assert httpx.get(f"{service.url}/healthz", timeout=PATIENCE_S).status_code == 200
+    answer = httpx.get(f"{service.url}/readyz", timeout=PATIENCE_S)
     assert answer.status_code == 503
     assert "BLITZ_MODELS_DIR" in answer.json()["detail"]
-    refused = httpx.post(f"{service.url}/v1/segment", content=b"x", headers=PNG)
+    refused = httpx.post(f"{service.url}/v1/segment", content=b"x", headers=PNG, timeout=PATIENCE_S)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     with pytest.raises(grpc.RpcError) as caught:
         segment(service.target, b"x")
@@ -110,7 +113,7 @@ def test_a_broken_model_beside_a_good_one_is_refused_with_its_reason(
     (broken / "fp32.onnx").write_bytes(b"not a model")
     service = serve(MODELS_DIR=tmp_path / "models", RUNTIME="onnx")
     service.wait_for("ready")
-    content = httpx.get(f"{service.url}/v1/models").json()
+    content = httpx.get(f"{service.url}/v1/models", timeout=PATIENCE_S).json()
     assert [model["name"] for model in content["models"]] == ["toy"]
     assert "fp32.onnx is not the file its card describes" in content["refused"]["zinnia"]
     assert service.lines("model refused")[0]["folder"] == "zinnia"

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from tests.e2e.serving.conftest import Serve, Service
+from tests.running import PATIENCE_S
 from tests.service.conftest import WriteToy
 
 
@@ -35,7 +36,9 @@ def mend(golden: Path) -> None:
 
 def test_while_the_first_worker_cannot_answer_it_is_the_only_one(service: Service, golden: Path) -> None:
     assert len(find_workers(service)) == 1
-    answer = httpx.post(f"{service.url}/v1/segment", content=b"", headers={"content-type": "image/png"})
+    answer = httpx.post(
+        f"{service.url}/v1/segment", content=b"", headers={"content-type": "image/png"}, timeout=PATIENCE_S
+    )
     assert answer.status_code == 503
     assert "golden.json" in answer.json()["detail"]
     mend(golden)

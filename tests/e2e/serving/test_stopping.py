@@ -112,7 +112,7 @@ def count_taken(service: Service) -> float:
     """Requests at work or in the queue."""
     found = re.findall(
         r"^blitzmask_(?:slots_busy|queue_length) ([\d.]+)$",
-        httpx.get(f"{service.url}/metrics").text,
+        httpx.get(f"{service.url}/metrics", timeout=PATIENCE_S).text,
         re.MULTILINE,
     )
     return sum(map(float, found))
@@ -140,8 +140,8 @@ def test_a_long_request_is_finished_while_readiness_is_gone(serve: Serve, large_
     wait_until(lambda: count_taken(service) == 6)
     service.process.terminate()
     service.wait_for("stopping")
-    assert httpx.get(f"{service.url}/readyz").status_code == 503
-    assert httpx.get(f"{service.url}/healthz").status_code == 200
+    assert httpx.get(f"{service.url}/readyz", timeout=PATIENCE_S).status_code == 503
+    assert httpx.get(f"{service.url}/healthz", timeout=PATIENCE_S).status_code == 200
     assert service.process.wait(PATIENCE_S) == 0
     for thread in threads:
         thread.join(PATIENCE_S)
@@ -153,7 +153,9 @@ def test_a_second_signal_does_not_wait(serve: Serve) -> None:
     service.wait_for("ready")
     with socket.create_connection(("127.0.0.1", service.http_port)) as stalled:
         stalled.sendall(b"POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
-        assert httpx.get(f"{service.url}/healthz").status_code == 200  # the first one has been read by now
+        assert (
+            httpx.get(f"{service.url}/healthz", timeout=PATIENCE_S).status_code == 200
+        )  # the first one has been read by now
         service.process.terminate()
         service.wait_for("stopping")
         with pytest.raises(subprocess.TimeoutExpired):

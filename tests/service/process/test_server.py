@@ -18,6 +18,7 @@ from service.process.workers import run_workers
 from service.serving.engine import Models
 from service.settings import Settings
 from tests.fakes import FakeCatalog, FakeModel, encode_picture
+from tests.running import PATIENCE_S
 
 QUICK = Settings(http_port=0, grpc_port=0, slots=1, stop_delay_s=0, drain_s=5, slots_in="threads")
 
@@ -70,7 +71,7 @@ async def test_a_host_that_is_not_here_is_refused_before_any_port(
 async def test_both_transports_answer_from_one_engine(server: Server) -> None:
     http_port, grpc_port = await server.start()
     await server.load(lambda settings: FakeCatalog())
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", timeout=PATIENCE_S) as client:
         answer = await client.post("/v1/segment", content=encode_picture())
     assert answer.status_code == 200
     async with grpc.aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:

@@ -45,7 +45,7 @@ def find_workers(server: RunningServer) -> list[psutil.Process]:
 
 def read_metric(server: RunningServer, name: str, **labels: str) -> float:
     """The only sample of that name and those labels, among others; NaN where there is none."""
-    text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics").text
+    text = httpx.get(f"http://127.0.0.1:{server.http_port}/metrics", timeout=PATIENCE_S).text
     values = [
         sample.value
         for family in text_string_to_metric_families(text)

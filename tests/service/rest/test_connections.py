@@ -291,7 +291,7 @@ async def test_a_thousand_idle_connections_disturb_nobody(port: int) -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/", "/page/js/main.js", "/docs", "/openapi.json"])
 async def test_every_answer_has_the_headers_of_a_careful_server(port: int, path: str) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
         headers = (await client.get(path)).headers
     assert headers.get_list("x-content-type-options") == ["nosniff"]
     assert headers.get_list("referrer-policy") == ["no-referrer"]

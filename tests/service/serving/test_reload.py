@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 
 from tests.load import under_load, wait_for
-from tests.running import RunningServer, running_server
+from tests.running import PATIENCE_S, RunningServer, running_server
 
 
 def read_refused(server: RunningServer) -> dict[str, str]:
-    refused: dict[str, str] = httpx.get(f"http://127.0.0.1:{server.http_port}/v1/models").json()["refused"]
+    refused: dict[str, str] = httpx.get(
+        f"http://127.0.0.1:{server.http_port}/v1/models", timeout=PATIENCE_S
+    ).json()["refused"]
     return refused
 
 

@@ -23,7 +23,7 @@ from service.telemetry.request_log import RequestRecord
 from service.telemetry.spans import RecordingTracer
 from service.types import Answer, BackendInfo, Segmentation, Size, Timings
 from tests.fakes import encode_picture
-from tests.running import running_server
+from tests.running import PATIENCE_S, running_server
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -177,7 +177,7 @@ def test_a_service_sends_its_spans_before_it_ends(
     headers = {**PNG, "traceparent": PARENT}
     with running_server(**settings) as server:
         url = f"http://127.0.0.1:{server.http_port}/v1/segment"
-        answer = httpx.post(url, content=encode_picture(), headers=headers)
+        answer = httpx.post(url, content=encode_picture(), headers=headers, timeout=PATIENCE_S)
     assert server.process.returncode == 0
     assert answer.headers["traceparent"].startswith(f"00-{TRACE}-")
     sent = collector.spans()

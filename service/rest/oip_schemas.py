@@ -35,7 +35,7 @@ class InputParameters(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     binary_data_size: int | None = Field(
-        default=None, ge=0, description="The input's elements are this many of the bytes after the JSON."
+        default=None, ge=0, description="The number of bytes after the JSON that hold the input's elements."
     )
 
 
@@ -56,7 +56,9 @@ class OutputParameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    binary_data: bool | None = Field(default=None, description="Writes it after the JSON, and not in it.")
+    binary_data: bool | None = Field(
+        default=None, description="Writes the output after the JSON instead of in it."
+    )
 
 
 class InferOutput(Asked):

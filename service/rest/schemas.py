@@ -59,12 +59,14 @@ class FoundInstance(Schema):
         examples=[[12.5, 30.0, 200.0, 400.25]],
     )
     area: int | None = Field(
-        default=None, description="Pixels of the mask; absent without masks.", examples=[41234]
+        default=None, description="The number of pixels of the mask; absent without masks.", examples=[41234]
     )
     segmentation: Rle | RleCrop | Polygon | None = Field(
-        default=None, description="In the form that `masks` asks for; absent without masks."
+        default=None, description="The mask in the form that the option `masks` names; absent without masks."
     )
-    track_id: int | None = Field(default=None, description="On streams that track, where it is known.")
+    track_id: int | None = Field(
+        default=None, description="The object's identity on streams with `track`, once it is known."
+    )
 
 
 class BackendInEffect(Schema):
@@ -88,12 +90,14 @@ class StageTimings(Schema):
     """
 
     queue: float = Field(description="Waiting for a worker slot.", examples=[0.05])
-    decode: float = Field(description="Bytes to pixels.", examples=[1.6])
-    prepare: float = Field(description="Onto the network's canvas.", examples=[0.1])
-    infer: float = Field(description="The network.", examples=[9.7])
-    postprocess: float = Field(description="Heads to instances.", examples=[0.3])
-    masks: float = Field(description="Instances to masks in image pixels.", examples=[0.4])
-    total: float = Field(description="From decode to masks, so without `queue`.", examples=[12.1])
+    decode: float = Field(description="Decoding the bytes to pixels.", examples=[1.6])
+    prepare: float = Field(description="Scaling the pixels to the network's canvas.", examples=[0.1])
+    infer: float = Field(description="Computing the network.", examples=[9.7])
+    postprocess: float = Field(description="Decoding the network's outputs to instances.", examples=[0.3])
+    masks: float = Field(description="Computing the masks in pixels of the image.", examples=[0.4])
+    total: float = Field(
+        description="The sum of the stages from decode to masks, without `queue`.", examples=[12.1]
+    )
 
 
 class SegmentAnswer(Schema):
@@ -112,7 +116,8 @@ class CocoResult(Schema):
 
     image_id: int = Field(examples=[1])
     category_id: int = Field(
-        description="That of the model's card: annotations to compare with need the same ids.", examples=[1]
+        description="The label's id on the model's card; annotations to compare with need the same ids.",
+        examples=[1],
     )
     score: float = Field(examples=[0.87])
     bbox: tuple[float, float, float, float] = Field(examples=[[12.5, 30.0, 200.0, 400.25]])
@@ -134,13 +139,13 @@ class ModelAnswer(Schema):
     version: str = Field(examples=["1"])
     description: str
     network: str
-    input: ImageSize = Field(description="Of the network; images of any size are accepted.")
+    input: ImageSize = Field(description="The size of the network's input; images of any size are accepted.")
     labels: list[str] = Field(examples=[["person", "car"]])
     categories: list[Category] = Field(description="The same classes with the ids that answers carry.")
-    score_threshold: float = Field(description="The default.", examples=[0.3])
-    max_instances: int = Field(description="The default.", examples=[100])
-    parameters: int = Field(description="Of the network.", examples=[2900000])
-    multiply_adds: int = Field(description="Of one inference.", examples=[1100000000])
+    score_threshold: float = Field(description="The default of this option.", examples=[0.3])
+    max_instances: int = Field(description="The default of this option.", examples=[100])
+    parameters: int = Field(description="The number of the network's parameters.", examples=[2900000])
+    multiply_adds: int = Field(description="The multiply-adds of one inference.", examples=[1100000000])
     backend: BackendInEffect
 
 
@@ -148,7 +153,7 @@ class ModelsAnswer(Schema):
     """Every model and version that answers, the default first, and those that do not."""
 
     models: list[ModelAnswer]
-    refused: dict[str, str] = Field(description="Folder to the reason why its model does not answer.")
+    refused: dict[str, str] = Field(description="The reasons why models do not answer, by their folders.")
     unloaded: list[str] = Field(description="Folders of models that wait to be loaded again.")
 
 
@@ -175,7 +180,7 @@ class Readiness(Schema):
     status: Literal["ready"]
     models: list[ReadyModel] | None = None
     refused: dict[str, str] | None = Field(
-        default=None, description="Folder to the reason why its model does not answer."
+        default=None, description="The reasons why models do not answer, by their folders."
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 from service.security.callers import Key, hash_key
 from tests.e2e.serving.conftest import Service, running
 from tests.e2e.serving.triton import PIXELS
+from tests.running import ROOT
 from tests.service.conftest import compute_heads
 
 KINDS = ("http", "grpc")
@@ -42,9 +43,11 @@ def found(service: Service, roses: bytes, tmp_path_factory: pytest.TempPathFacto
     """The output of the client's process."""
     picture = tmp_path_factory.mktemp("triton") / "roses.png"
     picture.write_bytes(roses)
-    program = Path(__file__).with_name("triton.py")
+    program = ["-m", "tests.e2e.serving.triton"]
     ports = [str(service.http_port), service.target.rpartition(":")[2]]
-    answer = subprocess.run([sys.executable, program, *ports, picture], capture_output=True, text=True)
+    answer = subprocess.run(
+        [sys.executable, *program, *ports, picture], cwd=ROOT, capture_output=True, text=True
+    )
     assert answer.returncode == 0, answer.stderr
     content: dict[str, Any] = json.loads(answer.stdout)
     return content

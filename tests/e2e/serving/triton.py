@@ -1,6 +1,7 @@
-"""The public tritonclient at work, as a process of its own: `python triton.py HTTP_PORT GRPC_PORT IMAGE`.
+"""The public tritonclient at work, as a process of its own.
 
-A process of its own, because its stubs and the service's register the same public messages. Prints JSON.
+`python -m tests.e2e.serving.triton HTTP_PORT GRPC_PORT IMAGE` prints JSON. It has a process of its own, since
+its stubs and those of the service register the same public messages.
 """
 
 import json

@@ -32,8 +32,8 @@ def decode_queries(heads: Heads, decoder: QueriesDecoder, criteria: Criteria) ->
     """
     least = least_score(criteria.threshold, decoder.comparison)
     scores = _compute_scores(check_finite(heads[decoder.scores][0]), decoder)
-    wanted = None if criteria.nms == "all" else criteria.classes
-    queries, channels = choose_pairs(scores, least, wanted, one_class=decoder.one_class)
+    # Channels without a label take their places among the best, too, as in the families' own tools.
+    queries, channels = choose_pairs(scores, least, None, one_class=decoder.one_class)
     queries, channels = queries[: decoder.max_instances], channels[: decoder.max_instances]
     fields = check_finite(heads[decoder.masks][0][queries])
     found = Instances(

@@ -139,6 +139,14 @@ def test_asking_for_classes_takes_them_out_of_the_full_answer(seed: int, classes
     assert chosen.scores.tolist() == everything.scores[wanted].tolist()
 
 
+def test_a_channel_that_is_not_asked_for_takes_its_place_among_the_best() -> None:
+    heads = make_heads({}, 0, queries=1)
+    heads["labels"] = np.array([[[1, 3, 2]]], np.float32)
+    assert decode(heads, 0.5, {"max_instances": 2}).classes.tolist() == [1, 2]
+    few = decode(heads, 0.5, {"max_instances": 2}, classes=frozenset([0, 2]))
+    assert few.classes.tolist() == [2]
+
+
 def test_over_all_classes_a_query_is_one_object() -> None:
     heads = make_heads({}, 0, queries=1)
     heads["labels"][:] = [1, 3, 2]

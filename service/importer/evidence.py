@@ -53,6 +53,7 @@ class Plan:
     """The way to serve a file: card fields, the numbers that the graph takes, and notes for the user.
 
     columns: heads that the import adds to the graph, each as one column of the last axis of another output.
+    unbatched: heads without a batch axis, in a graph whose input has one.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Plan:
     licence: str = "that of whoever made them: ask there"
     notes: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    unbatched: tuple[str, ...] = ()
 
 
 def place_letterbox(canvas: Size, anchor: Literal["top_left", "centre"], padding: int = MEAN_PIXEL) -> Input:

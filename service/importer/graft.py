@@ -127,7 +127,7 @@ def add_batch_axis(model: Any, names: Sequence[str]) -> None:
             axes_after = [kind.shape.dim.pop(0) for _ in range(len(kind.shape.dim))]
             kind.shape.dim.add().dim_value = 1
             kind.shape.dim.extend(axes_after)
-    if by_input:
+    if by_input and names:
         graph.initializer.append(axes)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from service.errors import InvalidOption
 from service.importer.evidence import Evidence, Plan, label_dense, place_letterbox
 from service.importer.graft import Preparation
@@ -218,9 +220,10 @@ def recognise_yolact(evidence: Evidence) -> Plan | None:
     if len(evidence.outputs) != 5 or len(grids) != 1 or len({places for places, _ in tables.values()}) != 1:
         return None
     count = evidence.shape(grids[0])[3]
+    scores = [name for name in tables if np.allclose(evidence.outputs[name].sum(axis=-1), 1, atol=1e-3)]
     fours = sorted((name for name in tables if tables[name][1] == 4), key=lambda name: "prior" in name)
-    weights = [name for name in tables if tables[name][1] == count]
-    scores = [name for name in tables if name not in (*fours, *weights)]
+    fours = [name for name in fours if name not in scores]
+    weights = [name for name in tables if tables[name][1] == count and name not in scores]
     if len(fours) != 2 or not len(weights) == len(scores) == 1:
         return None
     canvas = evidence.canvas
@@ -237,5 +240,6 @@ def recognise_yolact(evidence: Evidence) -> Plan | None:
             score_threshold=0.15,
         ),
         labels=label_dense(evidence, tables[scores[0]][1] - 1, first=1),
+        unbatched=tuple(name for name in tables if len(evidence.shape(name)) == 2),
         preparation=Preparation(scale=1.0, mean=(123.68, 116.78, 103.94), std=(58.4, 57.12, 57.38)),
     )

@@ -193,12 +193,12 @@ def _prepare(request: Request, graph: Graph, plan: Plan, outputs: Outputs) -> Dr
     if graph.runtime == "onnx":
         add_columns(graph.content, plan.columns)
         graft_bytes(graph.content, tensor, plan.preparation, None if plan.input.fit == "as_is" else canvas)
-        if layout == "CHW":
-            add_batch_axis(graph.content, list(heads))
-            heads = {name: values[None] for name, values in heads.items()}
+        unbatched = tuple(heads) if layout == "CHW" else plan.unbatched
+        add_batch_axis(graph.content, unbatched)
+        heads |= {name: heads[name][None] for name in unbatched}
         multiply_adds = count_multiply_adds(graph.content)
         made = describe_onnx(graph.content)
         graph = replace(graph, inputs=made.inputs, outputs=made.outputs)
-    elif columns:
+    elif columns or plan.unbatched:
         raise InvalidOption("a TFLite file of this family cannot be served: export it to ONNX")
     return Draft(request.name, request.file, graph, plan, heads, multiply_adds)

@@ -48,14 +48,14 @@ class Export:
         return self.hold(np.random.default_rng(len(self.constants)).normal(0, 1, shape))
 
     def summarise(self, picture: str, *, has_batch: bool = True) -> str:
-        """A picture of any size as 48 numbers, [1, 48]."""
+        """A picture of any size as 12 numbers, [1, 12]."""
         whole = picture if has_batch else self.add("Unsqueeze", picture, self.hold([0], np.int64))
-        small = self.add("Resize", whole, "", "", self.hold([1, 3, 4, 4], np.int64), mode="linear")
+        small = self.add("Resize", whole, "", "", self.hold([1, 3, 2, 2], np.int64), mode="linear")
         return self.add("Flatten", small)
 
     def spread(self, summary: str, *shape: int, squash: bool = False, name: str | None = None) -> str:
         """A fully connected layer from a summary to a shape; squash: to numbers between 0 and 1."""
-        found = self.add("MatMul", summary, self.draw(48, int(np.prod(shape))))
+        found = self.add("MatMul", summary, self.draw(12, int(np.prod(shape))))
         shaped = self.add("Reshape", found, self.hold(shape, np.int64), name=None if squash else name)
         return self.add("Sigmoid", shaped, name=name) if squash else shaped
 
@@ -185,9 +185,75 @@ def make_mmdeploy(*, side: int = SIDE, has_boxes: bool = True) -> onnx.ModelProt
     export.add("Concat", boxes, scores, axis=2, name="dets")
     whole = export.add("Mul", export.spread(summary, 1, ROWS, squash=True), export.hold(CLASSES - 0.01))
     export.add("Cast", whole, to=TensorProto.INT64, name="labels")
-    export.spread(summary, 1, ROWS, side, side, squash=True, name="masks")
+    coarse = export.spread(summary, 1, ROWS, 16, 16, squash=True)
+    export.add(
+        "Resize", coarse, "", "", export.hold([1, ROWS, side, side], np.int64), mode="linear", name="masks"
+    )
     gives: dict[str, Extents] = {"dets": [1, "n", 5], "labels": [1, "n"], "masks": [1, "n", side, side]}
     return export.close(("input", [1, 3, SIDE, SIDE]), gives, notes={})
+
+
+def make_detectron2() -> onnx.ModelProto:
+    """detectron2's list: classes from 0 on, and the size of the picture."""
+    model = make_maskrcnn(sides=(SIDE, SIDE))
+    (offset,) = [node for node in model.graph.node if node.output[0] == "labels"]
+    (labels,) = [each for each in model.graph.output if each.name == "labels"]
+    labels.name = "classes"
+    offset.CopyFrom(helper.make_node("Identity", [offset.input[0]], ["classes"]))  # torchvision adds 1 here
+    size = numpy_helper.from_array(np.array([SIDE, SIDE], np.int64), "size")
+    model.graph.initializer.append(size)
+    model.graph.node.append(helper.make_node("Identity", ["size"], ["image_size"]))
+    model.graph.output.append(helper.make_tensor_value_info("image_size", TensorProto.INT64, [2]))
+    return model
+
+
+def make_sparseinst() -> onnx.ModelProto:
+    """Masks over the canvas, scores and labels, without boxes."""
+    export = Export()
+    summary = export.summarise("images")
+    export.spread(summary, 1, ROWS, squash=True, name="scores")
+    whole = export.add("Mul", export.spread(summary, 1, ROWS, squash=True), export.hold(CLASSES - 0.01))
+    export.add("Cast", whole, to=TensorProto.INT64, name="labels")
+    export.spread(summary, 1, ROWS, 16, 16, squash=True, name="masks")
+    gives: dict[str, Extents] = {"masks": [1, ROWS, 16, 16], "scores": [1, ROWS], "labels": [1, ROWS]}
+    return export.close(("images", [1, 3, SIDE, SIDE]), gives, notes={})
+
+
+def make_yolact() -> onnx.ModelProto:
+    """YOLACT's raw heads, with a single cell of priors for each of 6 places."""
+    export = Export()
+    summary = export.summarise("images")
+    export.spread(summary, 1, ROWS, 4, name="loc")
+    export.add("Softmax", export.spread(summary, 1, ROWS, 1 + CLASSES), axis=2, name="conf")
+    export.spread(summary, 1, ROWS, PROTOTYPES + 1, name="mask")
+    export.add("Sigmoid", export.draw(ROWS, 4), name="priors")
+    export.spread(summary, 1, 16, 16, PROTOTYPES + 1, name="proto")
+    gives: dict[str, Extents] = {
+        "loc": [1, ROWS, 4],
+        "conf": [1, ROWS, 1 + CLASSES],
+        "mask": [1, ROWS, PROTOTYPES + 1],
+        "priors": [ROWS, 4],
+        "proto": [1, 16, 16, PROTOTYPES + 1],
+    }
+    return export.close(("images", [1, 3, SIDE, SIDE]), gives, notes={})
+
+
+def make_kernels() -> onnx.ModelProto:
+    """SOLOv2's raw heads: 3872 places on five grids, each with scores and a kernel."""
+    export = Export()
+    summary = export.summarise("images")
+    places = sum(side**2 for side in (40, 36, 24, 16, 12))
+    scores = export.add("Add", export.spread(summary, 1, 1, CLASSES), export.draw(1, places, CLASSES))
+    export.add("Sigmoid", export.add("Sub", scores, export.hold(4.0)), name="scores")
+    kernels = export.draw(1, places, PROTOTYPES)
+    export.add("Add", export.spread(summary, 1, 1, PROTOTYPES), kernels, name="kernels")
+    export.spread(summary, 1, PROTOTYPES, 16, 16, name="features")
+    gives: dict[str, Extents] = {
+        "scores": [1, places, CLASSES],
+        "kernels": [1, places, PROTOTYPES],
+        "features": [1, PROTOTYPES, 16, 16],
+    }
+    return export.close(("images", [1, 3, SIDE, SIDE]), gives, notes={})
 
 
 def make_boxes_only() -> onnx.ModelProto:
@@ -216,4 +282,8 @@ UNNAMED: Mapping[str, Callable[[], onnx.ModelProto]] = {
     "rtmdet": make_mmdeploy,
     "mmdet": lambda: make_mmdeploy(side=28),
     "solov2": lambda: make_mmdeploy(has_boxes=False),
+    "detectron2": make_detectron2,
+    "sparseinst": make_sparseinst,
+    "yolact": make_yolact,
+    "kernels": make_kernels,
 }

@@ -43,6 +43,10 @@ TITLES = {
     "rtmdet": "RTMDet-Ins",
     "mmdet": "mmdet",
     "solov2": "SOLOv2 by mmdeploy",
+    "detectron2": "Mask R-CNN of detectron2",
+    "sparseinst": "SparseInst",
+    "yolact": "YOLACT",
+    "kernels": "SOLOv2 with raw heads",
 }
 
 

@@ -143,7 +143,7 @@ def test_multiply_adds_and_parameters_are_counted(tmp_path: Path, photo: Path, r
     )
     assert status == 0, complaint
     card = read_card(tmp_path / "a")
-    products = 48 * (11 * 84 + 4 * 16 * 16)
+    products = 12 * (11 * 84 + 4 * 16 * 16)
     assert card.multiply_adds == products
     assert card.parameters == products + 11
 

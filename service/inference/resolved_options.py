@@ -7,6 +7,8 @@ from service.errors import InvalidOption
 from service.inference.card import Card
 from service.types import MaskFormat, Nms, Options
 
+MOST_NAMED = 10  # unknown classes that an error names
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedOptions:
@@ -62,6 +64,12 @@ def _read_classes(card: Card, asked: tuple[str, ...] | None) -> frozenset[int] |
         return frozenset(channels.values()) if some else None
     unknown = [name for name in asked if name not in channels]
     if unknown or not asked:
-        fault = f"unknown classes {', '.join(map(repr, unknown))}" if unknown else "classes is empty"
+        fault = f"unknown classes {_list_names(unknown)}" if unknown else "classes is empty"
         raise InvalidOption(f"{fault}; {card.name} knows {', '.join(channels)}")
     return frozenset(channels[name] for name in asked)
+
+
+def _list_names(names: list[str]) -> str:
+    """As much of a caller's names as an answer or a log line repeats."""
+    shown = ", ".join(repr(name[:40]) for name in names[:MOST_NAMED])
+    return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"

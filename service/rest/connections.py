@@ -5,6 +5,7 @@ read its answer. It also answers requests with no or several Host headers, and H
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -23,6 +24,7 @@ MAX_HEADERS = 500
 MAX_PIPELINE = 100  # requests that a connection may send ahead of their answers
 CONTINUE = b"HTTP/1.1 100 "
 VERSIONS = ("1.0", "1.1")
+HOST = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*")  # RFC 3986, sections 3.2.2 and 3.2.3
 TOO_MANY, TOO_LONG, NOT_HTTP = "TooManyConnections", "HeadersTooLong", "NotHttp"  # in blitzmask_rejected
 
 Count: TypeAlias = Callable[[str], None]
@@ -99,7 +101,9 @@ class Connection(HttpToolsProtocol):
         self._most = most
         self._count = count
         self._in_head = True
-        self._head = 0
+        self._head = 0  # bytes of a head, or of reads in which no body came where one is expected
+        self._advanced = False  # by the present read
+        self._pieces: list[bytes] = []  # of a body, of one read
         self._fault: HTTPException | None = None
         self._refused = False
         self._owed: BlitzError | HTTPException | None = None  # the refusal, until it may be sent
@@ -115,19 +119,37 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused or self.transport.is_closing():
             return
-        earlier = self.headers
+        earlier, self._advanced = self.headers, False
         super().data_received(data)
-        if not self._in_head or self._refused:
+        if self._refused:
             return
-        # Of the piece in which a head begins, the rest may belong to an earlier request.
-        self._head = self._measure_head() if self.headers is not earlier else self._head + len(data)
+        self._pass_body()
+        if self._in_head and self.headers is not earlier:
+            self._head = self._measure_head()  # the rest of the read may belong to an earlier request
+        else:
+            self._head = 0 if self._advanced and not self._in_head else self._head + len(data)
         if self._head > MAX_HEAD and not self.transport.is_closing():
             self._count(TOO_LONG)
-            self._refuse(HTTPException(431, f"the headers are longer than {MAX_HEAD} bytes"))
+            part = "headers" if self._in_head else "trailers or chunk extensions"
+            self._refuse(HTTPException(431, f"the {part} are longer than {MAX_HEAD} bytes"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._head = True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers, which follow a body of chunks, are no part of the request here."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece until the read ends: uvicorn copies the whole body for each of thousands of chunks."""
+        self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        self._advanced = True
+        self._pass_body()
+        super().on_message_complete()
 
     def on_headers_complete(self) -> None:
         self._fault = self._find_fault()
@@ -135,7 +157,7 @@ class Connection(HttpToolsProtocol):
             raise self._fault  # ends the parsing; uvicorn then calls send_400_response
         before = self.cycle
         super().on_headers_complete()
-        self._in_head = False
+        self._in_head, self._advanced = False, True
         if self.cycle is not before:
             Together(self.cycle)
 
@@ -164,6 +186,13 @@ class Connection(HttpToolsProtocol):
         left = self._refused and self._owed is None
         return ("headers", cycle) if waiting or left else None
 
+    def _pass_body(self) -> None:
+        if self._pieces:
+            self._advanced = True
+            body = b"".join(self._pieces)
+            self._pieces.clear()
+            super().on_body(body)
+
     def _measure_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
@@ -175,6 +204,8 @@ class Connection(HttpToolsProtocol):
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             return HTTPException(400, f"the request has {hosts} Host headers, expected one")
+        if any(name == b"host" and HOST.fullmatch(value) is None for name, value in self.headers):
+            return HTTPException(400, "the Host header is no name or address of a host")
         if len(self.headers) > MAX_HEADERS:
             return HTTPException(431, f"the request has more than {MAX_HEADERS} headers")
         if len(self.pipeline) >= MAX_PIPELINE:

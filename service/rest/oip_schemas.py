@@ -1,5 +1,8 @@
 """The JSON below `/v2`: schemas that read requests, and schemas that write or describe answers."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
@@ -110,13 +113,30 @@ def parse_json(schema: type[B], content: bytes) -> B:
     """A body of JSON as its schema has it; raises InvalidOption."""
     check_json(content, MOST_ELEMENTS)
     try:
-        return schema.model_validate(orjson.loads(content))
+        with _without_collector():
+            return schema.model_validate(orjson.loads(content))
     except orjson.JSONDecodeError as error:
         raise InvalidOption(f"the body's JSON cannot be read: {error}") from error
     except ValidationError as error:
         fault = error.errors(include_input=False, include_context=False)[0]
         place = shorten(".".join(map(str, fault["loc"])) or "the body", 80)
         raise InvalidOption(f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}") from error
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Python's garbage collector does not run meanwhile.
+
+    It looks through a growing document again and again, which takes most of the time, and finds nothing:
+    JSON has no circular references.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class InferAnswerOutput(Schema):

@@ -23,6 +23,7 @@ SHARED_MEMORY = "shared_memory_region"  # in the place of elements: the one para
 REQUEST = "ModelStreamInfer/request"
 ASK_FINAL = "triton_enable_empty_final_response"  # asks for FINAL, which is in every answer
 LONGEST_NAME = 200  # characters of a model's name in the log
+LONGEST_ID = 1000  # characters of a request's id, which the answer repeats
 
 Answers = asyncio.Queue["asyncio.Task[bytes] | None"]
 
@@ -32,7 +33,7 @@ class InferenceStream:
 
     def __init__(self, engine: Engine, context: Context, rules: Rules) -> None:
         self._engine = engine
-        self._idle_s = rules.idle_s
+        self._rules = rules
         self._caller = CALLER.get()
         self._context = context
         self._room = asyncio.Semaphore(engine.admission.slots + 1)
@@ -55,12 +56,13 @@ class InferenceStream:
             raise NotReady("the service is stopping; all requests read so far are answered")
 
     async def _read(self, group: asyncio.TaskGroup, answers: Answers, record: RequestRecord) -> None:
-        stopping = self._engine.stopping
+        stopping, within_s = self._engine.stopping, self._rules.first_s
         while not stopping.is_set():
             await self._room.acquire()
-            request = await unless_stopped(self._receive(), stopping, within_s=self._idle_s)
+            request = await unless_stopped(self._receive(), stopping, within_s=within_s)
             if request is None:
                 break
+            within_s = self._rules.idle_s
             answers.put_nowait(group.create_task(self._answer(request, record)))
         answers.put_nowait(None)
 
@@ -92,7 +94,7 @@ class InferenceStream:
         except Exception as error:
             record.failed(error)
             _, text = error_to_status(error)
-            failed = pb.ModelInferResponse(id=message.id)
+            failed = pb.ModelInferResponse(id=message.id[:LONGEST_ID])
             return pb.ModelStreamInferResponse(error_message=text, infer_response=failed).SerializeToString()
         finally:
             record.write(self._engine.metrics, REQUEST, quiet=True)
@@ -106,6 +108,8 @@ def request_from_proto(message: pb.ModelInferRequest, catalog: Models) -> Reques
     """
     view = find_view(catalog, message.model_name, message.model_version)
     refuse_unknown(message)
+    if len(message.id) > LONGEST_ID:
+        raise InvalidOption(f"the id has {len(message.id)} characters, at most {LONGEST_ID} are repeated")
     parts = [each.parameters for each in message.inputs] + [each.parameters for each in message.outputs]
     if any(SHARED_MEMORY in parameters for parameters in parts):
         raise InvalidOption(f"{SHARED_MEMORY}: put the elements in the message; none is shared")

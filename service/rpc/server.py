@@ -128,7 +128,7 @@ class Health:
 
     async def Check(self, request: Any, context: Context) -> Any:  # noqa: N802
         if request.service not in self._names:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service}")
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no service {request.service:.100}")
         return self._describe(request.service)
 
     async def List(self, request: Any, context: Context) -> Any:  # noqa: N802

@@ -53,6 +53,12 @@ def test_what_cannot_be_done_is_refused_with_what_can(
         resolve_options(card, Options(**asked))
 
 
+def test_an_error_names_few_of_many_unknown_classes(card: Card) -> None:
+    with pytest.raises(InvalidOption, match="and 990 more; toy knows") as refusal:
+        resolve_options(card, Options(classes=("x" * 30_000, *(f"l{number}" for number in range(999)))))
+    assert len(str(refusal.value)) < 300
+
+
 @pytest.mark.parametrize("masks", get_args(MaskFormat))
 def test_a_model_of_boxes_only_gives_no_masks_in_any_form(card: Card, masks: MaskFormat) -> None:
     boxes = card.model_copy(update={"decoder": card.decoder.model_copy(update={"coefficients": 0})})

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.rest.connections import MAX_HEAD, MAX_HEADERS, MAX_PIPELINE, ConnectionLimits
+from service.rest.connections import MAX_HEAD, MAX_HEADERS, MAX_PIPELINE, Connection, ConnectionLimits
 from service.rest.schemas import Problem
 from service.rest.server import RestServer, create_app
 from service.serving.engine import Engine
@@ -203,6 +204,65 @@ async def test_a_body_larger_than_any_head_may_come_in_pieces(wire: Wire) -> Non
         await wire.reader.readexactly(int(length))
 
 
+CHUNKED = b"POST /v1/segment HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(data: bytes, size: int) -> bytes:
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+async def test_a_body_of_tiny_chunks_is_passed_on_read_by_read(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uvicorn copies the body that has come so far for every chunk."""
+    passed: list[int] = []
+
+    def count(connection: Connection, body: bytes) -> None:
+        passed.append(len(body))
+        take_body(connection, body)
+
+    take_body = HttpToolsProtocol.on_body
+    monkeypatch.setattr(HttpToolsProtocol, "on_body", count)
+    body = PICTURE + bytes(20_000 - len(PICTURE))
+    wire.writer.write(CHUNKED + chunk(body, 1) + b"0\r\n\r\n")
+    assert (await wire.reader.readline()).startswith(b"HTTP/1.1 200 ")
+    assert sum(passed) == len(body)
+    assert len(passed) < 1000
+
+
+async def test_trailers_are_no_headers_of_the_request(wire: Wire) -> None:
+    smuggled = b"0\r\nX-Request-Id: smuggled\r\nHost: y\r\n\r\n"
+    wire.writer.write(CHUNKED + chunk(PICTURE, 100) + smuggled + HEALTHZ)
+    for _ in range(2):
+        head = await wire.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"smuggled" not in head
+        (length,) = re.findall(rb"content-length: (\d+)", head)
+        await wire.reader.readexactly(int(length))
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"0\r\n" + b"a: b\r\n" * 500_000, b"0\r\na: " + b"b" * 3_000_000, b"1;" + b"a" * 3_000_000],
+    ids=["trailers", "trailer", "extension"],
+)
+async def test_what_is_no_body_has_an_end(wire: Wire, engine: Engine, endless: bytes) -> None:
+    wire.writer.write(CHUNKED + chunk(PICTURE, 100) + endless)
+    answer = await wire.rest()
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert "trailers" in read_problem(answer).detail
+    assert rejections(engine, "HeadersTooLong") == 1
+
+
+@pytest.mark.parametrize(
+    "host", [b"", b"cam.example:8000", b"[::1]:8000", b"192.168.0.1", b"xn--bcher-kva.example", b"my_host"]
+)
+async def test_names_and_addresses_are_hosts(wire: Wire, host: bytes) -> None:
+    wire.writer.write(b"GET /healthz HTTP/1.1\r\nHost: %s\r\n\r\n" % host)
+    assert (await wire.reader.readline()).startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize(
     "noise",
     [
@@ -214,6 +274,9 @@ async def test_a_body_larger_than_any_head_may_come_in_pieces(wire: Wire) -> Non
         b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x/<script>\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: user@x\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"POST /v1/segment HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n",
     ],

@@ -15,8 +15,11 @@ from service.inference.card import Input
 from service.oip.tensors import BYTES, Tensor, write_tensor
 from service.rpc.generated import grpc_predict_v2_pb2 as pb
 from service.rpc.generated import grpc_predict_v2_pb2_grpc as pb_grpc
+from service.rpc.server import RpcServer
+from service.security.callers import Rules
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
+from tests.running import PATIENCE_S
 
 PICTURE = encode_picture()
 RAW = write_tensor(Tensor("image", BYTES, np.array([PICTURE], object)))
@@ -185,6 +188,45 @@ async def test_a_streams_requests_share_the_slots(stub: Stub, model: FakeModel, 
 async def test_streams_are_limited(stub: Stub, engine: Engine) -> None:
     engine.max_streams = 0
     assert (await refusal(stub.ModelStreamInfer().read()))[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class TestPatience:
+    """Seconds until a stream's first message, and between two of them: neither is the other."""
+
+    @pytest.fixture
+    def rules(self) -> Rules:
+        return Rules(first_s=0.2, idle_s=PATIENCE_S)
+
+    @pytest.fixture
+    async def server(self, engine: Engine, rules: Rules) -> RpcServer:
+        return RpcServer(engine, max_body=100_000, rules=rules)
+
+    async def test_a_stream_without_a_first_message_ends(self, stub: Stub, engine: Engine) -> None:
+        code, text = await refusal(stub.ModelStreamInfer().read())
+        assert code == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "0.2 s" in text
+        assert engine.streams == 0
+
+    async def test_the_second_message_may_take_longer(self, stub: Stub, engine: Engine) -> None:
+        call = stub.ModelStreamInfer()
+        for _ in range(2):
+            await call.write(ask_image())
+            assert (await call.read()).infer_response.outputs
+            await asyncio.sleep(0.4)
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+
+
+@pytest.mark.parametrize("length", [1000, 1001])
+async def test_an_id_is_repeated_up_to_a_length(stub: Stub, length: int) -> None:
+    ask = ask_image(id="x" * length)
+    if length == 1000:
+        assert (await stub.ModelInfer(ask)).id == ask.id
+    else:
+        assert "at most 1000" in (await refusal(stub.ModelInfer(ask)))[1]
+    (answer,) = await answers(stub, [ask])
+    assert answer.infer_response.id == "x" * 1000
+    assert bool(answer.error_message) == (length > 1000)
 
 
 async def test_a_stream_ends_when_the_service_stops(stub: Stub, engine: Engine) -> None:

@@ -37,6 +37,16 @@ async def test_health_of_a_service_nobody_knows_is_not_found(health: health_pb2_
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.parametrize("name", ["x" * 20_000, "\N{SNOWMAN}" * 20_000], ids=["ascii", "snowmen"])
+async def test_a_service_name_that_would_break_the_status_is_cut(
+    health: health_pb2_grpc.HealthStub, name: str
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health.Check(health_pb2.HealthCheckRequest(service=name))
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    assert len(str(caught.value.details())) < 200
+
+
 async def test_health_lists_the_whole_server_and_its_services(health: health_pb2_grpc.HealthStub) -> None:
     statuses = (await health.List(health_pb2.HealthListRequest())).statuses
     assert {name: answer.status for name, answer in statuses.items()} == dict.fromkeys(("", SERVICE, OIP), 2)

@@ -13,7 +13,7 @@ from service.types import Rle, Size
 from training.data.faults import Box, Record, is_number, is_sequence
 
 Bitmap: TypeAlias = npt.NDArray[np.uint8]
-MIN_INSIDE = 0.5  # share of a polygon's bounds that must be in its picture, and in its box
+MIN_INSIDE = 0.5  # share of a mask's bounds that must be in its picture, and in its box
 SLACK = 2.0  # pixels: boxes and outlines are often rounded
 
 
@@ -112,14 +112,23 @@ def _find_rle_fault(segmentation: Record, size: Size) -> str | None:
     return None if sum(lengths[1::2]) else "its mask has no area"
 
 
-def find_moved_polygon(segmentation: Any, box: Box) -> str | None:
-    """The fault of a polygon that lies somewhere else than its box, xywh; None if it has none."""
-    if isinstance(segmentation, Mapping) or not segmentation:
+def find_moved_mask(segmentation: Any, box: Box, size: Size) -> str | None:
+    """The fault of a mask that lies somewhere else than its box, xywh; None if it has none.
+
+    The mask has no fault of its own. size: that of the image.
+    """
+    bounds = bound_mask(segmentation, size) if segmentation else None
+    if bounds is None:
         return None
+    around = (box[0] - SLACK, box[1] - SLACK, box[0] + box[2] + SLACK, box[1] + box[3] + SLACK)
+    is_inside = _share_inside(_to_xyxy(bounds), around) >= MIN_INSIDE
+    return None if is_inside else "its mask is away from its box"
+
+
+def _to_xyxy(box: Box) -> Box:
+    """A box xywh as xyxy."""
     x, y, width, height = box
-    bounds = _bound_rings(segmentation)
-    around = (x - SLACK, y - SLACK, x + width + SLACK, y + height + SLACK)
-    return None if _share_inside(bounds, around) >= MIN_INSIDE else "its polygon is away from its box"
+    return x, y, x + width, y + height
 
 
 def _bound_rings(rings: Iterable[Sequence[float]]) -> Box:

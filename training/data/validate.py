@@ -28,7 +28,7 @@ from training.data.faults import (
     is_number,
 )
 from training.data.frames import find_stored_labels, turn_object
-from training.data.masks import bound_mask, find_mask_fault, find_moved_polygon, measure_area
+from training.data.masks import bound_mask, find_mask_fault, find_moved_mask, measure_area
 from training.data.pictures import PictureFailed, PictureFinder, PictureHeader, read_header
 
 PARTS = ("images", "annotations", "categories")  # of a COCO file
@@ -77,7 +77,10 @@ def clean_content(
     looked for beside it too.
     Raises DataRefused if there are no categories, or two with one id or name: no part can be left out then.
     """
-    categories, dropped = clean_categories(content["categories"], content["annotations"])
+    try:
+        categories, dropped = clean_categories(content["categories"], content["annotations"])
+    except DataRefused as error:
+        raise DataRefused(f"{file}: {error}" if file else str(error)) from error
     finder = PictureFinder(list(dict.fromkeys([images, *([_folder_of(file)] if file else [])])))
     ids = frozenset(category["id"] for category in categories)
     pictures, lost = _check_images(content["images"], finder, images)
@@ -240,12 +243,13 @@ def _repair_object(
     box = _find_box(item, entry.labelled, has_mask=mask_fault is None)
     if isinstance(box, str):
         return None, box
-    mask_fault = mask_fault or find_moved_polygon(item.get("segmentation"), box)
+    mask_fault = mask_fault or find_moved_mask(item.get("segmentation"), box, entry.labelled)
     read = {"image_id": entry.record["id"], "category_id": category, "bbox": list(item.get("bbox") or box)}
     read |= {"iscrowd": int(crowd)} if "iscrowd" in item else {}
     read |= {"segmentation": [], "box_only": True} if mask_fault else {}
     repaired = {**item, **read}
-    if not is_number(item.get("area")):
+    area = item.get("area")
+    if not is_number(area) or not 0 <= area <= entry.labelled.pixels:
         repaired["area"] = measure_area(repaired, entry.labelled)
     if entry.is_turned:
         repaired = turn_object(repaired, entry.header.orientation, entry.labelled)

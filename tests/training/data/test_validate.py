@@ -48,6 +48,8 @@ def test_what_is_no_coco_file_is_refused_by_name(tmp_path: Path, text: str, reas
         ({"segmentation": {"size": SIZE, "counts": [19199.5, 0.5]}}, "does not fill"),
         ({"segmentation": [10, 10, 90, 10, 90, 90]}, "neither polygons nor RLE"),
         ({"segmentation": [[90, 60, 140, 60, 140, 110]]}, "away from its box"),
+        ({"segmentation": {"size": SIZE, "counts": [19000, 200]}}, "away from its box"),
+        ({"bbox": [0.1, 0.2, 0.3, 0.4]}, "away from its box"),
         ({"segmentation": [[500, 10, 560, 10, 560, 60]]}, "out of its image"),
         ({"segmentation": [[30, 20, 1e12, 20, 30, 60]]}, "out of its image"),
         ({"segmentation": {"size": SIZE, "counts": [5, 5]}}, "does not fill"),
@@ -167,8 +169,8 @@ def test_a_missing_box_is_that_of_the_mask(tiny_set: Path, number: int) -> None:
     assert cleaned["annotations"][number]["bbox"] == pytest.approx(expected, abs=0.2)
 
 
-@pytest.mark.parametrize("area", [None, "many", float("nan")])
-def test_an_area_that_is_no_number_is_that_of_the_mask(tiny_set: Path, area: object) -> None:
+@pytest.mark.parametrize("area", [None, "many", float("nan"), -1, 1e12])
+def test_an_area_that_no_mask_can_have_is_that_of_the_mask(tiny_set: Path, area: object) -> None:
     expected = spoil(tiny_set)["annotations"][0]["area"]
     content, faults = clean_content(spoil(tiny_set, area=area), tiny_set / "images")
     assert not faults

@@ -62,7 +62,7 @@ test-tflite-runtime:  ## run the tests of inference with tflite-runtime, numpy 1
 	.venv-tflite/bin/python -m pytest tests/service/inference tests/parity $(ARGS)
 
 .PHONY: fuzz
-fuzz: install-dev  ## 20,000 requests that nobody should send, and schemathesis: make fuzz ARGS="--count 1000"
+fuzz: install-dev  ## 20,000 requests that nobody should send, schemathesis, a soak: make fuzz ARGS="--count 1000 --soak 60"
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 .PHONY: check

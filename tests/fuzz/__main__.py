@@ -1,4 +1,4 @@
-"""python -m tests.fuzz: thousands of bodies, headers, options and protobuf frames that nobody should send.
+"""python -m tests.fuzz: thousands of requests that nobody should send, and a soak of hostile and good ones.
 
 The service may refuse them, or say "not now" (503). That a deadline has passed (504, DEADLINE_EXCEEDED) is
 taken from it only where the request itself set one; any other 5xx is a fault.
@@ -11,9 +11,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.e2e.serving.conftest import Service
+from tests.e2e.serving.conftest import Service, running
 from tests.fuzz.campaign import fuzzed_service, list_faults, measure, run_round
 from tests.fuzz.description import follow_description
+from tests.fuzz.soak import soak
 
 ROUNDS = 4
 MOST_GROWTH = 0.08  # of resident memory from the second round to the last; 0.03 to 0.05 is what is found
@@ -27,12 +28,22 @@ def main() -> int:
     parser.add_argument(
         "--described", type=int, default=100, help="cases of each operation that schemathesis makes; 0: none"
     )
+    parser.add_argument(
+        "--soak", type=float, default=600, help="seconds of hostile inputs beside good requests; 0: none"
+    )
     words = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, fuzzed_service(Path(folder) / "log") as service:
-        sound = fuzz(service, words.count, first=words.seed)
-        if words.described:
-            sound &= follow_description(service, words.described)
-        sound &= judge(service)
+    sound = True
+    with tempfile.TemporaryDirectory() as folder:
+        if words.count or words.described:
+            with fuzzed_service(Path(folder) / "log") as service:
+                sound = fuzz(service, words.count, first=words.seed)
+                if words.described:
+                    sound &= follow_description(service, words.described)
+                sound &= judge(service)
+        if words.soak:
+            with running(Path(folder) / "soak-log") as service:
+                service.wait_for("ready")
+                sound &= soak(service, words.soak) & judge(service)
     return 0 if sound else 1
 
 

@@ -1,0 +1,193 @@
+"""Minutes of good requests, alone and beside hostile ones in turn, and the state of the service after all."""
+
+import contextlib
+import http.client
+import re
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import cycle
+
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadtest.measurement.host_stats import measure_use
+from tests.e2e.serving.conftest import ROOT, Service
+from tests.fuzz.attacks import Door, name_outcome
+from tests.fuzz.hostile import ATTACKS
+from tests.fuzz.requests import SEGMENT
+from tests.fuzz.stalls import attack, find_door, open_attacker
+from tests.fuzz.wire import PATIENCE_S
+
+CLIENTS = 2
+WINDOW_S = 10.0
+PAUSE_S = 1.0  # between the starts of two hostile inputs
+LEAST_SHARE = 0.9
+MOST_GROWTH = 0.05  # of memory, from the end of the first round to the end of all
+MARGIN = 3  # descriptors and threads
+CALM_S = 12.0  # longer than the service waits for a head
+UNCOUNTED = ("grpc status RESOURCE_EXHAUSTED",)  # gRPC itself refuses what unpacks to too much
+EARLY = ("NotHttp", "HeadersTooLong")  # reasons of refusals before there is a request
+PROBES = ("GET /healthz", "GET /metrics")
+PHOTO = ROOT / "service" / "rest" / "page" / "samples" / "astronaut.jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All processes of a service at rest: memory (PSS), descriptors, threads; and its open streams."""
+
+    memory_mb: float
+    descriptors: int
+    threads: int
+    streams: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Good answers in so many seconds."""
+
+    answers: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: "Rate") -> "Rate":
+        return Rate(self.answers + other.answers, self.seconds + other.seconds)
+
+    @property
+    def per_second(self) -> float:
+        return self.answers / self.seconds
+
+
+@dataclass
+class Good:
+    """Clients that ask for one photo, over and over.
+
+    said: all answers, in the words of the service's counters. answered: the good ones.
+    """
+
+    door: Door
+    said: Counter[str] = field(default_factory=Counter)
+    answered: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def ask(self) -> None:
+        """Ask until it is over."""
+        photo, said = PHOTO.read_bytes(), Counter[str]()
+        connection = http.client.HTTPConnection("127.0.0.1", self.door.http_port, timeout=PATIENCE_S)
+        while not self.over.is_set():
+            connection.request("POST", SEGMENT, photo, {"Content-Type": "image/jpeg"})
+            answer = connection.getresponse()
+            outcome = name_outcome(answer.status, answer.read())
+            said[f"rest {outcome}"] += 1
+            self.answered += outcome == "ok"
+        connection.close()
+        self.said += said
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[list[Rate]]:
+        """A list that holds, after the block, the good answers meanwhile."""
+        counted: list[Rate] = []
+        began, answered = time.perf_counter(), self.answered
+        yield counted
+        counted.append(Rate(self.answered - answered, time.perf_counter() - began))
+
+
+def soak(service: Service, seconds: float) -> bool:
+    """Whether good requests keep their throughput, counters agree, and all is back where it was."""
+    with open_attacker() as attacker:
+        door = find_door(service)
+        for name in ATTACKS:
+            attacker.submit(attack, name, door).result()
+        before, counted = _rest(service), read_counters(service)
+        said, alone, beside = _alternate(door, attacker, seconds)
+    after, counted = _rest(service), read_counters(service) - counted
+    rates = alone.per_second, beside.per_second
+    share = rates[1] / rates[0]
+    print(f"good requests: {rates[0]:.1f}/s alone, {rates[1]:.1f}/s beside hostile ones: {share:.2f}")
+    print(f"before: {before}\nafter:  {after}")
+    return all((share >= LEAST_SHARE, _is_back(before, after), _agree(said, counted)))
+
+
+def read_counters(service: Service) -> Counter[str]:
+    """How many requests ended in each way, and how many were rejected without being one."""
+    found = Counter[str]()
+    for family in text_string_to_metric_families(_scrape(service)):
+        for sample in family.samples:
+            if sample.name == "blitzmask_requests_total" and sample.labels["method"] not in PROBES:
+                found[f"{sample.labels['transport']} {sample.labels['outcome']}"] += int(sample.value)
+            if sample.name == "blitzmask_rejected_total" and sample.labels["reason"] in EARLY:
+                found[f"rejected {sample.labels['reason']}"] += int(sample.value)
+    return found
+
+
+def _alternate(door: Door, attacker: ProcessPoolExecutor, seconds: float) -> tuple[Counter[str], Rate, Rate]:
+    """What was said to all, and the good answers alone and beside hostile inputs, in turn."""
+    good, said = Good(door), Counter[str]()
+    clients = [threading.Thread(target=good.ask) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    names, began = cycle(ATTACKS), time.perf_counter()
+    alone, beside = Rate(), Rate()
+    while time.perf_counter() - began < seconds:
+        with good.counting() as counted:
+            time.sleep(WINDOW_S)
+        alone += counted[0]
+        with good.counting() as counted:
+            said += _attack_for(WINDOW_S, names, door, attacker)
+        beside += counted[0]
+    good.over.set()
+    for client in clients:
+        client.join()
+    return said + good.said, alone, beside
+
+
+def _attack_for(
+    seconds: float, names: Iterator[str], door: Door, attacker: ProcessPoolExecutor
+) -> Counter[str]:
+    """Send one attack after the other for so long; what was said to them."""
+    said, began = Counter[str](), time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        sent = time.perf_counter()
+        said += attacker.submit(attack, next(names), door).result()
+        time.sleep(max(0.0, PAUSE_S - (time.perf_counter() - sent)))
+    return said
+
+
+def _rest(service: Service) -> State:
+    """The state of a service that nobody asks for a while."""
+    time.sleep(CALM_S)
+    use = measure_use((service.process.pid,))
+    assert use is not None, "the service has ended"
+    front = psutil.Process(service.process.pid)
+    threads = sum(process.num_threads() for process in (front, *front.children(recursive=True)))
+    streams = re.search(r"^blitzmask_streams (\d+)", _scrape(service), re.MULTILINE)
+    assert streams is not None
+    return State(round(use.memory_mb, 1), use.descriptors, threads, int(streams[1]))
+
+
+def _is_back(before: State, after: State) -> bool:
+    return (
+        after.memory_mb <= before.memory_mb * (1 + MOST_GROWTH)
+        and after.descriptors <= before.descriptors + MARGIN
+        and after.threads <= before.threads + MARGIN
+        and after.streams == before.streams
+    )
+
+
+def _agree(said: Counter[str], counted: Counter[str]) -> bool:
+    """Whether the service has counted what was said; prints both where not."""
+    wrong = {what for what in said | counted if said[what] != counted[what] and what not in UNCOUNTED}
+    for what in sorted(said | counted):
+        print(
+            f"{said[what]:7} said, {counted[what]:7} counted: {what}{'  <- differs' if what in wrong else ''}"
+        )
+    return not wrong
+
+
+def _scrape(service: Service) -> str:
+    with urllib.request.urlopen(f"{service.url}/metrics", timeout=PATIENCE_S) as answer:
+        text: str = answer.read().decode()
+    return text

@@ -35,6 +35,7 @@ class Admission:
         self.slots = slots
         self.queue_limit = queue_limit
         self.longest_wait = longest_wait
+        self.refused = 0  # since the start
         self._executor = executor or ThreadExecutor(slots)
         self._executor.listen(self)
         self._queue: deque[Task[Any]] = deque()
@@ -71,6 +72,7 @@ class Admission:
         if self.running < self.slots and not self._queue:
             return
         if self.waiting >= self.queue_limit or self.expected_wait > self.longest_wait:
+            self.refused += 1
             raise Overloaded(
                 f"all {self.slots} slots are busy and {self.waiting} requests wait; come back in a moment"
             )

@@ -89,6 +89,8 @@ class Engine:
         metrics.watch("blitzmask_slots_busy", "Worker slots at work.", lambda: admission.running)
         metrics.watch("blitzmask_queue_length", "Requests waiting for a slot.", lambda: admission.waiting)
         metrics.watch("blitzmask_queue_limit", "Requests that may wait.", lambda: admission.queue_limit)
+        text = "Requests refused since the start because the queue was full, or too slow."
+        metrics.watch("blitzmask_queue_refused", text, lambda: admission.refused)
         metrics.watch("blitzmask_streams", "Open streams.", lambda: self.streams)
         metrics.watch("blitzmask_streams_limit", "Streams that may be open.", lambda: self.max_streams)
 

@@ -52,3 +52,15 @@ def test_the_api_page_fits_a_phone(docs: Tab) -> None:
     for card in docs.page.query_selector_all("#operations summary")[1:6]:
         card.click()
     assert docs.run("document.documentElement.scrollWidth") == 375
+
+
+def test_on_a_phone_every_cell_of_a_table_can_be_seen(docs: Tab) -> None:
+    """The meanings were to the right of the screen once, and the rows as high as these."""
+    docs.resize(375, 812, scale=2)
+    hidden = docs.run(
+        f"[...document.querySelectorAll('{OPEN_CARD} td')].filter((cell) => {{"
+        " const { left, right, width } = cell.getBoundingClientRect();"
+        " return left < 0 || right > 375 || !width; }).map(({ innerText }) => innerText)"
+    )
+    assert hidden == []
+    assert docs.run(f"document.querySelectorAll('{OPEN_CARD} td').length") > 20

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from service.errors import Overloaded
 from service.serving.admission import Admission
 from service.serving.engine import Call, Engine
 from service.telemetry.metrics import Metrics
@@ -72,3 +73,21 @@ async def test_who_does_not_say_whether_to_be_exact_gets_the_services_setting(ou
         await engine.segment(Call(encode_picture(), Options(exact=asked)), lambda answer: None)
     assert model.exact == [ours, True, False]
     engine.admission.close()
+
+
+async def test_only_what_the_queue_refused_counts_as_refused_by_it(engine: Engine) -> None:
+    gate = Gate()
+    engine.use(FakeCatalog(FakeModel(before=gate)))
+    engine.max_streams = 0
+    with pytest.raises(Overloaded, match="streams"), engine.count_stream():
+        pass
+    assert b"\nblitzmask_queue_refused 0.0\n" in engine.metrics.exposition()
+    busy = [asyncio.create_task(ask(engine)) for _ in range(2)]
+    await gate.reached()
+    while engine.admission.running < 2:
+        await asyncio.sleep(0.001)
+    with pytest.raises(Overloaded, match="slots are busy"):
+        await ask(engine)
+    assert b"\nblitzmask_queue_refused 1.0\n" in engine.metrics.exposition()
+    gate.open()
+    await asyncio.gather(*busy)

@@ -118,7 +118,7 @@ function figuresOf(now, before, seconds) {
     busy: total(now, "blitzmask_slots_busy"),
     slots: total(now, "blitzmask_slots"),
     streams: total(now, "blitzmask_streams"),
-    refused: total(now, "blitzmask_rejected_total", { reason: "Overloaded" }),
+    refused: total(now, "blitzmask_queue_refused"),
     stages: stageMeans(now),
   };
 }

@@ -80,7 +80,7 @@ class Body:
         self._budget: BodyBudget = request.app.state.bodies
         self._timeout = asyncio.timeout(None)
         self._evicted = False
-        self._encoding = request.headers.get("content-encoding", "").lower()
+        self._encoding = request.headers.get("content-encoding", "").strip().lower()
         if self._encoding not in ("", "identity", *ENCODINGS):
             raise UnsupportedMedia(
                 f"Content-Encoding {shorten(self._encoding, 40)} is not read here; send gzip or deflate, or "

@@ -106,9 +106,11 @@ async def infer(
             view,
             request.path_params.get("version"),
             inputs,
-            outputs=tuple(output.name for output in document.outputs),
-            parameters={name: value for name, value in document.parameters.items() if name != BINARY_OUTPUT},
-            id=document.id,
+            outputs=tuple(output.name for output in document.outputs or ()),
+            parameters={
+                name: value for name, value in (document.parameters or {}).items() if name != BINARY_OUTPUT
+            },
+            id=document.id or "",
         )
         render = partial(write_reply, formats=read_formats(document))
         work = inference.infer(engine, asked, deadline=deadline, record=record_of(request), render=render)
@@ -134,10 +136,12 @@ def parse_infer_request(body: bytes, header_length: int | None) -> tuple[InferRe
 
 def read_formats(document: InferRequest) -> OutputFormats:
     """The outputs that a request wants binary; raises InvalidOption."""
-    default = document.parameters.get(BINARY_OUTPUT, False)
+    default = (document.parameters or {}).get(BINARY_OUTPUT, False)
     if not isinstance(default, bool):
         raise InvalidOption(f"parameter {BINARY_OUTPUT} is {default!s:.40}, expected true or false")
-    chosen = {output.name: output.parameters.binary_data for output in document.outputs if output.parameters}
+    chosen = {
+        output.name: output.parameters.binary_data for output in document.outputs or () if output.parameters
+    }
     return OutputFormats(default, {name: binary for name, binary in chosen.items() if binary is not None})
 
 

@@ -72,14 +72,15 @@ class InferOutput(Asked):
 
 
 class InferRequest(Asked):
-    """One inference."""
+    """One inference. `null` is the same as nothing: some clients write it for whatever they leave out."""
 
-    id: str = Field(default="", max_length=1000, description="The answer repeats it.")
-    parameters: dict[str, object] = Field(default={}, description=KNOWN)
+    id: str | None = Field(default=None, max_length=1000, description="The answer repeats it.")
+    parameters: dict[str, object] | None = Field(default=None, description=KNOWN)
     inputs: Annotated[list[InferInput], FailFast(), Field(max_length=MOST_TENSORS)]
-    outputs: Annotated[
-        list[InferOutput], FailFast(), Field(max_length=MOST_TENSORS, description="Default: all of them.")
-    ] = []  # pydantic copies it
+    outputs: (
+        Annotated[list[InferOutput], FailFast(), Field(max_length=MOST_TENSORS, description="Default: all.")]
+        | None
+    ) = None
     model_name: str | None = Field(
         default=None, description="Ignored, because the path names the model; KServe's client sends it."
     )

@@ -24,6 +24,7 @@ MOST_HEAD = 4096  # bytes of a part's headers
 BASE64_CHUNK = 1 << 20  # characters decoded at once; the interpreter's lock is free between two chunks
 DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 WHITESPACE = b" \t\r\n"
+BOM = b"\xef\xbb\xbf"  # of UTF-8; some editors begin a text with it
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 ADVICE = (
     "send the image as the body (curl --data-binary @FILE) with Content-Type image/jpeg (or another image/*, "
@@ -59,8 +60,8 @@ def _unpack(body: bytes, content_type: str) -> bytes:
     media = content_type.partition(";")[0].strip().lower()
     if media == FORM:
         return _choose_file(parse_form(body, content_type))
-    if media == JSON or body[:100].lstrip(WHITESPACE).startswith(b"{"):
-        return _unpack_json(body.removeprefix(b"\xef\xbb\xbf"))
+    if media == JSON or body[:100].removeprefix(BOM).lstrip(WHITESPACE).startswith(b"{"):
+        return _unpack_json(body.removeprefix(BOM))
     if media in RAW or media.startswith("image/"):
         return body
     raise UnsupportedMedia(f"Content-Type {shorten(media, 80)} does not carry an image; {ADVICE}")
@@ -157,15 +158,20 @@ def _read_part(section: bytes) -> Part:
         if name.strip().lower() == b"content-disposition":
             parameters = parse_options_header(value.strip())[1]
             field = parameters.get(b"name", b"").decode(errors="replace")
-            return Part(field, b"filename" in parameters, section[end + 4 :])
+            is_file = not parameters.keys().isdisjoint((b"filename", b"filename*"))
+            return Part(field, is_file, section[end + 4 :])
     return Part("", False, section[end + 4 :])
 
 
 def _choose_file(parts: list[Part]) -> bytes:
-    """The content of a form's only file, or of its field `image`."""
-    images = [part for part in parts if part.is_file or part.name == FIELD]
+    """The content of a form's only file, or of its field `image`, or of its only field that is an image.
+
+    Browsers send an empty file for each field in which nobody has chosen one.
+    """
+    images = [part for part in parts if part.is_file or part.name == FIELD or has_signature(part.content)]
     if unknown := sorted({part.name for part in parts if part not in images}):
         raise InvalidOption(f"unknown form fields {_list_names(unknown)}: options go into the query")
+    images = [part for part in images if part.content] or images
     if len(images) != 1:
         raise InvalidImage(f"the multipart body has {len(images)} files, and one is expected: the image")
     return images[0].content

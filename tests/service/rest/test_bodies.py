@@ -30,6 +30,7 @@ def deflate_raw(content: bytes) -> bytes:
     [
         ("gzip", gzip.compress(PICTURE)),
         ("GZIP", gzip.compress(PICTURE)),
+        (" gzip ", gzip.compress(PICTURE)),
         ("x-gzip", gzip.compress(PICTURE)),
         ("deflate", zlib.compress(PICTURE)),
         ("deflate", deflate_raw(PICTURE)),

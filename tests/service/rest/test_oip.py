@@ -277,6 +277,17 @@ async def test_parameters_of_other_servers_are_ignored(client: httpx.AsyncClient
     assert answer.status_code == 200, answer.text
 
 
+async def test_null_is_the_same_as_nothing(client: httpx.AsyncClient) -> None:
+    """Clients that are built on pydantic, as MLServer's, write null for whatever they leave out."""
+    nothing = dict.fromkeys(("id", "parameters", "outputs", "model_name", "model_version"))
+    document = nothing | {"inputs": [image_input(parameters=None)]}
+    answer = await client.post(INFER, json=document)
+    assert answer.status_code == 200, answer.text
+    plain = await client.post(INFER, json={"inputs": [image_input()]})
+    assert answer.json()["outputs"] == plain.json()["outputs"]
+    assert "id" not in answer.json()
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -40,9 +40,10 @@ async def test_an_image_is_taken_under_any_content_type(
     assert (await post(client, encode_picture(suffix=suffix), kind)).status_code == 200
 
 
+@pytest.mark.parametrize("start", [b" ", b"\r\n", b"\xef\xbb\xbf"])
 @pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded", "text/plain"])
-async def test_so_is_json(client: httpx.AsyncClient, kind: str) -> None:
-    body = b' {"image": "%s"}' % base64.b64encode(PICTURE)
+async def test_so_is_json(client: httpx.AsyncClient, kind: str, start: bytes) -> None:
+    body = start + b'{"image": "%s"}' % base64.b64encode(PICTURE)
     assert (await post(client, body, kind)).status_code == 200
 
 
@@ -90,14 +91,15 @@ def multipart(*parts: tuple[str, bytes]) -> bytes:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (multipart(('; name="photo"', PICTURE)), "unknown form fields photo"),
+        (multipart(('; name="photo"', b"no image")), "unknown form fields photo"),
         (
             multipart(('; name="image"; filename="a"', PICTURE), ('; name="model"', b"toy")),
             "form fields model",
         ),
         (multipart(*[('; name="image"; filename="a"', PICTURE)] * 2), "has 2 files, and one is expected"),
         (multipart(), "has 0 files"),
-        (multipart(("", PICTURE)), "unknown form fields "),
+        (multipart(("", b"no image")), "unknown form fields "),
+        (multipart(('; name="a"', PICTURE), ('; name="b"', PICTURE)), "has 2 files"),
         (b"--b\r\nContent-Disposition: form-data\r\n--b--", "malformed"),
         (b"--b\r\n" + b"X: y\r\n" * 1000 + b"\r\n--b--", "malformed"),
         (multipart(('; name="image"; filename="a"', b"")), "0 bytes"),
@@ -124,6 +126,9 @@ async def test_a_form_without_a_boundary_is_refused(client: httpx.AsyncClient) -
         multipart(('; name="file"; filename="cat.jpg"', PICTURE)),
         multipart(('; filename="cat.jpg"', PICTURE)),
         multipart(('; name="image"', PICTURE)),
+        multipart(('; name="photo"', PICTURE)),
+        multipart(("; name=\"photo\"; filename*=UTF-8''%e2%82%ac.png", PICTURE)),
+        multipart(('; name="one"; filename="a"', PICTURE), ('; name="two"; filename=""', b"")),
         b"a preamble\r\n" + multipart(('; name="image"; filename="x"', PICTURE)) + b"an epilogue",
         multipart(('; name="image"; filename="x"', PICTURE)).replace(
             b"Content-Disposition", b"CONTENT-disposition"

@@ -23,6 +23,7 @@ from service.serving.streaming.frame import Clock, LoopClock
 CLOCK = LoopClock()
 PATIENCE_S = 5.0
 REFRESH_S = 0.25
+SIGNS = frozenset("@?#")  # of a user, a query and a fragment, which a server's address does not have
 STALE_S = 10.0  # without an answer, after which the outputs pause
 
 T = TypeVar("T")
@@ -72,9 +73,9 @@ async def _open(plan: CameraPlan, stack: ExitStack, retry: Retry) -> tuple[Captu
 
 async def check_server(address: str, credentials: Credentials = NOTHING) -> None:
     """Raises Unavailable where no server answers, InvalidOption where address or credentials are unusable."""
-    if "@" in address:
+    if not SIGNS.isdisjoint(address):
         raise InvalidOption(
-            "--server: its address has no user and no password; give the key by --key, "
+            "--server: its address has no user, no password and no query; give the key by --key, "
             "and the address as HOST:PORT or grpcs://HOST:PORT"
         )
     try:

@@ -77,10 +77,9 @@ class InferRequest(Asked):
     id: str | None = Field(default=None, max_length=1000, description="The answer repeats it.")
     parameters: dict[str, object] | None = Field(default=None, description=KNOWN)
     inputs: Annotated[list[InferInput], FailFast(), Field(max_length=MOST_TENSORS)]
-    outputs: (
-        Annotated[list[InferOutput], FailFast(), Field(max_length=MOST_TENSORS, description="Default: all.")]
-        | None
-    ) = None
+    outputs: list[InferOutput] | None = Field(
+        default=None, fail_fast=True, max_length=MOST_TENSORS, description="Default: all of them."
+    )
     model_name: str | None = Field(
         default=None, description="Ignored, because the path names the model; KServe's client sends it."
     )

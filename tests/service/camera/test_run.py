@@ -282,8 +282,11 @@ async def test_a_camera_that_waits_ends_at_a_signal(tmp_path: Path, number: sign
     assert await process.wait() == 0
 
 
-async def test_the_address_of_a_server_has_no_password() -> None:
-    plan = CameraPlan(FakeSource([]), "grpcs://me:hunter2@hub", (), StreamRequest(StreamOptions()))
+@pytest.mark.parametrize(
+    "address", ["grpcs://me:hunter2@hub", "me:hunter2@hub", "grpcs://hub?token=hunter2", "hub:8001#hunter2"]
+)
+async def test_the_address_of_a_server_has_no_password(address: str) -> None:
+    plan = CameraPlan(FakeSource([]), address, (), StreamRequest(StreamOptions()))
     with pytest.raises(InvalidOption, match="give the key by --key") as caught:
         await run_camera(plan, Console(file=io.StringIO()))
     assert "hunter" not in str(caught.value)

@@ -108,7 +108,7 @@ def soak(service: Service, seconds: float) -> bool:
     share = rates[1] / rates[0]
     print(f"good requests: {rates[0]:.1f}/s alone, {rates[1]:.1f}/s beside hostile ones: {share:.2f}")
     print(f"before: {before}\nafter:  {after}")
-    return all((share >= LEAST_SHARE, _is_back(before, after), _agree(said, counted)))
+    return all((share >= LEAST_SHARE, _is_back(before, after), agree(said, counted)))
 
 
 def read_counters(service: Service) -> Counter[str]:
@@ -177,7 +177,7 @@ def _is_back(before: State, after: State) -> bool:
     )
 
 
-def _agree(said: Counter[str], counted: Counter[str]) -> bool:
+def agree(said: Counter[str], counted: Counter[str]) -> bool:
     """Whether the service has counted what was said; prints both where not."""
     wrong = {what for what in said | counted if said[what] != counted[what] and what not in UNCOUNTED}
     for what in sorted(said | counted):

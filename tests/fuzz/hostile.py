@@ -56,8 +56,8 @@ FRAME = b"\xff\xd8" + COMMENT + b"\xff\xc2\x00\x0b\x08\x1f\x40\x1f\x40\x01\x01\x
 CLASS_TEXT = '{"classes": ["' + "x" * 5_000_000 + '"]}'
 
 ATTACKS: Mapping[str, Attack] = {
-    "JPEG with 2,000 hidden scans": post(SEGMENT, b"image/jpeg", lambda: FRAME + SCANS * 1900 + b"\xff\xd9"),
-    "GIF of 7,000 x 7,000 in 31 bytes": post(SEGMENT, b"image/gif", lambda: TINY_GIF),
+    "JPEG of 1,900 hidden scans": post(SEGMENT, b"image/jpeg", lambda: FRAME + SCANS * 1900 + b"\xff\xd9"),
+    "GIF of 7,000 x 7,000 without data": post(SEGMENT, b"image/gif", lambda: TINY_GIF),
     "8,000 options in the query": post(f"{SEGMENT}?{QUERY}", b"", lambda: TINY_GIF),
     "999 unknown labels": post(f"{SEGMENT}?{LABELS}", b"", lambda: TINY_GIF),
     "form of 400,000 parts": post(SEGMENT, FORM, partial(_repeat, PART[2:], PART, b"\r\n--b--")),

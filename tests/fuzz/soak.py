@@ -63,36 +63,29 @@ class Rate:
 
 @dataclass
 class Good:
-    """Clients that ask for one photo, over and over.
-
-    said: all answers, in the words of the service's counters. answered: the good ones.
-    """
+    """Clients that ask for one photo, over and over; `said`: the outcomes, as the service counts them."""
 
     door: Door
-    said: Counter[str] = field(default_factory=Counter)
-    answered: int = 0
+    said: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def ask(self) -> None:
         """Ask until it is over."""
-        photo, said = PHOTO.read_bytes(), Counter[str]()
+        photo = PHOTO.read_bytes()
         connection = http.client.HTTPConnection("127.0.0.1", self.door.http_port, timeout=PATIENCE_S)
         while not self.over.is_set():
             connection.request("POST", SEGMENT, photo, {"Content-Type": "image/jpeg"})
             answer = connection.getresponse()
-            outcome = name_outcome(answer.status, answer.read())
-            said[f"rest {outcome}"] += 1
-            self.answered += outcome == "ok"
+            self.said.append(f"rest {name_outcome(answer.status, answer.read())}")
         connection.close()
-        self.said += said
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[list[Rate]]:
         """A list that holds, after the block, the good answers meanwhile."""
         counted: list[Rate] = []
-        began, answered = time.perf_counter(), self.answered
+        began, earlier = time.perf_counter(), len(self.said)
         yield counted
-        counted.append(Rate(self.answered - answered, time.perf_counter() - began))
+        counted.append(Rate(self.said[earlier:].count("rest ok"), time.perf_counter() - began))
 
 
 def soak(service: Service, seconds: float) -> bool:
@@ -141,7 +134,7 @@ def _alternate(door: Door, attacker: ProcessPoolExecutor, seconds: float) -> tup
     good.over.set()
     for client in clients:
         client.join()
-    return said + good.said, alone, beside
+    return said + Counter(good.said), alone, beside
 
 
 def _attack_for(

@@ -41,7 +41,8 @@ def main() -> int:
                     sound &= follow_description(service, words.described)
                 sound &= judge(service)
         if words.soak:
-            with running(Path(folder) / "soak-log") as service:
+            # Streams that say nothing end soon, so that they are no rest for the good requests.
+            with running(Path(folder) / "soak-log", HEAD_S=2) as service:
                 service.wait_for("ready")
                 sound &= soak(service, words.soak) & judge(service)
     return 0 if sound else 1

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 BadData: TypeAlias = Literal["skip", "refuse"]
 EXAMPLES = 3  # named in a message for each kind of fault
@@ -67,7 +67,7 @@ LARGEST_ID = 2**53  # a number in JSON is exact up to here
 FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
 
 

@@ -91,9 +91,7 @@ T = TypeVar("T")
 REQUEST_ID = "x-request-id"
 OPEN = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 PROBES = {"/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady"}
-CALLER: ContextVar[Caller | None] = ContextVar(
-    "caller", default=None
-)  # the caller of the call that this task answers
+CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)  # of the call that a task answers
 
 
 async def begin_answer(context: Context, *headers: tuple[str, str]) -> None:

@@ -34,10 +34,8 @@ def release(
     """Export, quantise, evaluate and time a checkpoint; the card gets all figures and the best threshold."""
     writers = choose_writers(files)
     check = ParityCheck(folder, data, categories=categories)
-    training_split, _ = (
-        find_split(data, "train"),
-        find_split(data, check.split),
-    )  # errors come before the export, which takes minutes
+    training_split = find_split(data, "train")
+    find_split(data, check.split)  # a missing split is refused here, before the export takes minutes
     network, labels = load_network(checkpoint)
     canvas = Size(side, side)
     sentence = description or _known_description(folder) or "BlitzMask."

@@ -24,7 +24,7 @@ Build: TypeAlias = Callable[[], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where a service listens, on this machine."""
+    """The ports of a service on this machine."""
 
     http_port: int
     grpc_port: int

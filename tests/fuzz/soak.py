@@ -105,7 +105,7 @@ def soak(service: Service, seconds: float) -> bool:
 
 
 def read_counters(service: Service) -> Counter[str]:
-    """How many requests ended in each way, and how many were rejected without being one."""
+    """The number of requests by outcome, and of connections that were rejected before they sent one."""
     found = Counter[str]()
     for family in text_string_to_metric_families(_scrape(service)):
         for sample in family.samples:
@@ -117,7 +117,8 @@ def read_counters(service: Service) -> Counter[str]:
 
 
 def _alternate(door: Door, attacker: ProcessPoolExecutor, seconds: float) -> tuple[Counter[str], Rate, Rate]:
-    """What was said to all, and the good answers alone and beside hostile inputs, in turn."""
+    """The answers to all inputs, and the good answers without and with hostile inputs beside them, in turn.
+    """
     good, said = Good(door), Counter[str]()
     clients = [threading.Thread(target=good.ask) for _ in range(CLIENTS)]
     for client in clients:

@@ -91,7 +91,7 @@ def try_attack(service: Service, attacker: ProcessPoolExecutor, name: str, *, ti
 
 @contextlib.contextmanager
 def watching(service: Service) -> Iterator[Watch]:
-    """What health checks wait while the block runs."""
+    """The waiting times of health checks while the block runs."""
     watch, over = Watch(), threading.Event()
     thread = threading.Thread(target=_check_health, args=(service, watch, over))
     thread.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from service.errors import InvalidSetting
 from service.inference.backends.base import BackendChoice, Fallback, PrecisionChoice, RuntimeChoice
@@ -21,6 +21,7 @@ from service.telemetry.logs import LogFormat, LogLevel
 
 PREFIX = "BLITZ_"
 CORES_OF_A_WORKER = 8
+SECRETS = Path("/run/secrets")  # containers find files here that are named after settings: blitz_api_keys
 SECRET = ("api_keys", "admin_keys")  # a key may be there by mistake, so errors do not repeat the value
 
 
@@ -66,9 +67,14 @@ Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
-    """Every setting is an environment variable: BLITZ_ and the name in capitals."""
+    """Every setting is an environment variable: BLITZ_ and the name in capitals; or a file in SECRETS."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        secrets_dir=SECRETS if SECRETS.is_dir() else None,
+    )
 
     host: str = Field(
         default="127.0.0.1", description="address that both ports listen on; 0.0.0.0: all addresses"
@@ -350,7 +356,8 @@ def variable(field: str) -> str:
 def read_settings(**given: Any) -> Settings:
     """The settings of this process's environment; those that are `given`, and not None, come first.
 
-    Raises InvalidSetting, one line per fault, for an unknown BLITZ_ variable and for an unusable value.
+    Raises InvalidSetting, one line per fault, for an unknown BLITZ_ variable, an unusable value, or a file in
+    SECRETS that cannot be read.
     """
     _refuse_unknown()
     try:
@@ -362,6 +369,8 @@ def read_settings(**given: Any) -> Settings:
             if item["type"] != "default_factory_not_called"  # only a consequence of another fault
         ]
         raise InvalidSetting("\n".join(faults)) from error
+    except SettingsError as error:  # a file in SECRETS that this user may not read
+        raise InvalidSetting(f"{error.__cause__}: let the service's user read it") from error
     _ = settings.choice, settings.tls  # they raise where one setting contradicts another
     return settings
 

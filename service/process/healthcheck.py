@@ -1,9 +1,11 @@
 """`python -m service.process.healthcheck [PORT [HOST]]`: exit status 0 when the service is ready.
 
-A container runs it every few seconds, so it imports no other module of the service and starts fast.
+Unset: BLITZ_HTTP_PORT and BLITZ_HOST, as the service reads them. A container runs it every few seconds, so it
+imports no other module of the service and starts fast.
 """
 
 import contextlib
+import os
 import sys
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext, SSLError
@@ -43,4 +45,5 @@ def _ask(connection: HTTPConnection) -> bool:
 
 if __name__ == "__main__":
     port, host, *_ = (*sys.argv[1:], "", "")
+    port, host = port or os.environ.get("BLITZ_HTTP_PORT", ""), host or os.environ.get("BLITZ_HOST", "")
     sys.exit(not is_ready(int(port or PORT), host))

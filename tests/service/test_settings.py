@@ -186,3 +186,26 @@ def test_half_of_tls_is_refused_before_anything_is_opened(
     monkeypatch.setenv("BLITZ_TLS_KEY", str(tmp_path / "key.pem"))
     with pytest.raises(InvalidSetting, match=r"BLITZ_TLS_CERT=.*: it cannot be read: no such file"):
         read_settings()
+
+
+def test_a_key_may_stand_in_a_file_that_is_named_after_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "blitz_api_keys").write_text(f"door:{hash_key('open')}\n")
+    assert read_settings(_secrets_dir=tmp_path).api_keys == (Key("door", hash_key("open")),)
+
+
+def test_a_variable_comes_before_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "blitz_api_keys").write_text(f"door:{hash_key('open')}\n")
+    monkeypatch.setenv("BLITZ_API_KEYS", f"gate:{hash_key('open')}")
+    assert [key.name for key in read_settings(_secrets_dir=tmp_path).api_keys] == ["gate"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "blitz_api_keys"
+    secret.write_text("")
+
+    def refuse(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(InvalidSetting, match=f"Permission denied: '{secret}': let the service's user read it"):
+        read_settings(_secrets_dir=tmp_path)

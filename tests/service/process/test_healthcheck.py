@@ -1,6 +1,8 @@
 """The health check that a container runs every few seconds."""
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from service.process.server import Server
 from service.settings import Settings
 from tests.certificates import Authority, make_authority
 from tests.fakes import FakeCatalog
-from tests.running import free_port
+from tests.running import ROOT, free_port
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +54,14 @@ async def test_it_asks_the_address_that_the_service_listens_on(host: str) -> Non
 
 async def test_where_nobody_listens_nobody_is_ready() -> None:
     assert not await ask(free_port())
+
+
+async def test_the_command_reads_the_port_that_the_service_reads() -> None:
+    server = Server(Settings(http_port=0, grpc_port=0, slots=1, stop_delay_s=0, drain_s=1))
+    port, _ = await server.start()
+    await server.load(lambda _: FakeCatalog())
+    environment = {**os.environ, "BLITZ_HTTP_PORT": str(port), "BLITZ_HOST": ""}
+    command = (sys.executable, "-m", "service.process.healthcheck")
+    asked = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment)
+    assert await asked.wait() == 0
+    await server.stop()

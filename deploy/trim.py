@@ -13,13 +13,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 # The packages of service.lock that a flavour leaves out, and the model files that it cannot read.
-_LITERT = ("ai-edge-litert", "backports-strenum", "ml-dtypes", "tqdm")
+_TOOLS = ("backports-strenum", "ml-dtypes", "tqdm")  # of LiteRT's converters
+_LITERT = ("ai-edge-litert", *_TOOLS)
 _ONNX = ("onnxruntime",)
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "onnx": _LITERT,
-        "tflite": _ONNX,
-        "cpu": (),
+        "tflite": (*_ONNX, *_TOOLS),
+        "cpu": _TOOLS,
         "gpu": _LITERT,
         "openvino": (*_LITERT, *_ONNX, "openvino-telemetry"),
     }

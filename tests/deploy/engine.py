@@ -125,7 +125,6 @@ def build_image(engine: Engine, checkout: Path, *, flavour: str) -> str:
     """The tag of the image of this flavour."""
     tag = f"blitzmask-server:{flavour}"
     options = ["--runtime", "runc", "build", "--format", "docker", "--network", "host", "--pull=never"]
-    # Podman's own cache folder for a build has to be on a disk with room.
-    command = ["podman", *options, "--build-arg", f"FLAVOUR={flavour}", "--tag", tag, checkout]
+    command = ["podman", *options, "--build-arg", f"FLAVOUR={flavour}", "--tag", tag, str(checkout)]
     subprocess.run(command, env=engine.environment, check=True)
     return tag

@@ -74,7 +74,9 @@ def test_keys_and_certificates_can_be_secrets() -> None:
 
 def test_the_image_can_be_read_by_its_user_whatever_the_umask_of_the_checkout() -> None:
     stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")
-    assert "chmod --recursive u=rwX,go=rX /venv /app" in next(stage for stage in stages if "AS build" in stage)
+    assert "chmod --recursive u=rwX,go=rX /venv /app" in next(
+        stage for stage in stages if "AS build" in stage
+    )
     assert {line.split()[1] for line in stages[-1].splitlines() if line.startswith("COPY")} <= {
         "--from=system",
         "--from=build",

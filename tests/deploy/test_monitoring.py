@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
@@ -47,10 +47,11 @@ def exposition() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("queries", [rule_queries, dashboard_queries, autoscaler_metrics])
-def test_every_query_asks_for_metrics_of_the_service(exposition: str, queries: object) -> None:
+def test_every_query_asks_for_metrics_of_the_service(
+    exposition: str, queries: Callable[[], Iterator[str]]
+) -> None:
     kinds = re.findall(r"^# TYPE (\w+) (\w+)$", exposition, re.MULTILINE)
     known = {name + ending for name, kind in kinds for ending in ENDINGS[kind]} | OF_PROMETHEUS
-    assert callable(queries)
     for query in queries():
         asked = set(NAME.findall(query)) or OF_PROMETHEUS.intersection(query.split("{")[:1])
         assert asked, query

@@ -61,7 +61,7 @@ class Plan:
     decoder: Decoder
     labels: tuple[Label, ...]
     preparation: Preparation = field(default_factory=Preparation)
-    licence: str = "that of whoever made them: ask there"
+    licence: str = "not known: ask whoever made them"
     notes: tuple[str, ...] = ()
     columns: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     unbatched: tuple[str, ...] = ()

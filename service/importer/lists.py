@@ -15,13 +15,13 @@ from service.types import Size
 _COCO_CHANNELS = 91
 _PICTURE = Size(256, 256)  # of the self-test, for graphs that resize pictures by themselves
 _GRAPH_THRESHOLD = 0.05  # that is built into the graphs of torchvision, detectron2 and mmdeploy
-# The numbers of ImageNet for bytes, red, green, blue: mmdet and SparseInst do not divide by 255.
 _BACKGROUND = "__background__"
 _SCORES = "blitzmask_scores"
 _OPENMMLAB = "Apache-2.0 for OpenMMLab's own weights; your own weights are yours"
 _LOW_SCORES = (
     "The graph leaves out low scores, usually those up to 0.05: a lower score_threshold finds nothing more."
 )
+# ImageNet's numbers for bytes, red, green, blue: mmdet does not divide by 255.
 _BYTES = Preparation(scale=1.0, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 
@@ -99,7 +99,8 @@ def _label_from_one(evidence: Evidence) -> tuple[Label, ...]:
     """Labels of a network whose class 0 is the background; COCO's where it has COCO's 91 classes."""
     channels = _count_channels(evidence)
     names = evidence.names
-    if names is not None and names.get(0) == _BACKGROUND:  # torchvision's list, with a name for each gap
+    if names is not None and (names.get(0) == _BACKGROUND or len(names) == channels):
+        # torchvision's list, which names the background and the gaps in COCO's numbers, too
         return make_labels({number: name for number, name in names.items() if number and name != "N/A"})
     if channels in (None, _COCO_CHANNELS) and names is not None and len(names) == len(COCO_IDS):
         return coco_labels(names)

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +39,11 @@ def cut_pasting(graph: Graph, outputs: Outputs, pixels: Pixels) -> tuple[Graph, 
         model = copy.deepcopy(graph.content)
         cut_outputs(model, [*others, candidate])
         rename_output(model, candidate, masks)
-        cut = replace(describe_onnx(model), metadata=graph.metadata)
-        found = run_graph(cut, pixels)
+        cut = describe_onnx(model)
+        try:
+            found = run_graph(cut, pixels)
+        except InvalidOption:  # a tensor of another type, such as a shape
+            continue
         if found[masks].ndim == 4 and found[masks].shape[:2] == outputs[masks].shape[:2]:
             return cut, found
     return graph, outputs

@@ -147,9 +147,17 @@ def make_mask2former(
     return export.close(("pixel_values", [1, 3, SIDE, SIDE]), gives, notes={})
 
 
-def make_maskrcnn(*, pasted: bool = False, sides: Extents = ("height", "width")) -> onnx.ModelProto:
-    """torchvision's list without batch axis; pasted: the masks are enlarged to the picture."""
+def make_maskrcnn(
+    *, pasted: bool = False, sides: Extents = ("height", "width"), channels: int = 0
+) -> onnx.ModelProto:
+    """torchvision's list without batch axis; pasted: the masks are enlarged to the picture.
+
+    channels: of the last layers for boxes, which tell the number of classes; 0: there are none.
+    """
     export = Export()
+    if channels:
+        for rows in (channels, 4 * channels):
+            export.draw(rows, 10 * channels)
     summary = export.summarise("image", has_batch=False)
     starts = export.spread(summary, ROWS, 2, squash=True)
     ends = export.add("Add", starts, export.spread(summary, ROWS, 2, squash=True))

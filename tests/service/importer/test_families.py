@@ -129,6 +129,13 @@ def test_torchvisions_own_list_of_names_loses_the_background_and_the_gaps(prepar
     assert [(label.channel, label.name) for label in labels] == [(1, "a"), (3, "c")]
 
 
+def test_a_name_for_each_channel_names_the_background_too(prepare: Prepare) -> None:
+    labels = prepare(make_maskrcnn(channels=4), labels=["nothing", "a", "b", "c"]).plan.labels
+    assert [(label.channel, label.name) for label in labels] == [(1, "a"), (2, "b"), (3, "c")]
+    with pytest.raises(InvalidOption, match="3 classes and there are 2 names"):
+        prepare(make_maskrcnn(channels=4), labels=["a", "b"])
+
+
 def test_pasted_masks_are_cut_off(prepare: Prepare) -> None:
     draft = prepare(make_maskrcnn(pasted=True), labels=["a", "b", "c"])
     assert draft.outputs["masks"].shape == (1, ROWS, 1, 28, 28)

@@ -28,20 +28,22 @@ def softmax(logits: Floats) -> Floats:
     return probabilities
 
 
-def resize_fields(fields: Floats, side: int) -> Floats:
-    """The fields interpolated to `side` x `side` samples: float32 [N, side, side]."""
-    resized = [cv2.resize(field, (side, side), interpolation=cv2.INTER_LINEAR) for field in fields]
-    return np.array(resized, np.float32).reshape(len(fields), side, side)
-
-
-def mean_inside(probabilities: Floats, inside: Mask) -> Floats:
+def rate_masks(fields: Floats, level: float, *, logits: bool, side: int | None = None) -> Floats:
     """The mean probability of each mask's cells: float32 [N], 0 for an empty mask.
 
-    probabilities: float32 [N, h, w]; inside: bool [N, h, w], the cells of the masks.
+    fields: float32 [N, h, w]; the cells above the level belong to the mask. logits: the fields are logits.
+    side: the fields are interpolated to this many cells each way first; None: they are not.
+
+    >>> rate_masks(np.array([[[0.25, 0.5], [1, 0]]], np.float32), 0.3, logits=False).tolist()
+    [0.75]
     """
-    cells = inside.sum(axis=(1, 2))
-    mean: Floats = (probabilities * inside).sum(axis=(1, 2)) / np.maximum(cells, 1).astype(np.float32)
-    return mean
+    means = np.zeros(len(fields), np.float32)
+    for index, field in enumerate(fields):
+        cells = field if side is None else np.asarray(cv2.resize(field, (side, side)), np.float32)
+        values = cells[cells > np.float32(level)]
+        if len(values):
+            means[index] = (sigmoid(values) if logits else values).mean()
+    return means
 
 
 def enclose_fields(fields: Floats, level: float, canvas: Size) -> Floats:

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.inference.decoding.fields import enclose_fields, mean_inside, sigmoid
+from service.inference.decoding.fields import enclose_fields, rate_masks, sigmoid
 from service.inference.decoding.queries import choose_pairs
 from service.inference.decoding.selection import SAME_OBJECT, Criteria, check_finite, keep_wanted, least_score
 from service.inference.families import KernelsDecoder
-from service.types import Floats, Heads, Instances, Ints
+from service.types import Floats, Heads, Instances, Ints, Size
 
 
 def decode_kernels(heads: Heads, decoder: KernelsDecoder, criteria: Criteria) -> Instances:
@@ -26,25 +26,34 @@ def decode_kernels(heads: Heads, decoder: KernelsDecoder, criteria: Criteria) ->
     Equal scores are ordered by place, then class. Raises SelfTestFailed when a head holds a value that is not
     finite.
     """
+    found = _read_places(heads, decoder, criteria.canvas)
+    found = _sort(replace(found, scores=decay_scores(found, decoder.sigma)))
+    passing = found.scores >= least_score(criteria.threshold, decoder.comparison)
+    return keep_wanted(found.keep(passing.nonzero()[0][: decoder.max_instances]), criteria, SAME_OBJECT)
+
+
+def _read_places(heads: Heads, decoder: KernelsDecoder, canvas: Size) -> Instances:
+    """The instances of the best places and classes whose masks are large enough, best first.
+
+    SOLOv2 limits the candidates only after it has computed all masks. Here the limit comes first, so that no
+    picture needs more memory.
+    """
     scores = check_finite(heads[decoder.scores][0])
     places, channels = choose_pairs(scores, least_score(decoder.candidate_score, ">"), None)
+    places, channels = places[: decoder.candidates], channels[: decoder.candidates]
     kernels = check_finite(heads[decoder.kernels][0][places])
     fields = _convolve(kernels, check_finite(heads[decoder.features][0]))
-    inside = fields > np.float32(decoder.mask_level)
-    large = inside.sum(axis=(1, 2)) > _least_cells(decoder)[places]
+    cells = (fields > np.float32(decoder.mask_level)).sum(axis=(1, 2))
     found = Instances(
         classes=channels,
-        scores=scores[places, channels] * mean_inside(fields, inside),
-        boxes_xyxy_canvas=enclose_fields(fields, decoder.mask_level, criteria.canvas),
+        scores=scores[places, channels] * rate_masks(fields, decoder.mask_level, logits=False),
+        boxes_xyxy_canvas=enclose_fields(fields, decoder.mask_level, canvas),
         mask_fields=fields,
         mask_level=decoder.mask_level,
         window="none",
         box_is_extent=True,
-    ).keep(large)
-    found = _sort(found).keep(np.arange(min(len(found), decoder.candidates)))
-    found = _sort(replace(found, scores=decay_scores(found, decoder.sigma)))
-    passing = found.scores >= least_score(criteria.threshold, decoder.comparison)
-    return keep_wanted(found.keep(passing.nonzero()[0][: decoder.max_instances]), criteria, SAME_OBJECT)
+    )
+    return _sort(found.keep(cells > _least_cells(decoder)[places]))
 
 
 def decay_scores(found: Instances, sigma: float) -> Floats:

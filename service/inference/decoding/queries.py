@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.inference.decoding.fields import enclose_fields, mean_inside, resize_fields, sigmoid, softmax
+from service.inference.decoding.fields import enclose_fields, rate_masks, sigmoid, softmax
 from service.inference.decoding.selection import SAME_OBJECT, Criteria, check_finite, keep_wanted, least_score
 from service.inference.families import Activation, QueriesDecoder
 from service.types import Floats, Heads, Instances, Ints, Size
@@ -92,11 +92,12 @@ def _read_boxes(heads: Heads, decoder: QueriesDecoder, queries: Ints, fields: Fl
 
 def _weigh_masks(found: Instances, decoder: QueriesDecoder, least: float) -> Instances:
     """The instances with their scores times the mean probability of the mask, sorted and cut off again."""
-    fields = found.mask_fields
-    if decoder.maskness_side is not None:
-        fields = resize_fields(fields, decoder.maskness_side)
-    inside = fields > np.float32(decoder.mask_level)
-    probabilities = sigmoid(fields) if decoder.mask_values == "logits" else fields
-    scores = found.scores * mean_inside(probabilities, inside)
+    means = rate_masks(
+        found.mask_fields,
+        decoder.mask_level,
+        logits=decoder.mask_values == "logits",
+        side=decoder.maskness_side,
+    )
+    scores = found.scores * means
     order = np.argsort(-scores, kind="stable")
     return replace(found, scores=scores).keep(order[scores[order] >= least])

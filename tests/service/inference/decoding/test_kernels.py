@@ -37,13 +37,14 @@ def decode(heads: dict[str, Floats], threshold: float = 0.05, **wishes: object) 
 def decode_slowly(heads: dict[str, Floats], threshold: float) -> list[Found]:
     """Score, class and probabilities of each instance, by SOLOv2's rules, one place after the other."""
     found = []
-    for place, channel in np.ndindex(5, 2):
+    pairs = sorted(np.ndindex(5, 2), key=lambda pair: -heads["scores"][0][pair])
+    for place, channel in pairs[:4]:
         score = float(heads["scores"][0, place, channel])
         field = 1 / (1 + np.exp(-np.tensordot(heads["kernels"][0, place], heads["features"][0], 1)))
         inside = field > 0.5
         if score > 0.1 and inside.sum() > CELLS[place]:
             found.append((score * float(field[inside].mean()), channel, field))
-    found = sorted(found, key=lambda one: -one[0])[:4]
+    found = sorted(found, key=lambda one: -one[0])
     decayed = []
     for index, (score, channel, field) in enumerate(found):
         factor = 1.0

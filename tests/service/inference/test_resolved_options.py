@@ -6,6 +6,7 @@ import pytest
 
 from service.errors import InvalidOption
 from service.inference.card import Card, read_card
+from service.inference.families import MaskListDecoder
 from service.inference.resolved_options import ResolvedOptions, resolve_options
 from service.types import MaskFormat, Options
 
@@ -24,6 +25,11 @@ def test_what_is_not_asked_is_the_models_default(card: Card) -> None:
 def test_what_is_asked_is_taken(card: Card) -> None:
     options = Options(score_threshold=0.0, max_instances=1, classes=("leaf", "rose"), masks="none")
     assert resolve_options(card, options) == ResolvedOptions(0.0, 1, frozenset({0, 1}), "none")
+
+
+def test_a_graph_that_numbers_its_classes_is_asked_only_for_those_with_a_label(card: Card) -> None:
+    numbering = card.model_copy(update={"decoder": MaskListDecoder()})
+    assert resolve_options(numbering, Options()).classes == frozenset({0, 1})
 
 
 @pytest.mark.parametrize("threshold", [0, 0.25, 1])

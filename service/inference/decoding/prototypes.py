@@ -35,7 +35,7 @@ def decode_prototypes(heads: Heads, decoder: PrototypesDecoder, criteria: Criter
     Raises SelfTestFailed when a head holds a value that is not finite.
     """
     scores = check_finite(heads[decoder.scores][0])
-    candidates = (scores[:, 1:].max(axis=1) > np.float32(decoder.candidate_score)).nonzero()[0]
+    candidates = (scores[:, 1:].max(axis=1, initial=0) > np.float32(decoder.candidate_score)).nonzero()[0]
     boxes = _decode_boxes(heads[decoder.offsets][0][candidates], heads[decoder.priors][0][candidates])
     scores = scores[candidates]
     rows, channels = _suppress_each(boxes, scores, decoder, criteria)

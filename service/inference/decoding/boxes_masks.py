@@ -29,7 +29,7 @@ def decode_boxes_masks(heads: Heads, decoder: BoxesMasksDecoder, criteria: Crite
     """
     boxes = heads[decoder.boxes][0]
     scores = boxes[:, 4] if decoder.scores is None else heads[decoder.scores][0]
-    channels = heads[decoder.labels][0].astype(np.int64)
+    channels = check_finite(heads[decoder.labels][0]).astype(np.int64)
     chosen = choose_rows(scores, channels, decoder, criteria)
     fields = read_fields(heads[decoder.masks], chosen)
     found = Instances(

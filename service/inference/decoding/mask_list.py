@@ -7,7 +7,7 @@ import numpy as np
 
 from service.inference.decoding.boxes_masks import choose_rows, read_fields
 from service.inference.decoding.fields import enclose_fields
-from service.inference.decoding.selection import SAME_OBJECT, Criteria, keep_wanted
+from service.inference.decoding.selection import SAME_OBJECT, Criteria, check_finite, keep_wanted
 from service.inference.families import MaskListDecoder
 from service.types import Heads, Instances
 
@@ -20,7 +20,7 @@ def decode_mask_list(heads: Heads, decoder: MaskListDecoder, criteria: Criteria)
     The boxes are those of the mask's cells: the exact ones are known when the masks are traced in the image.
     Equal scores keep the graph's order. Raises SelfTestFailed when a head holds a value that is not finite.
     """
-    scores, channels = heads[decoder.scores][0], heads[decoder.labels][0].astype(np.int64)
+    scores, channels = heads[decoder.scores][0], check_finite(heads[decoder.labels][0]).astype(np.int64)
     chosen = choose_rows(scores, channels, decoder, criteria)
     fields = read_fields(heads[decoder.masks], chosen)
     found = Instances(

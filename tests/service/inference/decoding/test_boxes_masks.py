@@ -103,7 +103,7 @@ def test_over_all_classes_only_the_best_of_overlapping_boxes_stays(family: str) 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("head", ["boxes", "scores", "masks"])
+@pytest.mark.parametrize("head", ["boxes", "labels", "scores", "masks"])
 def test_values_that_are_not_finite_are_a_fault_of_the_model(family: str, head: str) -> None:
     heads = make_heads(0, 3)
     heads["scores"][:] = 1

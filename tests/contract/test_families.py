@@ -132,7 +132,7 @@ def test_all_forms_of_a_mask_are_the_same_pixels(segmenter: Segmenter) -> None:
             np.testing.assert_array_equal(read_mask(other, rles.image), mask)
 
 
-@pytest.mark.parametrize("segmenter", ["mask_list", "kernels"], indirect=True)
+@pytest.mark.parametrize("segmenter", ["mask_list", "kernels", "queries-boxless"], indirect=True)
 def test_a_network_without_boxes_gives_the_extents_of_its_masks(segmenter: Segmenter) -> None:
     pixels = draw_noise(Size(60, 90))
     answer = segmenter.segment_pixels(pixels, Options(score_threshold=0.05))

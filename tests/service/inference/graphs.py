@@ -26,7 +26,18 @@ from service.inference.families import (
     YoloDecoder,
 )
 from service.inference.golden import Golden, draw_picture, list_empty, sample_heads
-from tests.service.inference.onnx_graph import CELLS, CLASSES, ROWS, SIDE, Graph, Outputs
+from tests.service.inference.onnx_graph import (
+    CELLS,
+    CLASSES,
+    ROWS,
+    SIDE,
+    Graph,
+    Outputs,
+    draw_masks,
+    read_size,
+    scale_boxes,
+    sigmoid_of,
+)
 from tests.service.inference.tflite_graphs import build_tflite_queries
 
 
@@ -52,6 +63,19 @@ def build_queries() -> FamilyGraph:
     draw_masks(graph, pixels, ROWS, name="masks")
     decoder = QueriesDecoder(max_instances=ROWS)
     outputs = {"labels": (ROWS, CLASSES), "dets": (ROWS, 4), "masks": (ROWS, 2 * CELLS, 2 * CELLS)}
+    return FamilyGraph(graph.close(outputs, (SIDE, SIDE)), STRETCHED, decoder, outputs)
+
+
+def build_boxless_queries() -> FamilyGraph:
+    """As Mask2Former: logits of classes with the background last, and masks."""
+    graph = Graph()
+    pixels = graph.read_pixels()
+    graph.connect(graph.shrink(pixels), (ROWS, CLASSES + 1), name="labels")
+    draw_masks(graph, pixels, ROWS, name="masks")
+    decoder = QueriesDecoder(
+        boxes=None, activation="softmax", background="last", maskness=True, maskness_side=32
+    )
+    outputs = {"labels": (ROWS, CLASSES + 1), "masks": (ROWS, 2 * CELLS, 2 * CELLS)}
     return FamilyGraph(graph.close(outputs, (SIDE, SIDE)), STRETCHED, decoder, outputs)
 
 
@@ -164,35 +188,12 @@ def build_prototypes() -> FamilyGraph:
     return FamilyGraph(graph.close(outputs, (SIDE, SIDE)), STRETCHED, decoder, outputs, first_channel=1)
 
 
-def draw_masks(graph: Graph, pixels: str, count: int, *, name: str | None = None) -> str:
-    """[1, count, 2 CELLS, 2 CELLS] from pixels [1, 3, SIDE, SIDE]: values on both sides of 0."""
-    return graph.add("Conv", pixels, graph.draw(count, 3, 4, 4), strides=[4, 4], name=name)
-
-
-def sigmoid_of(graph: Graph, cells: str, count: int) -> str:
-    """[1, ROWS, count] between 0 and 1."""
-    return graph.add("Sigmoid", graph.connect(cells, (ROWS, count)))
-
-
-def scale_boxes(graph: Graph, cells: str, size: str) -> str:
-    """Boxes xyxy within a picture of this size: [1, ROWS, 4]."""
-    starts = graph.add("Mul", sigmoid_of(graph, cells, 2), graph.hold(np.float32(0.6)))
-    extents = graph.add("Mul", sigmoid_of(graph, cells, 2), graph.hold(np.float32(0.4)))
-    ends = graph.add("Add", starts, extents)
-    return graph.add("Mul", graph.add("Concat", starts, ends, axis=2), size)
-
-
-def read_size(graph: Graph, pixels: str) -> str:
-    """The picture's width and height, twice: [4]."""
-    extents = graph.add("Cast", graph.add("Shape", pixels, start=2), to=TensorProto.FLOAT)
-    return graph.add("Gather", extents, graph.hold(np.array([1, 0, 1, 0], np.int64)))
-
-
 STRETCHED = Input(height=SIDE, width=SIDE, fit="stretch", interpolation="linear")
 LETTERBOXED = Input(height=SIDE, width=SIDE, anchor="centre", padding=114, interpolation="linear")
 AS_IS = Input(height=SIDE, width=SIDE, fit="as_is")
 BUILDERS: Mapping[str, Callable[[], FamilyGraph]] = {
     "queries": build_queries,
+    "queries-boxless": build_boxless_queries,
     "queries-tflite": build_queries_for_tflite,
     "boxes_masks": build_boxes_masks,
     "mask_list": build_mask_list,

@@ -76,6 +76,30 @@ class Graph:
         return model.SerializeToString()
 
 
+def draw_masks(graph: Graph, pixels: str, count: int, *, name: str | None = None) -> str:
+    """[1, count, 2 CELLS, 2 CELLS] from pixels [1, 3, SIDE, SIDE]: values on both sides of 0."""
+    return graph.add("Conv", pixels, graph.draw(count, 3, 4, 4), strides=[4, 4], name=name)
+
+
+def sigmoid_of(graph: Graph, cells: str, count: int) -> str:
+    """[1, ROWS, count] between 0 and 1."""
+    return graph.add("Sigmoid", graph.connect(cells, (ROWS, count)))
+
+
+def scale_boxes(graph: Graph, cells: str, size: str) -> str:
+    """Boxes xyxy within a picture of this size: [1, ROWS, 4]."""
+    starts = graph.add("Mul", sigmoid_of(graph, cells, 2), graph.hold(np.float32(0.6)))
+    extents = graph.add("Mul", sigmoid_of(graph, cells, 2), graph.hold(np.float32(0.4)))
+    ends = graph.add("Add", starts, extents)
+    return graph.add("Mul", graph.add("Concat", starts, ends, axis=2), size)
+
+
+def read_size(graph: Graph, pixels: str) -> str:
+    """The picture's width and height, twice: [4]."""
+    extents = graph.add("Cast", graph.add("Shape", pixels, start=2), to=TensorProto.FLOAT)
+    return graph.add("Gather", extents, graph.hold(np.array([1, 0, 1, 0], np.int64)))
+
+
 def _find_type(name: str, shape: Sequence[int | None]) -> int:
     """Lists of labels are whole numbers."""
     return TensorProto.INT64 if name == "labels" and len(shape) == 1 else TensorProto.FLOAT

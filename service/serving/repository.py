@@ -44,7 +44,7 @@ class Source:
             return self.default
         try:
             with path.open("rb") as file:
-                return file.read(_DEFAULT_BYTES).decode("utf-8-sig").strip()
+                return file.read(_DEFAULT_BYTES).decode("utf-8-sig").strip() or None
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidCard(
                 f"the models folder's {DEFAULT_FILE} cannot be read as text: {error}"

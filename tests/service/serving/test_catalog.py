@@ -245,6 +245,13 @@ def test_a_default_that_is_no_text_is_an_error_that_says_so(add: Any, tmp_path: 
     assert load(tmp_path).get().card.name == "ash"
 
 
+@pytest.mark.parametrize("content", [b"", b" \r\n", b"\xef\xbb\xbf"])
+def test_an_empty_default_names_no_model(add: Any, tmp_path: Path, content: bytes) -> None:
+    add("ash", "ash")
+    (tmp_path / "DEFAULT").write_bytes(content)
+    assert load(tmp_path).get().card.name == "ash"
+
+
 def test_folders_without_a_card_are_no_models(add: Any, tmp_path: Path) -> None:
     add("a", "ash")
     (tmp_path / "notes").mkdir()

@@ -135,10 +135,15 @@ def name_outcome(status: int, body: bytes) -> str:
 
 
 def name_error(error: grpc.RpcError) -> str:
-    """The outcome that the service counts for a call, or a status that gRPC itself has given."""
+    """The outcome that the service counts for a call.
+
+    What unpacks to too much, gRPC itself refuses; the service counts a call without a message.
+    """
     failed: Any = error
-    trailers = dict(failed.trailing_metadata() or ())
-    return str(trailers.get("x-error", f"status {failed.code().name}"))
+    name = dict(failed.trailing_metadata() or ()).get("x-error")
+    if name is None and failed.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return "InvalidOption"
+    return str(name or f"status {failed.code().name}")
 
 
 def _open_channel(door: Door) -> Any:

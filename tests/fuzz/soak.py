@@ -117,7 +117,7 @@ def read_counters(service: Service) -> Counter[str]:
 
 
 def _alternate(door: Door, attacker: ProcessPoolExecutor, seconds: float) -> tuple[Counter[str], Rate, Rate]:
-    """The answers to all inputs, and the good answers without and with hostile inputs beside them, in turn."""
+    """The answers to all inputs, and the good answers without and with hostile inputs beside them in turn."""
     good, said = Good(door), Counter[str]()
     clients = [threading.Thread(target=good.ask) for _ in range(CLIENTS)]
     for client in clients:

@@ -41,7 +41,8 @@ def cache_folder() -> Path | None:
 
 def choose_workers() -> int:
     """One process for every eight cores of Linux; one elsewhere, and where an admin may change models."""
-    if os.environ.get(f"{PREFIX}ADMIN_KEYS") or sys.platform != "linux":
+    keys = variable("admin_keys")
+    if os.environ.get(keys) or (SECRETS / keys.lower()).exists() or sys.platform != "linux":
         return 1
     return math.ceil(usable_cores() / CORES_OF_A_WORKER)
 

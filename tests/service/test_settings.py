@@ -66,12 +66,16 @@ def test_workers_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, 1), (8, 1), (9, 2), (64, 8)])
 def test_there_is_one_worker_for_every_eight_cores_and_one_where_an_admin_changes_models(
-    monkeypatch: pytest.MonkeyPatch, cores: int, workers: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cores: int, workers: int
 ) -> None:
     monkeypatch.setattr("service.settings.usable_cores", lambda: cores)
     assert read_settings().workers == workers
     assert read_settings().slots == cores // workers
     monkeypatch.setenv("BLITZ_ADMIN_KEYS", f"boss:{hash_key('first')}")
+    assert read_settings().workers == 1
+    monkeypatch.delenv("BLITZ_ADMIN_KEYS")
+    monkeypatch.setattr("service.settings.SECRETS", tmp_path)
+    (tmp_path / "blitz_admin_keys").touch()
     assert read_settings().workers == 1
 
 

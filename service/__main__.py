@@ -1,4 +1,4 @@
-"""The command line: serve, predict, camera, import, compare, models, doctor, key, settings.
+"""The command line: serve, predict, batch, camera, import, compare, models, doctor, key, settings.
 
 Each command imports the heavy modules that it needs, so that `--help` answers at once.
 """
@@ -14,6 +14,7 @@ from rich.console import Console
 
 import service.process.libraries  # noqa: F401  # sets how numpy, gRPC and ONNX Runtime behave
 from service import __version__
+from service.batch.command import batch
 from service.camera.command import camera
 from service.errors import BlitzError, InvalidOption, InvalidSetting, ModelNotFound
 from service.importer.command import import_model
@@ -146,6 +147,7 @@ def predict(
     raise typer.Exit(FAILED if len(answers) < len(jobs) else 0)
 
 
+app.command()(batch)
 app.command(context_settings={"allow_extra_args": True})(camera)
 app.command("import")(import_model)
 

@@ -94,11 +94,15 @@ class Settings(BaseSettings):
         description="model that answers requests that name none; unset: the model that the file DEFAULT "
         "in the models folder names, else the first by name",
     )
-    runtime: RuntimeChoice = Field(default="auto", description="runtime of the models: auto, onnx or tflite")
+    runtime: RuntimeChoice = Field(
+        default="auto",
+        description="runtime of the models: onnx, tflite, openvino (which needs the extra openvino), or "
+        "auto: onnx or tflite",
+    )
     precision: PrecisionChoice = Field(
         default="auto",
-        description="precision of the models: fp32, fp16, int8, or auto: on a CPU the fastest whose AP "
-        "on the card is at most 0.009 below that of fp32, elsewhere fp32",
+        description="precision of the models: fp32, fp16, int8, bf16 (only with openvino), or auto: on a CPU "
+        "the fastest whose AP on the card is at most 0.009 below that of fp32, elsewhere fp32",
     )
     tune: bool = Field(
         default=True,
@@ -113,8 +117,8 @@ class Settings(BaseSettings):
     )
     providers: Names = Field(
         default=(),
-        description="ONNX Runtime providers, best first, separated by commas, such as cuda,cpu; unset: the "
-        "CPU",
+        description="ONNX Runtime providers, best first, separated by commas, such as cuda,cpu; with the "
+        "runtime openvino its device, such as GPU; unset: the CPU",
     )
     delegates: Names = Field(
         default=(),

@@ -19,7 +19,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Heads: TypeAlias = Mapping[str, Floats]
 
-Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+Precision: TypeAlias = Literal["fp32", "fp16", "int8", "bf16"]  # in which an answer is computed
 MaskFormat: TypeAlias = Literal["rle", "rle_crop", "polygon", "none"]
 Nms: TypeAlias = Literal["class", "all"]
 Window: TypeAlias = Literal["none", "centres", "corners"]
@@ -228,8 +228,8 @@ def split_labels(text: str | None) -> tuple[str, ...] | None:
 class BackendInfo:
     """The runtime, precision, threads and devices that compute an answer.
 
-    asked, in_effect: names of ONNX Runtime providers or TFLite delegates. In effect are those that compute
-        something, best first, and the CPU where some of the model is left to it.
+    asked, in_effect: names of ONNX Runtime providers, OpenVINO devices or TFLite delegates. In effect are
+        those that compute something, best first, and the CPU where some of the model is left to it.
     threads: the most that one inference uses.
     """
 

@@ -32,7 +32,7 @@ BaselineKind = Literal["processes", "threads", "alone", "none"]
 
 _OPEN_SECONDS = 120
 _RUNTIMES: Mapping[str, RuntimeChoice] = MappingProxyType(
-    {"onnx": "onnx", "litert": "tflite", "tflite": "tflite"}
+    {"onnx": "onnx", "litert": "tflite", "tflite": "tflite", "openvino": "openvino"}
 )
 
 
@@ -143,7 +143,7 @@ def fit_choice(served: Served) -> BackendChoice:
     return BackendChoice(
         runtime=runtime,
         precision=cast(PrecisionChoice, served.precision),
-        providers=served.in_effect if runtime == "onnx" else (),
+        providers=served.in_effect if runtime in ("onnx", "openvino") else (),
         delegates=delegates if runtime == "tflite" else (),
     )
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from service.compute.child import Child, Owner
-from service.compute.models import DescribedModel, KeptFolder, Opened, OpenWork, name_runtime
+from service.compute.models import DescribedModel, KeptFolder, Opened, OpenWork
 from service.compute.task import Task, Work
 from service.compute.timing import FastestFiles, TimeWork
 from service.errors import BackendUnavailable, BlitzError
-from service.inference.backends.base import BackendChoice
+from service.inference.backends.base import PACKAGES, BackendChoice
 from service.inference.card import read_card
 from service.inference.images import Limits
 from service.inference.model import Model
@@ -71,7 +71,7 @@ class Loader:
             return False
         fastest = self._fastest.note(model.card, model.choice, timed)
         serving = model.backend.describe()
-        return (fastest.runtime, fastest.precision) != (name_runtime(serving), serving.precision)
+        return (fastest.runtime, fastest.precision) != (PACKAGES[serving.runtime], serving.precision)
 
 
 class Nursery:

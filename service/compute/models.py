@@ -10,8 +10,8 @@ from pathlib import Path
 
 from service.compute.task import Turn
 from service.errors import NotReady
-from service.inference.backends.base import Backend, BackendChoice
-from service.inference.card import ArtifactFile, Card, Runtime
+from service.inference.backends.base import FILES, PACKAGES, Backend, BackendChoice
+from service.inference.card import ArtifactFile, Card
 from service.inference.images import Limits
 from service.inference.segmenter import Segmenter, open_model
 from service.types import BackendInfo, Heads, Options, Pixels, Segmentation
@@ -105,19 +105,15 @@ class OpenWork:
     def settled(self, opened: Opened) -> "OpenWork":
         """The same for the very file that was opened, whatever was left open before."""
         choice = replace(
-            self.choice, runtime=name_runtime(opened.crowded), precision=opened.crowded.precision
+            self.choice, runtime=PACKAGES[opened.crowded.runtime], precision=opened.crowded.precision
         )
         return replace(self, folder=KeptFolder(self.folder.path, dict(opened.contents)), choice=choice)
 
 
-def name_runtime(backend: BackendInfo) -> Runtime:
-    """The runtime of a backend as cards name it."""
-    return "onnx" if backend.runtime == "onnxruntime" else "tflite"
-
-
 def is_file_of(file: ArtifactFile, backend: BackendInfo) -> bool:
     """Whether a backend has opened this file of its card."""
-    return (file.runtime, file.precision) == (name_runtime(backend), backend.precision)
+    precision = "fp32" if backend.precision == "bf16" else backend.precision
+    return (file.runtime, file.precision) == (FILES[PACKAGES[backend.runtime]], precision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from service.errors import BlitzError
 from service.inference.backends import BackendChoice, choose_file
+from service.inference.backends.base import FILES, PACKAGES
 from service.inference.card import ArtifactFile, Card, read_card
 from service.inference.golden import draw_picture
 from service.inference.segmenter import Segmenter, open_model
@@ -77,16 +78,18 @@ def _find_chosen(source: Source, place: str, card: Card) -> ArtifactFile | None:
         return None
     info = segmenter.backend.describe()
     segmenter.close()
-    runtime = "onnx" if info.runtime == "onnxruntime" else "tflite"
-    return next(each for each in card.files if (each.runtime, each.precision) == (runtime, info.precision))
+    kind = FILES[PACKAGES[info.runtime]]
+    precision = "fp32" if info.precision == "bf16" else info.precision
+    return next(each for each in card.files if (each.runtime, each.precision) == (kind, precision))
 
 
 def _narrow(choice: BackendChoice, file: ArtifactFile, *, serves: bool) -> BackendChoice:
     """The settings' choice for one file; providers and delegates are only for the file that serves."""
+    named = choice.runtime != "auto" and FILES[choice.runtime] == file.runtime
     return replace(
         choice,
-        runtime=file.runtime,
-        precision=file.precision,
+        runtime=choice.runtime if named else file.runtime,
+        precision=choice.precision if serves and choice.precision == "bf16" else file.precision,
         providers=choice.providers if serves else (),
         delegates=choice.delegates if serves else (),
         slots=1,

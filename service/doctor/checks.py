@@ -6,22 +6,18 @@ from typing import Literal, TypeAlias
 
 from service.doctor.benchmark import Benchmark
 from service.doctor.hardware import Hardware, RuntimeFound
-from service.inference.backends.base import BackendChoice
+from service.inference.backends.base import PACKAGES, BackendChoice
 from service.settings import Settings
 
 State: TypeAlias = Literal["ok", "note", "warning", "fault"]
 
 X86 = ("x86_64", "AMD64")
 INT8_FAST = {"AVX512-VNNI", "AVX-VNNI", "AMX-INT8", "NEON dot product", "NEON i8mm"}
-LITERT, OLD = "ai-edge-litert", "tflite-runtime"
-MEANT = {
-    "onnx": {"onnxruntime"},
-    "tflite": {LITERT, OLD},
-    "auto": {"onnxruntime", LITERT, OLD},
-}
+LITERT, OLD, OPENVINO = "ai-edge-litert", "tflite-runtime", "openvino"
 REMEDIES = {
     "onnxruntime": "for models of the runtime onnx: pip install onnxruntime",
     LITERT: f"for models of the runtime tflite: pip install {LITERT}",
+    OPENVINO: "for Intel processors and GPUs: install the extra openvino",
     OLD: f'where {LITERT} has no wheel: pip install {OLD} "numpy<2"',
 }
 SLOW = "its INT8 is some twenty times slower than its fp32 on x86"
@@ -56,6 +52,18 @@ def examine(hardware: Hardware, settings: Settings, benchmarks: Sequence[Benchma
         *_examine_settings(hardware, settings),
         *_examine_models(hardware, settings.choice, benchmarks),
     )
+
+
+def _is_meant(runtime: str, choice: BackendChoice) -> bool:
+    """Whether the settings may take this runtime; OpenVINO has to be named."""
+    return runtime == choice.runtime or (choice.runtime == "auto" and runtime != OPENVINO)
+
+
+def _is_missed(package: str, usable: set[str], choice: BackendChoice) -> bool:
+    """Whether people want to know that a package is missing: of the two for TFLite, one is enough."""
+    if package == OLD:
+        return LITERT not in usable
+    return package != OPENVINO or choice.runtime == OPENVINO
 
 
 def is_fit(findings: Sequence[Finding]) -> bool:
@@ -102,10 +110,11 @@ def _examine_runtimes(hardware: Hardware, choice: BackendChoice) -> Iterator[Fin
     for runtime in hardware.runtimes:
         if runtime.usable:
             yield _describe_runtime(hardware, runtime)
-        elif runtime.package != OLD or LITERT not in usable:  # one of the two is enough
+        elif _is_missed(runtime.package, usable, choice):
             yield Finding("runtimes", runtime.package, "note", str(runtime.fault), REMEDIES[runtime.package])
-    if not usable & MEANT[choice.runtime]:
-        advice = f"install {' or '.join(sorted(MEANT[choice.runtime]))}"
+    meant = {package for package, name in PACKAGES.items() if _is_meant(name, choice)}
+    if not usable & meant:
+        advice = f"install {' or '.join(sorted(meant))}"
         yield Finding("runtimes", f"runtime {choice.runtime}", "fault", "none can be imported", advice)
 
 

@@ -40,6 +40,7 @@ PACKAGES = {
     "onnxruntime": "onnxruntime",
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
+    "openvino": "openvino",
 }
 
 

@@ -10,14 +10,13 @@ import numpy as np
 
 from service.errors import InvalidOption
 from service.importer.metadata import Metadata, parse_metadata, read_appended_zip
-from service.inference.card import Runtime
-from service.types import Precision
+from service.inference.card import FilePrecision, Runtime
 
 Extent: TypeAlias = int | str  # a name, or "?", for one that is free
 
 _MOST_BYTES = 2**31 - 1  # of one protobuf message
 _TFLITE_MAGIC = b"TFL3"  # at byte 4
-_PRECISIONS: dict[str, Precision] = {
+_PRECISIONS: dict[str, FilePrecision] = {
     "int8": "int8",
     "uint8": "int8",
     "float16": "fp16",
@@ -54,7 +53,7 @@ class Graph:
     runtime: Runtime
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    precision: Precision
+    precision: FilePrecision
     parameters: int
     metadata: Metadata
     content: Any
@@ -153,7 +152,7 @@ def _describe_value(value: Any) -> Tensor:
     return Tensor(value.name, name, tuple(extents))
 
 
-def _choose_precision(weights: Counter[str]) -> Precision:
+def _choose_precision(weights: Counter[str]) -> FilePrecision:
     """The precision that most of the weights have, whatever the inputs and outputs are.
 
     >>> _choose_precision(Counter({"float32": 90, "int8": 3000}))

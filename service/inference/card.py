@@ -17,7 +17,8 @@ from service.inference.calibration import Calibration
 from service.inference.families import Decoder, Frozen, Shape
 from service.types import Precision, Size
 
-Runtime: TypeAlias = Literal["onnx", "tflite"]  # as a card names what opens a file
+Runtime: TypeAlias = Literal["onnx", "tflite"]  # as a card names the kind of a file
+FilePrecision: TypeAlias = Literal["fp32", "fp16", "int8"]
 Triple: TypeAlias = tuple[float, float, float]  # one number for red, green and blue
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 
@@ -91,7 +92,7 @@ class ArtifactFile(Frozen):
 
     path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     runtime: Runtime
-    precision: Precision
+    precision: FilePrecision
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(gt=0, lt=2**63)
     input: GraphInput | None = None
@@ -157,7 +158,9 @@ class Card(Frozen):
 
     def graph_input(self, runtime: Runtime, precision: Precision) -> GraphInput | None:
         """The numbers that the file of this runtime and precision takes; None for bytes."""
-        kinds = {(file.runtime, file.precision): file.input for file in self.files}
+        kinds: dict[tuple[Runtime, Precision], GraphInput | None] = {
+            (file.runtime, file.precision): file.input for file in self.files
+        }
         return kinds.get((runtime, precision))
 
     @property

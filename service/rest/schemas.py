@@ -74,7 +74,7 @@ class BackendInEffect(Schema):
 
     runtime: str = Field(examples=["onnxruntime"])
     runtime_version: str = Field(examples=["1.31.1"])
-    precision: Literal["fp32", "fp16", "int8"]
+    precision: Literal["fp32", "fp16", "int8", "bf16"]
     threads: int = Field(description="Threads of this inference, at most.", examples=[1])
     asked: list[str] = Field(examples=[["CPUExecutionProvider"]])
     in_effect: list[str] = Field(

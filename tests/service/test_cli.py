@@ -22,7 +22,7 @@ from tests.service.models import copy_with_fast_int8, spoil_int8
 
 ROOT = Path(__file__).resolve().parents[2]
 
-COMMANDS = ("serve", "predict", "camera", "import", "compare", "models", "doctor", "key", "settings")
+COMMANDS = ("serve", "predict", "batch", "camera", "import", "compare", "models", "doctor", "key", "settings")
 
 Run: TypeAlias = Callable[..., tuple[int, str, str]]  # arguments to status, output and errors
 

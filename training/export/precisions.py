@@ -13,7 +13,7 @@ import numpy as np
 
 from service.errors import InvalidCard
 from service.inference.backends import BackendChoice, open_backend
-from service.inference.card import ArtifactFile, Card, Runtime, read_card
+from service.inference.card import ArtifactFile, Card, FilePrecision, Runtime, read_card
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.types import Floats, Heads, Pixels, Precision, Size
 from training.data.datasets import Split, read_split
@@ -68,7 +68,7 @@ def _write_tflite_int8(source: Source, path: Path) -> None:
     quantise_tflite(fp32, path, source.pictures, float_heads=source.float_heads)
 
 
-WRITERS: Mapping[tuple[Runtime, Precision], Writer] = MappingProxyType(
+WRITERS: Mapping[tuple[Runtime, FilePrecision], Writer] = MappingProxyType(
     {
         ("onnx", "fp16"): _write_onnx_fp16,
         ("tflite", "fp16"): _write_tflite_fp16,
@@ -78,7 +78,7 @@ WRITERS: Mapping[tuple[Runtime, Precision], Writer] = MappingProxyType(
 )
 
 
-def add_precisions(source: Source, writers: Mapping[tuple[Runtime, Precision], Writer] = WRITERS) -> Card:
+def add_precisions(source: Source, writers: Mapping[tuple[Runtime, FilePrecision], Writer] = WRITERS) -> Card:
     """Adds the files to the model folder and its card, in place of older ones of the same kind.
 
     Raises InvalidCard if an fp32 file is missing, ExportMismatch if a file's heads differ too much from
@@ -161,12 +161,12 @@ def _widen_tolerance(golden: Golden, precision: Precision, heads: Heads) -> Gold
     return golden.model_copy(update={"tolerance": tolerance})
 
 
-def _file_name(kind: tuple[Runtime, Precision]) -> str:
+def _file_name(kind: tuple[Runtime, FilePrecision]) -> str:
     runtime, precision = kind
     return f"model.{precision}.{runtime}"
 
 
-def _describe_file(path: Path, kind: tuple[Runtime, Precision]) -> ArtifactFile:
+def _describe_file(path: Path, kind: tuple[Runtime, FilePrecision]) -> ArtifactFile:
     content = path.read_bytes()
     runtime, precision = kind
     return ArtifactFile(

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from service.inference.card import ArtifactFile, Card, Runtime, read_card
-from service.types import Precision, Size
+from service.inference.card import ArtifactFile, Card, FilePrecision, Runtime, read_card
+from service.types import Size
 from training.checkpoint import load_network
 from training.data.datasets import find_split
 from training.evaluation.tables import draw_rows
@@ -48,7 +48,7 @@ def release(
     record_rows(rows, check)
 
 
-def choose_writers(text: str) -> Mapping[tuple[Runtime, Precision], Writer]:
+def choose_writers(text: str) -> Mapping[tuple[Runtime, FilePrecision], Writer]:
     """
     >>> list(choose_writers("tflite int8, onnx fp16"))
     [('onnx', 'fp16'), ('tflite', 'int8')]

@@ -1,21 +1,22 @@
-"""ONNX Runtime and TFLite behind one Protocol, and the choice of a model's file.
+"""ONNX Runtime, TFLite and OpenVINO behind one Protocol, and the choice of a model's file.
 
 A runtime may be added or changed here without a look at decoding, masks or transports.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from service.errors import BackendUnavailable, InvalidCard
-from service.inference.backends.base import Backend, BackendChoice
+from service.inference.backends.base import FILES, Backend, BackendChoice, RuntimeName
 from service.inference.backends.batching import BatchingBackend
 from service.inference.backends.onnx import find_devices, import_onnxruntime, open_onnx
+from service.inference.backends.openvino import find_openvino_devices, import_openvino, open_openvino
 from service.inference.backends.tflite import import_tflite, open_tflite
-from service.inference.card import ArtifactFile, Card, Folder, Runtime, read_artifact
+from service.inference.card import ArtifactFile, Card, Folder, read_artifact
 from service.inference.families import shape_fits
 from service.types import Precision
 
@@ -28,8 +29,20 @@ class _Open(Protocol):
     ) -> Backend: ...
 
 
-_IMPORTERS: Mapping[Runtime, Callable[[], Any]] = {"onnx": import_onnxruntime, "tflite": import_tflite}
-_OPENERS: Mapping[Runtime, _Open] = {"onnx": open_onnx, "tflite": open_tflite}
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    """A runtime: its module, the devices asked for that it has besides the CPU, and its backend."""
+
+    import_module: Callable[[], Any]
+    find_devices: Callable[[Any, BackendChoice], Collection[str]]
+    open: _Open
+
+
+_RUNTIMES: Mapping[RuntimeName, _Runtime] = {
+    "onnx": _Runtime(import_onnxruntime, find_devices, open_onnx),
+    "tflite": _Runtime(import_tflite, lambda module, choice: choice.delegates, open_tflite),
+    "openvino": _Runtime(import_openvino, find_openvino_devices, open_openvino),
+}
 _GAINING = frozenset(  # providers whose devices compute a batch faster than its images one by one
     f"{name}ExecutionProvider" for name in ("CUDA", "Tensorrt", "NvTensorRTRTX", "MIGraphX", "ROCM", "Dml")
 )
@@ -48,7 +61,8 @@ def open_backend(folder: Folder, card: Card, choice: BackendChoice) -> Backend:
     file = choose_file(card, choice)
     backend = _open_file(folder, card, file, choice)
     if _ON_CPU.issuperset(backend.describe().in_effect):  # even where a device was asked for
-        fastest = choose_file(card, replace(choice, runtime=file.runtime, providers=(), delegates=()))
+        runtime = _name_runtime(file, choice)
+        fastest = choose_file(card, replace(choice, runtime=runtime, providers=(), delegates=()))
         if fastest != file:
             backend.close()
             backend = _open_file(folder, card, fastest, choice)
@@ -70,12 +84,13 @@ def choose_file(card: Card, choice: BackendChoice) -> ArtifactFile:
     reasons = []
     fitting = [file for file in sorted(card.files, key=_rank) if _fits(file, choice)]
     for file in fitting:
+        runtime = _RUNTIMES[_name_runtime(file, choice)]
         try:
-            module = _IMPORTERS[file.runtime]()
+            module = runtime.import_module()
         except BackendUnavailable as error:
             reasons.append(str(error))
         else:
-            elsewhere = choice.delegates or (file.runtime == "onnx" and find_devices(module, choice))
+            elsewhere = runtime.find_devices(module, choice)
             if choice.precision != "auto" or elsewhere or module.__name__ in _SLOW_AT_INT8:
                 return file
             return _find_fastest(card, [each for each in fitting if each.runtime == file.runtime])
@@ -91,9 +106,9 @@ def choose_file(card: Card, choice: BackendChoice) -> ArtifactFile:
 def list_rivals(card: Card, choice: BackendChoice) -> list[ArtifactFile]:
     """The files of all runtimes among which only time decides: about as accurate as fp32, and for a CPU.
 
-    Empty where the choice leaves nothing open, or the card has no figures.
+    Empty where the choice leaves nothing open, or the card has no figures. OpenVINO is not timed.
     """
-    if choice.precision != "auto" or choice.providers or choice.delegates:
+    if choice.precision != "auto" or choice.providers or choice.delegates or choice.runtime == "openvino":
         return []
     fitting = [file for file in sorted(card.files, key=_rank) if _fits(file, choice)]
     usable = [file for file in fitting if _is_usable_on_cpu(file)]
@@ -105,7 +120,7 @@ def list_rivals(card: Card, choice: BackendChoice) -> list[ArtifactFile]:
 
 def _is_usable_on_cpu(file: ArtifactFile) -> bool:
     try:
-        module = _IMPORTERS[file.runtime]()
+        module = _RUNTIMES[file.runtime].import_module()
     except BackendUnavailable:
         return False
     return not (file.precision == "int8" and module.__name__ in _SLOW_AT_INT8)
@@ -113,7 +128,13 @@ def _is_usable_on_cpu(file: ArtifactFile) -> bool:
 
 def _open_file(folder: Folder, card: Card, file: ArtifactFile, choice: BackendChoice) -> Backend:
     model = read_artifact(folder, file)
-    return _OPENERS[file.runtime](model, card, precision=file.precision, choice=choice)
+    precision = "bf16" if choice.precision == "bf16" else file.precision
+    return _RUNTIMES[_name_runtime(file, choice)].open(model, card, precision=precision, choice=choice)
+
+
+def _name_runtime(file: ArtifactFile, choice: BackendChoice) -> RuntimeName:
+    """The runtime that opens the file: the one that is asked for, else that of the same name as its kind."""
+    return file.runtime if choice.runtime == "auto" else choice.runtime
 
 
 def _rank(file: ArtifactFile) -> int:
@@ -143,8 +164,8 @@ def _read_ap(card: Card, file: ArtifactFile) -> float | None:
 
 def _fits(file: ArtifactFile, choice: BackendChoice) -> bool:
     return (
-        choice.runtime in ("auto", file.runtime)
-        and choice.precision in ("auto", file.precision)
+        (choice.runtime == "auto" or FILES[choice.runtime] == file.runtime)
+        and choice.precision in ("auto", file.precision, "bf16" if file.precision == "fp32" else "auto")
         and not (choice.providers and file.runtime != "onnx")
         and not (choice.delegates and file.runtime != "tflite")
     )

@@ -1,26 +1,44 @@
 """The interface to the runtimes: plain pixels in, plain heads out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias
 
 from service.errors import InvalidCard, InvalidSetting
-from service.inference.card import Card, GraphInput
+from service.inference.card import Card, GraphInput, Runtime
 from service.inference.families import Shape
 from service.types import BackendInfo, Heads, Pixels
 
-RuntimeChoice: TypeAlias = Literal["auto", "onnx", "tflite"]
-PrecisionChoice: TypeAlias = Literal["auto", "fp32", "fp16", "int8"]
+RuntimeName: TypeAlias = Literal["onnx", "tflite", "openvino"]
+RuntimeChoice: TypeAlias = Literal["auto", "onnx", "tflite", "openvino"]
+PrecisionChoice: TypeAlias = Literal["auto", "fp32", "fp16", "int8", "bf16"]
 Fallback: TypeAlias = Literal["strict", "prefer"]
+
+# the runtimes by the packages that descriptions of backends name
+PACKAGES: Mapping[str, RuntimeName] = MappingProxyType(
+    {
+        "onnxruntime": "onnx",
+        "ai-edge-litert": "tflite",
+        "tflite-runtime": "tflite",
+        "openvino": "openvino",
+    }
+)
+# the kind of file that each runtime opens
+FILES: Mapping[RuntimeName, Runtime] = MappingProxyType(
+    {"onnx": "onnx", "tflite": "tflite", "openvino": "onnx"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class BackendChoice:
     """The operator's choice of runtime, precision, devices and threads.
 
-    runtime, precision: select a file of the card; "auto" takes the first runtime that this machine has, and
-        the fastest precision that is about as accurate as fp32 (see `choose_file`).
-    providers: ONNX Runtime providers, best first, by long or short name (`CUDAExecutionProvider`, `cuda`).
+    runtime, precision: select a file of the card; "auto" takes the first runtime that this machine has,
+        OpenVINO only where it is named, and the fastest precision that is about as accurate as fp32 (see
+        `choose_file`). "bf16" computes the fp32 file, with OpenVINO only.
+    providers: ONNX Runtime providers, best first, by long or short name (`CUDAExecutionProvider`, `cuda`), or
+        OpenVINO devices (`GPU`).
     delegates: TFLite delegates by path. Options follow a provider or delegate as `;option=value`.
     fallback: "strict" refuses to open when a provider or delegate is not in effect; "prefer" continues
         without it, and `describe()` shows that.
@@ -48,9 +66,14 @@ class BackendChoice:
             raise ValueError(f"threads and slots start at 1, got {self.threads}, {self.widest}, {self.slots}")
         if self.providers and (self.delegates or self.runtime == "tflite"):
             raise InvalidSetting(
-                "providers belong to ONNX Runtime: leave them out, or set the runtime to onnx"
+                "providers belong to ONNX Runtime and OpenVINO: leave them out, or set the runtime to one of "
+                "these, onnx or openvino"
             )
-        if self.delegates and self.runtime == "onnx":
+        if self.precision == "bf16" and self.runtime != "openvino":
+            raise InvalidSetting(
+                "only OpenVINO computes bf16: set the runtime to openvino, or take another precision"
+            )
+        if self.delegates and self.runtime in ("onnx", "openvino"):
             raise InvalidSetting("delegates belong to TFLite: leave them out, or set the runtime to tflite")
         for text in self.providers + self.delegates:
             split_options(text)

@@ -20,7 +20,7 @@ from service.inference.backends.tflite import TfliteBackend
 from service.inference.card import read_card
 from service.types import BackendInfo, Floats, Heads, Pixels
 
-TOLERANCE = {"fp32": 1e-5, "int8": 0.04}
+TOLERANCE = {"fp32": 1e-5, "int8": 0.04, "bf16": 0.05}
 INFO = BackendInfo("fake", "1", "fp32", 1, (), ("CPU",))
 
 
@@ -34,13 +34,32 @@ def cell_means(pixels: Pixels) -> Floats:
     return means
 
 
+def skip_without_openvino(precision: str) -> None:
+    """Skip where the extra openvino is not installed, or this processor lacks the precision."""
+    runtime = pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    if precision.upper() not in runtime.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip(f"this processor computes no {precision}")
+
+
 def open_toy(folder: Path, choice: BackendChoice) -> Backend:
     return open_backend(folder, read_card(folder), choice)
 
 
-@pytest.fixture(params=["onnx fp32", "onnx fp32 batch 1", "tflite fp32", "tflite int8"])
+@pytest.fixture(
+    params=[
+        "onnx fp32",
+        "onnx fp32 batch 1",
+        "tflite fp32",
+        "tflite int8",
+        "openvino fp32",
+        "openvino fp32 batch 1",
+        "openvino bf16",
+    ]
+)
 def backend(request: Any, toy_folder: Path, write_toy: Any, static_toy_files: Any, tmp_path: Path) -> Backend:
     runtime, precision, *static = request.param.split(maxsplit=2)
+    if runtime == "openvino":
+        skip_without_openvino(precision)
     folder = write_toy(tmp_path / "static", files=static_toy_files) if static else toy_folder
     choice = BackendChoice(runtime=runtime, precision=precision, threads_alone=2, slots=2)
     return open_toy(folder, choice)
@@ -185,11 +204,13 @@ def test_who_finds_the_wide_interpreter_taken_does_with_a_narrow_one() -> None:
     backend.close()
 
 
-@pytest.mark.parametrize("runtime", ["onnx", "tflite"])
+@pytest.mark.parametrize("runtime", ["onnx", "tflite", "openvino"])
 @pytest.mark.parametrize(("threads_alone", "threads"), [(3, (3, 2)), (None, (2, 2)), (1, (2, 2))])
 def test_the_threads_told_are_those_that_compute(
     toy_folder: Path, runtime: Any, threads_alone: int | None, threads: tuple[int, int]
 ) -> None:
+    if runtime == "openvino":
+        skip_without_openvino("fp32")
     backend = open_toy(toy_folder, BackendChoice(runtime=runtime, threads=2, threads_alone=threads_alone))
     assert (backend.describe().threads, backend.describe(crowded=True).threads) == threads
 

@@ -128,7 +128,8 @@ class Trainer:
         return True
 
     def _describe(self) -> dict[str, Any]:
-        labels = [label.model_dump() for label in self.collection.labels]
+        # Without the fields that a label does not use: checkpoints of earlier versions do not have them.
+        labels = [label.model_dump(exclude_none=True) for label in self.collection.labels]
         return {"architecture": asdict(self.network.architecture), "labels": labels}
 
     def save(self) -> None:

@@ -86,6 +86,7 @@ def test_a_run_gets_the_command_that_was_typed(
         "--hours": 0.5,
         "--set": 'stages=[{"until": 1, "side": 64}]',
         "--bad-data": "refuse",
+        "--licences": "all",
         "--runtimes": "onnx",
     }
     words = [word for option, value in typed.items() for word in (option, str(value))]

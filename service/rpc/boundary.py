@@ -141,7 +141,10 @@ async def answer_call(
         raise
     finally:
         record.write(metrics, method)
-    return await context.abort(*error_to_status(failure), trailers + error_to_metadata(failure))
+    try:
+        return await context.abort(*error_to_status(failure), trailers + error_to_metadata(failure))
+    except InternalError as error:  # the call has ended already: gRPC itself has refused its message
+        raise asyncio.CancelledError from error
 
 
 def _identify(record: RequestRecord) -> Pairs:

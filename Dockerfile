@@ -4,7 +4,7 @@
 #   tflite    LiteRT, for CPUs and for accelerators with a TFLite delegate, such as the Edge TPU
 #   cpu       both
 #   gpu       ONNX Runtime with CUDA, for NVIDIA's container runtime
-#   openvino  OpenVINO, for Intel's CPUs and GPUs
+#   openvino  OpenVINO, for Intel's CPUs and GPUs; it needs BLITZ_RUNTIME=openvino
 # BASE may be any Debian from 13 on. Only the packages of it that Python needs get into the image.
 ARG BASE=debian:trixie-slim
 

@@ -19,7 +19,7 @@ from training.data.pictures import PictureFailed
 from training.evaluation.accuracy import ClassAccuracy, KindAccuracy, best_threshold, measure_accuracy
 from training.evaluation.matching import Record, evaluated_pairs, is_crowd, keep_evaluated
 
-MIN_SCORE = 0.01
+MIN_SCORE = 0.01  # of the network
 MAX_INSTANCES = 100
 
 
@@ -61,7 +61,7 @@ def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list
     Raises DataRefused if the model and the data have no category in common, PictureFailed if the service
     cannot read a picture.
     """
-    options = Options(score_threshold=MIN_SCORE, max_instances=MAX_INSTANCES)
+    options = Options(score_threshold=_least_score(segmenter.card), max_instances=MAX_INSTANCES)
     renamed = match_categories(segmenter.card, content["categories"])
     for image in content["images"]:
         found = _answer(segmenter, images / image["file_name"], options)
@@ -70,6 +70,12 @@ def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list
             for instance in found.instances
             if instance.label in renamed
         ]
+
+
+def _least_score(card: Card) -> float:
+    """The network's score MIN_SCORE as the card reports it, so that a calibration does not change the AP."""
+    calibration = card.calibration
+    return MIN_SCORE if calibration is None else float(calibration.report(np.array([MIN_SCORE]))[0])
 
 
 def _answer(segmenter: Segmenter, path: Path, options: Options) -> Segmentation:

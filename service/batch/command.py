@@ -41,6 +41,9 @@ def batch(
         Literal["class", "all"],
         typer.Option(help="Of objects with nearly the same box keep the best: of each class, or of all."),
     ] = "class",
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Compute on the Ray cluster of RAY_ADDRESS. Needs the extra ray.")
+    ] = False,
 ) -> None:
     """Segment many pictures on all cores, without a server.
 
@@ -73,7 +76,12 @@ def batch(
         if parsed.is_there and not parsed.journal.exists():
             raise InvalidOption(f"{output} is there already: delete it to run the job again")
         progress = Progress(Console(stderr=True, soft_wrap=True))
-        bad = asyncio.run(run_batch(plan, settings, progress))
+        if ray:
+            from service.batch.ray_data import run_on_ray
+
+            bad = run_on_ray(plan, settings, progress)
+        else:
+            bad = asyncio.run(run_batch(plan, settings, progress))
     except OSError as error:
         raise BlitzError(f"{error}; the same command continues the job") from error
     if bad:

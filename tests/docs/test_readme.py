@@ -23,7 +23,9 @@ from training.commands import app as training_app
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = "service/rest/page/samples/astronaut.jpg"
-LONG = tuple(f".venv/bin/python -m {name}" for name in ("training", "loadtest", "service camera"))
+LONG = tuple(
+    f".venv/bin/python -m {name}" for name in ("training", "loadtest", "service camera", "service.cluster")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import structlog
 
 from service.compute.processes import ProcessExecutor
 from service.errors import ArtifactError, InvalidSetting
+from service.process.greeting import greet
 from service.process.limits import check_host, count_spare_files
 from service.process.listening import Seat
-from service.process.start import greet
 from service.rest.connections import ConnectionLimits
 from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer

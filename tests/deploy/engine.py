@@ -45,7 +45,7 @@ class Engine:
         }
 
     def podman(self, *words: str | Path) -> str:
-        """What podman prints on standard output; raises CalledProcessError."""
+        """The output of podman; raises CalledProcessError."""
         done = subprocess.run(
             ["podman", *words], env=self.environment, check=True, stdout=subprocess.PIPE, text=True
         )
@@ -65,7 +65,7 @@ class Engine:
             time.sleep(0.5)
 
     def python(self, container: str, program: str) -> str:
-        """What a Python program prints that runs in the container."""
+        """The output of a Python program that runs in the container."""
         return self.podman("exec", container, "python", "-c", program)
 
 

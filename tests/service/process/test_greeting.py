@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from service.process.start import describe_start, greet
+from service.process.greeting import describe_start, greet
 from service.settings import Settings
 
 

@@ -66,8 +66,8 @@ def answer_to_proto(answer: Answer) -> pb.SegmentResponse:
 def frame_field(number: int, content: bytes) -> bytes:
     """A field of bytes or of a message, as it stands in a message that has been written.
 
-    >>> frame_field(1, b"ab")
-    b'\n\x02ab'
+    >>> list(frame_field(1, b"ab"))
+    [10, 2, 97, 98]
     """
     return _write_varint(number << 3 | 2) + _write_varint(len(content)) + content
 

@@ -1,6 +1,6 @@
 """The vocabulary of streams: what a camera sends and how, and the answer to each of its frames.
 
-The client package carries this module too, so it imports nothing but errors and types.
+The client package carries this module too, so it imports nothing but errors, types and scenes.
 """
 
 import math
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from service.errors import InvalidOption
+from service.events.report import Report
+from service.events.scene import Scene
 from service.types import Options, Segmentation, Size, Summary
 
 Policy: TypeAlias = Literal["latest", "all"]
@@ -39,6 +41,7 @@ class StreamOptions:
         many seconds an object that is out of sight keeps its own. Instances begin an identity from the score
         `track_threshold` on, and continue one from half of it on; None: the score threshold. Instances below
         the score threshold are never reported. A tracked object has the label of most of its instances.
+    scene: the zones and lines whose events and counts come with the answers; it needs `track`.
     """
 
     segment: Options = field(default_factory=Options)
@@ -48,6 +51,7 @@ class StreamOptions:
     track_overlap: Overlap = "box"
     track_memory: float = 1.0
     track_threshold: float | None = None
+    scene: Scene | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in get_args(Policy):
@@ -60,6 +64,8 @@ class StreamOptions:
             raise InvalidOption(f"track_threshold is {self.track_threshold}, expected 0 to 1")
         if self.track and self.track_overlap == "mask" and self.segment.masks == "none":
             raise InvalidOption('to track by masks, ask for masks "rle"; without them, track by boxes')
+        if self.scene is not None and not self.track:
+            raise InvalidOption("a scene needs track: events belong to objects that are followed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class FrameResult:
 
     age_ms: from when the frame was read to this answer; queue_ms of it, it waited for a worker slot.
     dropped: how many frames of the stream were not answered so far.
+    report: the events and counts, where the stream has a scene and the frame an answer.
     """
 
     id: int
@@ -87,3 +94,4 @@ class FrameResult:
     age_ms: float
     queue_ms: float
     dropped: int
+    report: Report | None = None

@@ -2,7 +2,8 @@
 
 The first message is the stream's options as JSON text, or already a frame, for the defaults. After that
 every binary message is a frame; a text message before it may give its id, its capture time, its raw format.
-Every answer is one text message: that of `POST /v1/segment` or a problem, with the frame's id and age.
+Every answer is one text message: that of `POST /v1/segment` or a problem, with the frame's id and age, and
+with the events and counts of the scene where the options have one.
 """
 
 import asyncio
@@ -15,12 +16,14 @@ from pydantic import BaseModel, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from service.errors import BlitzError, ImageTooLarge, InvalidOption, OutOfMemory, Unavailable, shorten
+from service.events.report import report_to_json
 from service.inference.documents import Json
 from service.rest.formats import render_json
 from service.rest.guard import admit_live, refuse_live
 from service.rest.live_connection import HUNG_UP
 from service.rest.parameters import FrameHeader, LiveOptions, query_to_options
 from service.rest.problem import NO_MEMORY, error_to_problem, join_faults
+from service.rest.scene import scene_from_json
 from service.security.callers import Caller, Rules
 from service.serving.engine import Engine
 from service.serving.streaming import (
@@ -179,6 +182,8 @@ class LiveStream:
         content: Json = {"frame_id": result.id, "age_ms": result.age_ms, "dropped": result.dropped}
         if result.captured_us is not None:
             content["capture_time_us"] = result.captured_us
+        if result.report is not None:
+            content |= report_to_json(result.report)
         self._log.write(result)
         outcome = result.outcome
         if isinstance(outcome, Exception):
@@ -222,6 +227,7 @@ def _read_stream_options(asked: LiveOptions) -> StreamOptions:
         track_overlap=asked.track_overlap,
         track_memory=asked.track_memory_s,
         track_threshold=asked.track_threshold,
+        scene=None if asked.scene is None else scene_from_json(asked.scene),
     )
 
 

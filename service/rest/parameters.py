@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, QueryParams
 
 from service.errors import InvalidOption, shorten
 from service.rest.problem import TIMEOUT, describe_fault, join_faults
+from service.rest.scene import SceneOptions
 from service.rest.schemas import Schema
 from service.serving.streaming import Policy, RawFormat
 from service.serving.tracking import Overlap
@@ -168,6 +169,10 @@ class LiveOptions(SegmentOptions):
             description="Instances of this score begin a `track_id`; those of half of it continue one. The "
             "answer leaves out those below the `score_threshold`, which is the default.",
         ),
+    ] = None
+    scene: Annotated[
+        SceneOptions | None,
+        Field(description="Zones and lines whose events and counts come with every answer; needs `track`."),
     ] = None
 
 

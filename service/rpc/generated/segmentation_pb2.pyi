@@ -33,12 +33,40 @@ class TrackOverlap(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRACK_OVERLAP_BOX: _ClassVar[TrackOverlap]
     TRACK_OVERLAP_MASK: _ClassVar[TrackOverlap]
 
+class Unit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNIT_UNSPECIFIED: _ClassVar[Unit]
+    UNIT_SHARES: _ClassVar[Unit]
+    UNIT_PIXELS: _ClassVar[Unit]
+
+class Anchor(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ANCHOR_UNSPECIFIED: _ClassVar[Anchor]
+    ANCHOR_BOTTOM: _ClassVar[Anchor]
+    ANCHOR_CENTRE: _ClassVar[Anchor]
+
+class Direction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DIRECTION_UNSPECIFIED: _ClassVar[Direction]
+    DIRECTION_IN: _ClassVar[Direction]
+    DIRECTION_OUT: _ClassVar[Direction]
+
 class RawFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     RAW_FORMAT_UNSPECIFIED: _ClassVar[RawFormat]
     RAW_FORMAT_RGB: _ClassVar[RawFormat]
     RAW_FORMAT_BGR: _ClassVar[RawFormat]
     RAW_FORMAT_I420: _ClassVar[RawFormat]
+
+class EventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EVENT_KIND_UNSPECIFIED: _ClassVar[EventKind]
+    EVENT_KIND_NEW: _ClassVar[EventKind]
+    EVENT_KIND_UPDATED: _ClassVar[EventKind]
+    EVENT_KIND_GONE: _ClassVar[EventKind]
+    EVENT_KIND_ENTERED: _ClassVar[EventKind]
+    EVENT_KIND_LEFT: _ClassVar[EventKind]
+    EVENT_KIND_CROSSED: _ClassVar[EventKind]
 MASK_FORMAT_UNSPECIFIED: MaskFormat
 MASK_FORMAT_NONE: MaskFormat
 MASK_FORMAT_RLE: MaskFormat
@@ -53,10 +81,26 @@ FRAME_POLICY_ALL: FramePolicy
 TRACK_OVERLAP_UNSPECIFIED: TrackOverlap
 TRACK_OVERLAP_BOX: TrackOverlap
 TRACK_OVERLAP_MASK: TrackOverlap
+UNIT_UNSPECIFIED: Unit
+UNIT_SHARES: Unit
+UNIT_PIXELS: Unit
+ANCHOR_UNSPECIFIED: Anchor
+ANCHOR_BOTTOM: Anchor
+ANCHOR_CENTRE: Anchor
+DIRECTION_UNSPECIFIED: Direction
+DIRECTION_IN: Direction
+DIRECTION_OUT: Direction
 RAW_FORMAT_UNSPECIFIED: RawFormat
 RAW_FORMAT_RGB: RawFormat
 RAW_FORMAT_BGR: RawFormat
 RAW_FORMAT_I420: RawFormat
+EVENT_KIND_UNSPECIFIED: EventKind
+EVENT_KIND_NEW: EventKind
+EVENT_KIND_UPDATED: EventKind
+EVENT_KIND_GONE: EventKind
+EVENT_KIND_ENTERED: EventKind
+EVENT_KIND_LEFT: EventKind
+EVENT_KIND_CROSSED: EventKind
 
 class SegmentOptions(_message.Message):
     __slots__ = ("model", "version", "score_threshold", "max_instances", "classes", "masks", "exact", "nms")
@@ -197,7 +241,7 @@ class Timings(_message.Message):
     def __init__(self, queue: _Optional[float] = ..., decode: _Optional[float] = ..., prepare: _Optional[float] = ..., infer: _Optional[float] = ..., postprocess: _Optional[float] = ..., masks: _Optional[float] = ..., total: _Optional[float] = ...) -> None: ...
 
 class StreamOptions(_message.Message):
-    __slots__ = ("segment", "policy", "max_fps", "track", "track_overlap", "track_memory_s", "track_threshold")
+    __slots__ = ("segment", "policy", "max_fps", "track", "track_overlap", "track_memory_s", "track_threshold", "scene")
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     MAX_FPS_FIELD_NUMBER: _ClassVar[int]
@@ -205,6 +249,7 @@ class StreamOptions(_message.Message):
     TRACK_OVERLAP_FIELD_NUMBER: _ClassVar[int]
     TRACK_MEMORY_S_FIELD_NUMBER: _ClassVar[int]
     TRACK_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    SCENE_FIELD_NUMBER: _ClassVar[int]
     segment: SegmentOptions
     policy: FramePolicy
     max_fps: float
@@ -212,7 +257,72 @@ class StreamOptions(_message.Message):
     track_overlap: TrackOverlap
     track_memory_s: float
     track_threshold: float
-    def __init__(self, segment: _Optional[_Union[SegmentOptions, _Mapping]] = ..., policy: _Optional[_Union[FramePolicy, str]] = ..., max_fps: _Optional[float] = ..., track: _Optional[bool] = ..., track_overlap: _Optional[_Union[TrackOverlap, str]] = ..., track_memory_s: _Optional[float] = ..., track_threshold: _Optional[float] = ...) -> None: ...
+    scene: Scene
+    def __init__(self, segment: _Optional[_Union[SegmentOptions, _Mapping]] = ..., policy: _Optional[_Union[FramePolicy, str]] = ..., max_fps: _Optional[float] = ..., track: _Optional[bool] = ..., track_overlap: _Optional[_Union[TrackOverlap, str]] = ..., track_memory_s: _Optional[float] = ..., track_threshold: _Optional[float] = ..., scene: _Optional[_Union[Scene, _Mapping]] = ...) -> None: ...
+
+class Scene(_message.Message):
+    __slots__ = ("zones", "lines", "ignored", "limits", "anchor", "update_s")
+    ZONES_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    IGNORED_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_S_FIELD_NUMBER: _ClassVar[int]
+    zones: _containers.RepeatedCompositeFieldContainer[Zone]
+    lines: _containers.RepeatedCompositeFieldContainer[Line]
+    ignored: _containers.RepeatedCompositeFieldContainer[Area]
+    limits: _containers.RepeatedCompositeFieldContainer[Limits]
+    anchor: Anchor
+    update_s: float
+    def __init__(self, zones: _Optional[_Iterable[_Union[Zone, _Mapping]]] = ..., lines: _Optional[_Iterable[_Union[Line, _Mapping]]] = ..., ignored: _Optional[_Iterable[_Union[Area, _Mapping]]] = ..., limits: _Optional[_Iterable[_Union[Limits, _Mapping]]] = ..., anchor: _Optional[_Union[Anchor, str]] = ..., update_s: _Optional[float] = ...) -> None: ...
+
+class Zone(_message.Message):
+    __slots__ = ("name", "corners", "unit", "classes", "min_s")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CORNERS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    MIN_S_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    corners: _containers.RepeatedScalarFieldContainer[float]
+    unit: Unit
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    min_s: float
+    def __init__(self, name: _Optional[str] = ..., corners: _Optional[_Iterable[float]] = ..., unit: _Optional[_Union[Unit, str]] = ..., classes: _Optional[_Iterable[str]] = ..., min_s: _Optional[float] = ...) -> None: ...
+
+class Line(_message.Message):
+    __slots__ = ("name", "ends", "unit", "direction", "classes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENDS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    ends: _containers.RepeatedScalarFieldContainer[float]
+    unit: Unit
+    direction: Direction
+    classes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., ends: _Optional[_Iterable[float]] = ..., unit: _Optional[_Union[Unit, str]] = ..., direction: _Optional[_Union[Direction, str]] = ..., classes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Area(_message.Message):
+    __slots__ = ("corners", "unit")
+    CORNERS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    corners: _containers.RepeatedScalarFieldContainer[float]
+    unit: Unit
+    def __init__(self, corners: _Optional[_Iterable[float]] = ..., unit: _Optional[_Union[Unit, str]] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("label", "min_area", "unit", "min_s")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    MIN_AREA_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    MIN_S_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    min_area: float
+    unit: Unit
+    min_s: float
+    def __init__(self, label: _Optional[str] = ..., min_area: _Optional[float] = ..., unit: _Optional[_Union[Unit, str]] = ..., min_s: _Optional[float] = ...) -> None: ...
 
 class RawImage(_message.Message):
     __slots__ = ("format", "size", "data")
@@ -239,20 +349,102 @@ class Frame(_message.Message):
     def __init__(self, frame_id: _Optional[int] = ..., capture_time_us: _Optional[int] = ..., image: _Optional[bytes] = ..., raw: _Optional[_Union[RawImage, _Mapping]] = ..., options: _Optional[_Union[StreamOptions, _Mapping]] = ...) -> None: ...
 
 class FrameResult(_message.Message):
-    __slots__ = ("frame_id", "capture_time_us", "age_ms", "dropped", "response", "error")
+    __slots__ = ("frame_id", "capture_time_us", "age_ms", "dropped", "response", "error", "report")
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
     CAPTURE_TIME_US_FIELD_NUMBER: _ClassVar[int]
     AGE_MS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
     frame_id: int
     capture_time_us: int
     age_ms: float
     dropped: int
     response: SegmentResponse
     error: FrameError
-    def __init__(self, frame_id: _Optional[int] = ..., capture_time_us: _Optional[int] = ..., age_ms: _Optional[float] = ..., dropped: _Optional[int] = ..., response: _Optional[_Union[SegmentResponse, _Mapping]] = ..., error: _Optional[_Union[FrameError, _Mapping]] = ...) -> None: ...
+    report: Report
+    def __init__(self, frame_id: _Optional[int] = ..., capture_time_us: _Optional[int] = ..., age_ms: _Optional[float] = ..., dropped: _Optional[int] = ..., response: _Optional[_Union[SegmentResponse, _Mapping]] = ..., error: _Optional[_Union[FrameError, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("events", "zones", "lines")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    ZONES_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    zones: _containers.RepeatedCompositeFieldContainer[ZoneCount]
+    lines: _containers.RepeatedCompositeFieldContainer[LineCount]
+    def __init__(self, events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., zones: _Optional[_Iterable[_Union[ZoneCount, _Mapping]]] = ..., lines: _Optional[_Iterable[_Union[LineCount, _Mapping]]] = ...) -> None: ...
+
+class Event(_message.Message):
+    __slots__ = ("kind", "time_s", "track_id", "label", "score", "bbox", "place", "direction", "seconds")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TIME_S_FIELD_NUMBER: _ClassVar[int]
+    TRACK_ID_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    BBOX_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    kind: EventKind
+    time_s: float
+    track_id: int
+    label: str
+    score: float
+    bbox: _containers.RepeatedScalarFieldContainer[float]
+    place: str
+    direction: Direction
+    seconds: float
+    def __init__(self, kind: _Optional[_Union[EventKind, str]] = ..., time_s: _Optional[float] = ..., track_id: _Optional[int] = ..., label: _Optional[str] = ..., score: _Optional[float] = ..., bbox: _Optional[_Iterable[float]] = ..., place: _Optional[str] = ..., direction: _Optional[_Union[Direction, str]] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class ZoneCount(_message.Message):
+    __slots__ = ("name", "present", "entered")
+    class PresentEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class EnteredEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    ENTERED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    present: _containers.ScalarMap[str, int]
+    entered: _containers.ScalarMap[str, int]
+    def __init__(self, name: _Optional[str] = ..., present: _Optional[_Mapping[str, int]] = ..., entered: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class LineCount(_message.Message):
+    __slots__ = ("name", "inward", "outward")
+    class InwardEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class OutwardEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    INWARD_FIELD_NUMBER: _ClassVar[int]
+    OUTWARD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    inward: _containers.ScalarMap[str, int]
+    outward: _containers.ScalarMap[str, int]
+    def __init__(self, name: _Optional[str] = ..., inward: _Optional[_Mapping[str, int]] = ..., outward: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class FrameError(_message.Message):
     __slots__ = ("code", "message", "type")

@@ -7,6 +7,8 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from service.compute.task import Work
 from service.errors import BlitzError, DeadlineExceeded
+from service.events.report import Report
+from service.events.watch import Watch, watch_instances
 from service.frames import FrameResult, Outcome, Rendered, StreamOptions
 from service.serving.streaming.frame import Clock, Frame, FrameSlot, LoopClock, Pace, unless_stopped
 from service.serving.tracking import TrackPolicy, Tracks, follow_instances
@@ -59,7 +61,8 @@ class StreamSession:
     """Answers the frames of one stream; runs once.
 
     `plan` gives the work for a frame when a slot takes it. `tracking` gives the instances identities; those
-    that score below `threshold` are shown to the tracker only.
+    that score below `threshold` are shown to the tracker only. Where the options have a scene, the results
+    report its events.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class StreamSession:
         self._workers = workers
         self._clock = clock
         self._tracks = None if tracking is None else Tracks(tracking)
+        self._watch = None if options.scene is None else Watch(options.scene, options.track_memory)
         self._threshold = threshold
         self._waiting = FrameSlot(options.policy)
         self._pace = Pace(options.max_fps, clock)
@@ -159,26 +163,35 @@ class StreamSession:
 
     async def _send_all(self, send: Send, idle_s: float | None) -> None:
         while (work := await self._outbox.get()) is not None:
-            outcome = await self._finish(work)
-            await _within(idle_s, send(self._describe(work, outcome)), "the client took no result")
+            outcome, report = await self._finish(work)
+            result = self._describe(work, outcome, report=report)
+            await _within(idle_s, send(result), "the client took no result")
             self._room.release()
 
-    async def _finish(self, work: Begun) -> Outcome:
+    async def _finish(self, work: Begun) -> tuple[Outcome, Report | None]:
         try:
-            return await self._identify(work.frame, await work.segmentation)
+            found = await work.segmentation
+            if self._tracks is None or isinstance(found, Rendered):
+                return found, None
+            return await asyncio.to_thread(self._identify, self._tracks, found, work.frame)
         except Exception as error:
-            return error
+            return error, None
 
-    async def _identify(self, frame: Frame, found: Found) -> Found:
-        if self._tracks is None or isinstance(found, Rendered):
-            return found
+    def _identify(
+        self, tracks: Tracks, found: Segmentation, frame: Frame
+    ) -> tuple[Segmentation, Report | None]:
+        """The answer with identities, and the events of a scene; one frame after the other, on a thread."""
         time = frame.arrived if frame.captured_us is None else frame.captured_us / 1e6
-        tracks, named = await asyncio.to_thread(follow_instances, self._tracks, found, time=time)
-        self._tracks = tracks
-        shown = tuple(one for one in named.instances if one.score >= self._threshold)
-        return replace(named, instances=shown)
+        self._tracks, named = follow_instances(tracks, found, time=time)
+        shown = replace(
+            named, instances=tuple(one for one in named.instances if one.score >= self._threshold)
+        )
+        if self._watch is None:
+            return shown, None
+        self._watch, report = watch_instances(self._watch, shown, time_s=time)
+        return shown, report
 
-    def _describe(self, work: Begun, outcome: Outcome) -> FrameResult:
+    def _describe(self, work: Begun, outcome: Outcome, *, report: Report | None) -> FrameResult:
         frame = work.frame
         return FrameResult(
             id=frame.id,
@@ -187,6 +200,7 @@ class StreamSession:
             age_ms=seconds_to_ms(self._clock.now() - frame.arrived),
             queue_ms=seconds_to_ms(work.begun - frame.arrived),
             dropped=self.dropped,
+            report=report,
         )
 
     def _abandon(self) -> None:

@@ -39,16 +39,20 @@ from service.errors import (
     Unavailable,
     UnsupportedMedia,
 )
+from service.events.report import Event, LineCount, Report, ZoneCount
+from service.events.scene import Area, Limits, Line, Scene, Zone
 from service.frames import FrameResult, RawImage, StreamOptions
 from service.inference.masks.rle import decode_rle
 from service.types import Instance, Options, Polygon, Rle, RleCrop, Segmentation, Size
 
 __all__ = [
+    "Area",
     "AsyncRestClient",
     "AsyncRpcClient",
     "BlitzError",
     "Credentials",
     "DeadlineExceeded",
+    "Event",
     "Forbidden",
     "Frame",
     "FrameResult",
@@ -57,6 +61,9 @@ __all__ = [
     "Instance",
     "InvalidImage",
     "InvalidOption",
+    "Limits",
+    "Line",
+    "LineCount",
     "ModelInfo",
     "ModelList",
     "ModelNotFound",
@@ -67,17 +74,21 @@ __all__ = [
     "Polygon",
     "RateLimited",
     "RawImage",
+    "Report",
     "RequestError",
     "RestClient",
     "Rle",
     "RleCrop",
     "RpcClient",
+    "Scene",
     "Segmentation",
     "Size",
     "StreamOptions",
     "Unauthorized",
     "Unavailable",
     "UnsupportedMedia",
+    "Zone",
+    "ZoneCount",
     "decode_masks",
     "decode_rle",
     "draw_overlay",

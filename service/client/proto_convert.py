@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from service.client.answers import ModelInfo, ModelList
 from service.client.failures import frame_to_error
+from service.client.scene_convert import report_from_proto, scene_to_proto
 from service.frames import FrameResult, Overlap, Policy, RawFormat, RawImage, StreamOptions
 from service.rpc.generated import segmentation_pb2 as pb
 from service.types import (
@@ -63,6 +64,7 @@ def stream_options_to_proto(
         track_overlap=OVERLAPS[options.track_overlap],
         track_memory_s=options.track_memory,
         track_threshold=options.track_threshold,
+        scene=None if options.scene is None else scene_to_proto(options.scene),
     )
 
 
@@ -90,6 +92,7 @@ def result_from_proto(message: pb.FrameResult) -> FrameResult:
         age_ms=message.age_ms,
         queue_ms=message.response.timings_ms.queue,
         dropped=message.dropped,
+        report=report_from_proto(message.report) if message.HasField("report") else None,
     )
 
 

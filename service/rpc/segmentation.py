@@ -19,6 +19,7 @@ from service.rpc.messages import (
     render_answer,
 )
 from service.rpc.registry import check_read
+from service.rpc.scenes import report_to_proto, scene_from_proto
 from service.security.callers import ANYBODY, Rules
 from service.serving.engine import Call, Engine
 from service.serving.streaming import Frame, Picture, StreamEnds, unless_stopped
@@ -110,6 +111,7 @@ def stream_options_from_proto(asked: pb.StreamOptions) -> StreamOptions:
         track_overlap=_look_up(OVERLAPS, asked.track_overlap, "track_overlap"),
         track_memory=asked.track_memory_s if asked.HasField("track_memory_s") else 1.0,
         track_threshold=asked.track_threshold if asked.HasField("track_threshold") else None,
+        scene=scene_from_proto(asked.scene) if asked.HasField("scene") else None,
     )
 
 
@@ -132,6 +134,8 @@ def result_to_bytes(result: FrameResult) -> bytes:
     message = pb.FrameResult(
         frame_id=result.id, capture_time_us=result.captured_us, age_ms=result.age_ms, dropped=result.dropped
     )
+    if result.report is not None:
+        message.report.CopyFrom(report_to_proto(result.report))
     if isinstance(result.outcome, Exception):
         message.error.CopyFrom(error_to_frame(result.outcome))
         return message.SerializeToString()

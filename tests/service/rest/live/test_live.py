@@ -121,3 +121,29 @@ async def test_a_browser_that_does_not_read_is_not_remembered_for(connect: Conne
     assert silent.taken <= 5  # two answers, one frame that waits, one in the reader's hands
     silent.reading.set()
     assert [(await silent.answer())["frame_id"] for _ in range(100)] == list(range(100))
+
+
+async def test_a_scene_reports_events_and_counts_beside_the_instances(connect: Connect) -> None:
+    whole = {"name": "all", "corners": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+    gate = {"name": "gate", "start": [0, 0], "end": [0, 1]}
+    asked = {"track": True, "policy": "all", "scene": {"zones": [whole], "lines": [gate]}}
+    browser = await open_stream(connect, asked, PICTURE, PICTURE, PICTURE)
+    first, second, third = [await browser.answer() for _ in range(3)]
+    assert first["events"] == third["events"] == []
+    events = cast(list[Json], second["events"])
+    assert [(event["event"], event.get("zone")) for event in events] == [("new", None), ("entered", "all")]
+    assert third["zones"] == {"all": {"present": {"cat": 1}, "entered": {"cat": 1}}}
+    assert third["lines"] == {"gate": {"in": {}, "out": {}}}
+
+
+@pytest.mark.parametrize(
+    ("scene", "reason"),
+    [
+        ({"zones": [{"name": "yard", "corners": [[0, 0], [1, 1]]}]}, "scene.zones.0.corners"),
+        ({"zones": [{"name": "yard", "corners": [[0, 0], [1, 1], [0.5, 0.5]]}]}, "straight line"),
+        ({"area": []}, "scene.area"),
+    ],
+)
+async def test_a_scene_that_cannot_be_is_refused(connect: Connect, scene: Json, reason: str) -> None:
+    browser = await open_stream(connect, {"track": True, "scene": scene}, PICTURE)
+    assert reason in str((await browser.answer())["detail"])

@@ -31,9 +31,10 @@ def camera(
     out: Annotated[
         list[str] | None,
         typer.Option(
-            help="jsonl (standard output), video (SOURCE-annotated.mp4), a file.jsonl, a file.mp4, or "
-            "an MQTT broker's address. Repeat --out for several. Default: jsonl; on a terminal only the "
-            "status line.",
+            help="jsonl (answers to standard output), events (events to standard output), video "
+            "(SOURCE-annotated.mp4), a file.jsonl, a file.events.jsonl, a file.mp4, a folder/ of snapshots, "
+            "the http(s):// address of a webhook, or an MQTT broker's address. Repeat --out for several. "
+            "Default: jsonl; on a terminal only the status line.",
         ),
     ] = None,
     name: Annotated[
@@ -61,15 +62,43 @@ def camera(
             help="Of objects with nearly the same box, keep only the best: of all classes, or of each."
         ),
     ] = "all",
+    zone: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME[:CLASS,...][:SECONDSs]=X,Y X,Y X,Y ... in percent (50%,0%) or pixels (640,0)."
+        ),
+    ] = None,
+    line: Annotated[
+        list[str] | None, typer.Option(help="NAME[:CLASS,...][:in|:out]=X,Y X,Y: from its start to its end.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="X,Y X,Y X,Y ...: objects that stand there are not seen.")
+    ] = None,
+    min_area: Annotated[
+        list[str] | None, typer.Option(help="[CLASS=]AREA in percent of the picture (1%) or pixels.")
+    ] = None,
+    min_time: Annotated[
+        list[str] | None, typer.Option(help="[CLASS=]SECONDS in sight after which an object counts.")
+    ] = None,
+    anchor: Annotated[
+        Literal["bottom", "centre"], typer.Option(help="The point of its box that stands for an object.")
+    ] = "bottom",
+    update: Annotated[
+        float | None, typer.Option(help="Seconds between two events of an object in sight. Unset: none.")
+    ] = None,
+    webhook_secret: Annotated[
+        str | None, typer.Option(help="Signs what webhooks receive, or @FILE that holds it.")
+    ] = None,
 ) -> None:
     r"""Send a camera or a video to a server; write what it finds as JSON lines, as a video, or to MQTT.
 
     A camera skips the frames that come too fast; every frame of a file or a folder is answered. An MQTT
     broker is mqtt://\[user:password@]host\[:port]\[/topic], with TLS mqtts://...\[?ca=FILE]; the topics are
-    topic/NAME/..., without a topic blitzmask/NAME/...
+    topic/NAME/..., without a topic blitzmask/NAME/... Zones, lines and events: docs/events.md.
     """
     import asyncio
 
+    from service.camera.places import SceneArguments, parse_scene, read_secret
     from service.camera.plan import CameraPlan, default_outputs, parse_source
     from service.camera.run import run_camera
     from service.camera.stream_client import StreamRequest
@@ -85,6 +114,9 @@ def camera(
     segment = Options(
         score_threshold, max_instances, split_labels(classes), "rle" if masks else "none", nms=nms
     )
+    places = SceneArguments(
+        zone or (), line or (), ignore or (), min_area or (), min_time or (), anchor, update
+    )
     plan = CameraPlan(
         parsed,
         server,
@@ -94,5 +126,7 @@ def camera(
         name,
         paced=not fast,
         wait=wait,
+        scene=parse_scene(places) if places.given else None,
+        webhook_secret=read_secret(webhook_secret),
     )
     asyncio.run(run_camera(plan, Console(stderr=True)))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
+from service.events.scene import Line, Scene, Zone
 from service.inference.documents import Json
 
 PREFIX = "homeassistant"
@@ -59,6 +60,16 @@ class Topics:
         """Receives every answer, in the same JSON as the output jsonl."""
         return f"{self.root}/results"
 
+    @property
+    def events(self) -> str:
+        """Receives every event, in the same JSON as the output events."""
+        return f"{self.root}/events"
+
+    @property
+    def snapshot(self) -> str:
+        """Holds the best picture of the object that was gone last, a JPEG, retained."""
+        return f"{self.root}/snapshot"
+
 
 def choose_id(name: str) -> str:
     """The name with only the characters that topics and identifiers may have.
@@ -75,16 +86,24 @@ def choose_id(name: str) -> str:
     return plain
 
 
-def describe_device(topics: Topics, *, labels: Sequence[str]) -> Json:
-    """A device with a sensor for all objects, one for each of `labels`, and three about the stream."""
-    sensors = {
-        "objects": _sensor("Objects", "{{ value_json.objects }}"),
-        **{
-            f"count_{choose_id(label)}": _sensor(
-                label.capitalize(), f"{{{{ value_json.counts.get({label!r}, 0) }}}}"
-            )
-            for label in labels
-        },
+def describe_device(topics: Topics, *, labels: Sequence[str], scene: Scene) -> Json:
+    """A device with a sensor for all objects, one for each of `labels`, and three about the stream.
+
+    Each zone has a binary sensor and two counters, present and entered, for all objects and for each class:
+    those of the zone, otherwise `labels`. Each line has counters of its crossings in the same way.
+    """
+    sensors: dict[str, Json] = {"objects": _sensor("Objects", "{{ value_json.objects }}")}
+    for label in labels:
+        template = f"{{{{ value_json.counts.get({label!r}, 0) }}}}"
+        sensors[f"count_{choose_id(label)}"] = _sensor(label.capitalize(), template)
+    for zone in scene.zones:
+        sensors |= _describe_zone(zone, labels)
+    for line in scene.lines:
+        sensors |= _describe_line(line, labels)
+    if scene.zones or scene.lines:
+        image: Json = {"platform": "image", "name": "Snapshot", "image_topic": topics.snapshot}
+        sensors["snapshot"] = image | {"content_type": "image/jpeg"}
+    sensors |= {
         "fps": _diagnostic("Answers per second", "{{ value_json.fps }}", unit="fps"),
         "age": _diagnostic("Age", "{{ value_json.age_ms }}", unit="ms"),
         "dropped": _diagnostic("Dropped frames", "{{ value_json.dropped }}", unit=None),
@@ -98,6 +117,48 @@ def describe_device(topics: Topics, *, labels: Sequence[str]) -> Json:
             key: sensor | {"unique_id": f"{topics.device}_{key}"} for key, sensor in sensors.items()
         },
     }
+
+
+def _describe_zone(zone: Zone, labels: Sequence[str]) -> dict[str, Json]:
+    sensors: dict[str, Json] = {}
+    for key, title, label in _list_classes("zone", zone.name, zone.classes or labels):
+        present = _count("zones", zone.name, "present", label)
+        sensors[f"{key}_occupied"] = {
+            "platform": "binary_sensor",
+            "name": f"{title} occupied",
+            "device_class": "occupancy",
+            "value_template": f"{{{{ 'ON' if {present} > 0 else 'OFF' }}}}",
+        }
+        sensors[f"{key}_present"] = _sensor(f"{title} present", f"{{{{ {present} }}}}")
+        entered = _count("zones", zone.name, "entered", label)
+        sensors[f"{key}_entered"] = _total(f"{title} entered", f"{{{{ {entered} }}}}")
+    return sensors
+
+
+def _describe_line(line: Line, labels: Sequence[str]) -> dict[str, Json]:
+    ways = ("in", "out") if line.direction is None else (line.direction,)
+    return {
+        f"{key}_{way}": _total(f"{title} {way}", f"{{{{ {_count('lines', line.name, way, label)} }}}}")
+        for key, title, label in _list_classes("line", line.name, line.classes or labels)
+        for way in ways
+    }
+
+
+def _list_classes(kind: str, place: str, labels: Sequence[str]) -> list[tuple[str, str, str | None]]:
+    """The key, the title and the label of all objects of a place (None), and of each class."""
+    key = f"{kind}_{choose_id(place)}"
+    classes = [(f"{key}_{choose_id(label)}", f"{place} {label}", label) for label in labels]
+    return [(key, place, None), *classes]
+
+
+def _count(places: str, name: str, count: str, label: str | None) -> str:
+    """The expression of a template for the count of a class, or of all classes together."""
+    counts = f"value_json.{places}[{name!r}][{count!r}]"
+    return f"({counts}.values() | sum)" if label is None else f"{counts}.get({label!r}, 0)"
+
+
+def _total(name: str, template: str) -> Json:
+    return _sensor(name, template) | {"state_class": "total_increasing"}
 
 
 def _sensor(name: str, template: str) -> Json:

@@ -15,9 +15,12 @@ import orjson
 
 from service.camera.address import split_address
 from service.camera.discovery import Topics, describe_device
-from service.camera.output import AnsweredFrame, Title, answered_to_json
+from service.camera.output import AnsweredFrame, Notice, Title, answered_to_json
 from service.client.credentials import Credentials
 from service.errors import InvalidOption, Unavailable
+from service.events.report import counts_to_json, event_to_json
+from service.events.scene import Scene
+from service.events.watch import Watch, end_watch
 from service.inference.documents import Json
 from service.types import Segmentation
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 10.0
 STATE_S = 1.0
+QUEUE = 1000  # events that wait for a broker that is not there
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 SCHEMES = tuple(PORTS)
 NOTHING: Json = {"objects": 0, "counts": {}, "fps": 0.0}
@@ -77,23 +81,37 @@ def parse_broker(url: str) -> Broker:
 
 
 class MqttOutput:
-    """Publishes every answer, and the present objects. It reconnects by itself.
+    """Publishes every answer, the present objects and the events. It reconnects by itself.
 
     The camera is "online" from its first answer until `pause` or `close`.
     labels: the classes that get a sensor of their own.
+    scene: the zones and lines that get sensors; None: there are none.
     """
 
-    def __init__(self, broker: Broker, camera: str, *, labels: Sequence[str], title: Title) -> None:
+    def __init__(
+        self, broker: Broker, camera: str, *, labels: Sequence[str], title: Title, scene: Scene | None
+    ) -> None:
         """Raises Unavailable where no broker answers, and InvalidOption where it refuses the client."""
         self._topics = Topics(camera, broker.base)
         self._labels = labels
         self._title = title
-        self._state: Json = {**NOTHING, "age_ms": 0, "dropped": 0}
+        self._scene = scene or Scene()
+        empty = counts_to_json(end_watch(Watch(self._scene))[1]) if scene else {}
+        self._state: Json = {**NOTHING, "age_ms": 0, "dropped": 0, **empty}
         self._online = False
         self._published = 0.0
         self._answer = threading.Event()
         self._refusal: str | None = None
         self._client = self._connect(broker)
+
+    def tell(self, notice: Notice) -> None:
+        for event in notice.report.events:
+            self._client.publish(self._topics.events, orjson.dumps(event_to_json(event)), qos=1)
+        for snapshot in notice.snapshots.values():
+            self._client.publish(self._topics.snapshot, snapshot.drawn, retain=True)
+        self._state |= counts_to_json(notice.report)
+        if notice.report.events:
+            self._publish_state()
 
     def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         self._client.publish(self._topics.results, orjson.dumps(answered_to_json(answered, self._title)))
@@ -124,7 +142,7 @@ class MqttOutput:
         """Publish the state if the objects have changed, otherwise once a second."""
         changed = any(self._state.get(key) != value for key, value in seen.items())
         if changed or time.monotonic() - self._published >= STATE_S:
-            self._state = seen | figures
+            self._state |= seen | figures
             self._publish_state()
 
     def _connect(self, broker: Broker) -> "Client":
@@ -154,7 +172,7 @@ class MqttOutput:
         if reason.is_failure:
             self._refusal = f"the broker refuses: {str(reason).lower()}"
         else:
-            device = describe_device(self._topics, labels=self._labels)
+            device = describe_device(self._topics, labels=self._labels, scene=self._scene)
             client.publish(self._topics.discovery, orjson.dumps(device), qos=1, retain=True)
             availability = b"online" if self._online else b"offline"
             client.publish(self._topics.availability, availability, qos=1, retain=True)
@@ -186,6 +204,7 @@ def _create_client(broker: Broker) -> "Client":
     client = Client(CallbackAPIVersion.VERSION2)
     client.username_pw_set(broker.user, broker.password)
     client.reconnect_delay_set(1, 30)
+    client.max_queued_messages_set(QUEUE)
     if broker.tls:
         client.tls_set_context(Credentials(ca=broker.ca).open_context())
     return client

@@ -1,6 +1,6 @@
 """Answered frames, the interface of all outputs, and two outputs: JSON lines, and a video."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import cv2
 import orjson
 
 from service.errors import BlitzError
+from service.events.report import Report, report_to_json
 from service.inference.canvas import letterbox
 from service.inference.documents import Json, answer_to_json
 from service.inference.images import Limits, decode_image
@@ -33,8 +34,28 @@ class AnsweredFrame:
     result: FrameResult
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The best frame of an object as JPEG: all of it with the object drawn, and the crop without drawing."""
+
+    drawn: bytes
+    crop: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The events and counts of one answer, and the snapshots of the objects that are gone, by `track_id`."""
+
+    report: Report
+    snapshots: Mapping[int, Snapshot]
+
+
 class Output(Protocol):
     """Takes answers. Its methods block, and are called one at a time."""
+
+    def tell(self, notice: Notice) -> None:
+        """Take the events of an answer, before `write` gets the answer itself. Raises OSError."""
+        ...
 
     def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         """Take one answer; `fps` is the present rate of answers per second. Raises OSError."""
@@ -56,6 +77,9 @@ class JsonLines:
         self._open_file = open_file
         self._title = title
         self._file: BinaryIO | None = None
+
+    def tell(self, notice: Notice) -> None:
+        pass  # the answer holds its events
 
     def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         if self._file is None:
@@ -81,6 +105,7 @@ def answered_to_json(answered: AnsweredFrame, title: Title) -> Json:
         "capture_time_us": result.captured_us,
         "age_ms": result.age_ms,
         "dropped": result.dropped,
+        **({} if result.report is None else report_to_json(result.report)),
     }
     if isinstance(result.outcome, Segmentation):
         return content | answer_to_json(Answer(result.outcome, result.queue_ms))
@@ -113,6 +138,9 @@ class Recording:
         self._first_us = 0
         self._written = 0
         self._last: Pixels | None = None
+
+    def tell(self, notice: Notice) -> None:
+        pass
 
     def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         """Raises OSError where the file cannot be written."""

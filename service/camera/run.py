@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from service.camera.output import AnsweredFrame, Output
+from service.camera.output import AnsweredFrame, Notice, Output
 from service.camera.plan import STDOUT, CameraPlan, check_outputs, open_output
 from service.camera.source import Capture, Reader, Retry, SourceLost
 from service.camera.status import Statistics, StatusLine
 from service.camera.stream_client import StreamClient
+from service.camera.watcher import Watcher, sum_up
 from service.client import AsyncRpcClient, Credentials
 from service.client.credentials import NOTHING
 from service.errors import BlitzError, InvalidOption, RequestError, Unavailable
@@ -65,7 +66,8 @@ async def _open(plan: CameraPlan, stack: ExitStack, retry: Retry) -> tuple[Captu
     stack.callback(capture.close)
     outputs: list[Output] = []
     for text in plan.outputs:
-        output = await insist(partial(asyncio.to_thread, open_output, text, plan, fps=capture.fps))
+        opening = partial(open_output, text, plan, fps=capture.fps, report=retry.report)
+        output = await insist(partial(asyncio.to_thread, opening))
         stack.callback(output.close)
         outputs.append(output)
     return capture, outputs
@@ -117,6 +119,7 @@ class Camera:
             retry=self._retries[1],
         )
         self._stale_s = max(STALE_S, 3 / options.max_fps if options.max_fps else 0.0)
+        self._watcher = plan.start_watcher()
         self._outputs: Sequence[Output] = ()
         self._writing = asyncio.Lock()
         self._answered = float("inf")  # the time of the last answer that the outputs show
@@ -129,6 +132,8 @@ class Camera:
         with self.status, _signals_cancel(work):
             await asyncio.wait([work])
         fault = None if work.cancelled() else work.exception()
+        if fault is None and self._watcher is not None:
+            fault = await self._end_events(self._watcher)
         statistics = self._statistics
         if fault is None or statistics.begun:  # a refused command has nothing to sum up
             self.status.summarise(self._clock.now() - begun)
@@ -146,8 +151,30 @@ class Camera:
                     self._statistics.count(answered, now)
                     fps = self._statistics.fps(now)
                     self._answered = now
-                    await self._tell_outputs(partial(_write, answered=answered, fps=fps))
+                    await self._tell_outputs(partial(self._watch_answer, answered, fps))
             watching.cancel()
+
+    def _watch_answer(self, answered: AnsweredFrame, fps: float) -> Callable[[Output], None]:
+        """The call that gives an answer, and its events, to an output."""
+        notice = None
+        if self._watcher is not None:
+            answered, notice = self._watcher.see(answered)
+        return partial(_write, answered=answered, notice=notice, fps=fps)
+
+    def _pause(self) -> Callable[[Output], None]:
+        """The call that tells an output that no answers come, and that all objects are gone."""
+        return partial(_pause, notice=None if self._watcher is None else self._watcher.end())
+
+    async def _end_events(self, watcher: Watcher) -> BaseException | None:
+        """Report the last events and the totals; the error of an output, if one fails."""
+        notice = await asyncio.to_thread(watcher.end)
+        try:
+            await self._tell_outputs(lambda: partial(_tell, notice=notice))
+        except OSError as error:
+            return error
+        for name, totals in sum_up(notice.report).items():
+            self.status.report(f"{name}: {totals}")
+        return None
 
     async def _watch(self) -> None:
         """Redraw the status line, and pause the outputs when no answers come."""
@@ -156,7 +183,7 @@ class Camera:
             stale = self._clock.now() - self._answered > self._stale_s
             if self._answered != float("inf") and (stale or self._is_lost()):
                 self._answered = float("inf")
-                await self._tell_outputs(lambda output: output.pause())
+                await self._tell_outputs(self._pause)
             await asyncio.sleep(REFRESH_S)
 
     def _is_lost(self) -> bool:
@@ -164,8 +191,11 @@ class Camera:
         reading, sending = self._retries
         return sending.failing or (reading.failing and self._client.idle)
 
-    async def _tell_outputs(self, call: Callable[[Output], None]) -> None:
+    async def _tell_outputs(self, plan: Callable[[], Callable[[Output], None]]) -> None:
+        """Plan a call on a thread, after all that were planned before, and call each output."""
+
         def tell() -> None:
+            call = plan()
             for output in self._outputs:
                 call(output)
 
@@ -173,8 +203,20 @@ class Camera:
             await _finish(asyncio.to_thread(tell))
 
 
-def _write(output: Output, *, answered: AnsweredFrame, fps: float) -> None:
+def _write(output: Output, *, answered: AnsweredFrame, notice: Notice | None, fps: float) -> None:
+    if notice is not None:
+        output.tell(notice)
     output.write(answered, fps=fps)
+
+
+def _pause(output: Output, *, notice: Notice | None) -> None:
+    if notice is not None:
+        output.tell(notice)
+    output.pause()
+
+
+def _tell(output: Output, *, notice: Notice) -> None:
+    output.tell(notice)
 
 
 async def _finish(writing: Coroutine[object, object, None]) -> None:

@@ -140,7 +140,7 @@ class Retry:
 
     def __init__(self, clock: Clock, report: Callable[[str], None]) -> None:
         self._clock = clock
-        self._report = report
+        self.report = report
         self._delay = FIRST_S
         self.failing = False
 
@@ -149,7 +149,7 @@ class Retry:
         self.failing = True
         delay = self._delay * random.uniform(0.5, 1)
         self._delay = min(2 * self._delay, LONGEST_S)
-        self._report(f"{reason}; trying again in {delay:.1f} s")
+        self.report(f"{reason}; trying again in {delay:.1f} s")
         await self._clock.wait_until(self._clock.now() + delay)
 
     def reset(self) -> None:

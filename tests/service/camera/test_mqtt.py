@@ -17,7 +17,9 @@ import pytest
 
 from service.camera.mqtt import Broker, MqttOutput, parse_broker
 from service.camera.output import AnsweredFrame
+from service.camera.watcher import Watcher
 from service.errors import InvalidImage, InvalidOption, Unavailable
+from service.events.scene import Scene, Zone
 from tests.certificates import Pair, make_authority
 from tests.running import PATIENCE_S, free_port
 from tests.service.camera.conftest import frame, result
@@ -119,7 +121,9 @@ def listener(mosquitto: Mosquitto) -> Iterator[Listener]:
 
 
 def output_to(broker: Mosquitto) -> MqttOutput:
-    return MqttOutput(parse_broker(broker.url), "Front Door", labels=("cat",), title=lambda number: None)
+    return MqttOutput(
+        parse_broker(broker.url), "Front Door", labels=("cat",), title=lambda number: None, scene=None
+    )
 
 
 def answered(number: int, *tracks: int) -> AnsweredFrame:
@@ -233,13 +237,13 @@ def test_a_user_with_a_password_is_let_in_and_others_are_told(tmp_path: Path) ->
     broker = Mosquitto(tmp_path, password="p@ss")
     try:
         good = parse_broker(f"mqtt://me:p%40ss@127.0.0.1:{broker.port}/home/door")
-        MqttOutput(good, "door", labels=(), title=lambda number: None).close()
+        MqttOutput(good, "door", labels=(), title=lambda number: None, scene=None).close()
         for user in ("", "me:wrong@"):
             bad = parse_broker(f"mqtt://{user}127.0.0.1:{broker.port}")
             with pytest.raises(
                 InvalidOption, match=r"127\.0\.0\.1:\d+: the broker refuses: not auth"
             ) as caught:
-                MqttOutput(bad, "door", labels=(), title=lambda number: None)
+                MqttOutput(bad, "door", labels=(), title=lambda number: None, scene=None)
             assert "wrong" not in str(caught.value)
     finally:
         broker.kill()
@@ -253,12 +257,20 @@ def test_a_broker_with_a_certificate_of_ones_own_is_known_by_its_authority(tmp_p
     url = f"mqtts://127.0.0.1:{broker.port}"
     try:
         own = parse_broker(f"{url}?ca={authority.ca}")
-        MqttOutput(own, "door", labels=(), title=lambda number: None).close()
+        MqttOutput(own, "door", labels=(), title=lambda number: None, scene=None).close()
         for stranger in ("", f"?ca={authority.stranger.cert}"):
             with pytest.raises(InvalidOption, match=f"{url}: TLS fails: .*certificate verify failed"):
-                MqttOutput(parse_broker(url + stranger), "door", labels=(), title=lambda number: None)
+                MqttOutput(
+                    parse_broker(url + stranger), "door", labels=(), title=lambda number: None, scene=None
+                )
         with pytest.raises(InvalidOption, match=r"ca missing\.pem: no such file"):
-            MqttOutput(parse_broker(f"{url}?ca=missing.pem"), "door", labels=(), title=lambda number: None)
+            MqttOutput(
+                parse_broker(f"{url}?ca=missing.pem"),
+                "door",
+                labels=(),
+                title=lambda number: None,
+                scene=None,
+            )
     finally:
         broker.kill()
 
@@ -267,7 +279,9 @@ def test_where_no_broker_is_that_is_said() -> None:
     with pytest.raises(
         Unavailable, match=r"--out mqtt://127\.0\.0\.1:1: no broker answers: Connection refused"
     ):
-        MqttOutput(parse_broker("mqtt://127.0.0.1:1"), "door", labels=(), title=lambda number: None)
+        MqttOutput(
+            parse_broker("mqtt://127.0.0.1:1"), "door", labels=(), title=lambda number: None, scene=None
+        )
 
 
 def test_a_broker_is_read_from_its_url() -> None:
@@ -299,3 +313,30 @@ def test_a_url_that_names_no_broker_is_refused_without_its_password(url: str) ->
     with pytest.raises(InvalidOption, match=r"--out mqtts?://") as caught:
         parse_broker(url)
     assert "secret" not in str(caught.value)
+
+
+@with_mosquitto
+def test_events_snapshots_and_counts_of_zones_are_published(mosquitto: Mosquitto, listener: Listener) -> None:
+    corners = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    watcher = Watcher(Scene((Zone("all", corners),)), memory_s=1.0, snapshots=True)
+    output = MqttOutput(
+        parse_broker(mosquitto.url), "door", labels=("cat",), title=lambda number: None, scene=watcher.scene
+    )
+    device = listener.wait_for("homeassistant/device/blitzmask_door/config").json()
+    assert "zone_all_cat_occupied" in device["components"]
+    first = listener.wait_for(device["state_topic"]).json()
+    assert first["zones"] == {"all": {"present": {}, "entered": {}}}
+    seen, notice = watcher.see(answered(1, 4))
+    assert notice is not None
+    output.tell(notice)
+    output.write(seen, fps=1.0)
+    events = [listener.wait_for("blitzmask/door/events").json()["event"] for _ in range(2)]
+    assert events == ["new", "entered"]
+    assert "events" in listener.wait_for("blitzmask/door/results").json()
+    output.tell(watcher.end())
+    assert listener.wait_for("blitzmask/door/snapshot").payload.startswith(b"\xff\xd8")
+    assert listener.wait_for(device["state_topic"]).json()["zones"]["all"] == {
+        "present": {},
+        "entered": {"cat": 1},
+    }
+    output.close()

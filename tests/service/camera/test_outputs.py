@@ -124,7 +124,7 @@ def test_a_file_keeps_what_it_has_until_the_first_answer(folder: Path, name: str
     (folder / name).write_bytes(b"of yesterday")
     plan = plan_to(name)
     check_outputs(plan)
-    open_output(name, plan, fps=10.0).close()
+    open_output(name, plan, fps=10.0, report=print).close()
     assert (folder / name).read_bytes() == b"of yesterday"
 
 
@@ -138,7 +138,7 @@ def test_a_file_keeps_what_it_has_until_the_first_answer(folder: Path, name: str
 )
 def test_a_video_has_the_name_of_its_camera(folder: Path, source: str, name: str | None, file: str) -> None:
     plan = replace(plan_to("video", source=parse_source(source)), name=name)
-    output = open_output("video", plan, fps=10.0)
+    output = open_output("video", plan, fps=10.0, report=print)
     output.write(AnsweredFrame(frame(0), result(0)), fps=1.0)
     output.close()
     assert [path.name for path in folder.iterdir()] == [file]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from service.camera.output import AnsweredFrame
+from service.camera.output import AnsweredFrame, Notice
 from service.camera.plan import CameraPlan
 from service.camera.run import Camera
 from service.camera.source import Shot
@@ -77,6 +77,9 @@ class CuttingOutput:
                 gc.collect()
                 self.held.append((len(list(Path("/dev/fd").iterdir())), threading.active_count()))
             self._loop.call_soon_threadsafe(self._cable.cut)
+
+    def tell(self, notice: Notice) -> None:
+        pass
 
     def pause(self) -> None:
         pass

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from service.__main__ import main
-from service.camera.output import AnsweredFrame, Output
+from service.camera.output import AnsweredFrame, Notice, Output
 from service.camera.plan import CameraPlan, open_output, parse_source
 from service.camera.run import Camera, run_camera
 from service.camera.source import Shot, SourceLost
@@ -43,6 +43,9 @@ class FakeOutput:
     def write(self, answered: AnsweredFrame, *, fps: float) -> None:
         self.answers.append(answered)
         self._after(len(self.answers))
+
+    def tell(self, notice: Notice) -> None:
+        pass
 
     def pause(self) -> None:
         self.paused += 1
@@ -247,10 +250,10 @@ async def test_with_wait_everything_may_come_later(
     await server.kill()
     away_outputs = [Unavailable("no broker answers")]
 
-    def open_late(text: str, plan: CameraPlan, *, fps: float | None) -> Output:
+    def open_late(text: str, plan: CameraPlan, *, fps: float | None, report: Callable[[str], None]) -> Output:
         if away_outputs:
             raise away_outputs.pop()
-        return open_output(text, plan, fps=fps)
+        return open_output(text, plan, fps=fps, report=report)
 
     monkeypatch.setattr("service.camera.run.open_output", open_late)
 

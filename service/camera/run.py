@@ -169,7 +169,7 @@ class Camera:
         """Report the last events and the totals; the error of an output, if one fails."""
         notice = await asyncio.to_thread(watcher.end)
         try:
-            await self._tell_outputs(lambda: partial(_tell, notice=notice))
+            await self._tell_outputs(lambda: lambda output: output.tell(notice))
         except OSError as error:
             return error
         for name, totals in sum_up(notice.report).items():
@@ -213,10 +213,6 @@ def _pause(output: Output, *, notice: Notice | None) -> None:
     if notice is not None:
         output.tell(notice)
     output.pause()
-
-
-def _tell(output: Output, *, notice: Notice) -> None:
-    output.tell(notice)
 
 
 async def _finish(writing: Coroutine[object, object, None]) -> None:

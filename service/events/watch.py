@@ -25,37 +25,22 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from service.events.geometry import distance_to_outline, do_cross, is_inside, measure_side
-from service.events.report import Event, EventKind, LineCount, Report, ZoneCount
-from service.events.scene import Direction, Line, Point, Scene, Zone, points_in_pixels
+from service.events.geometry import is_inside, measure_side
+from service.events.report import Event, LineCount, Report, ZoneCount
+from service.events.scene import Line, Point, Scene, Zone, points_in_pixels
+from service.events.visits import (
+    Sight,
+    Stay,
+    cross_line,
+    describe_event,
+    leave_zone,
+    sight_instance,
+    visit_zone,
+)
 from service.types import Instance, Segmentation, Size
-
-JITTER = 0.05  # sizes of an object: boxes shake by a few hundredths, which must not count as a crossing
 
 Totals: TypeAlias = Mapping[tuple[str, str, str], int]
 """The number of entries and crossings so far, by place, direction ("" for entries) and label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """An object's time in a zone: from when on, and whether it has been reported to have entered."""
-
-    since_s: float
-    entered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """One sighting: an instance of a frame of this size, at `now` seconds.
-
-    point: its anchor, image frame. margin: pixels by which it must be over an edge to have crossed it.
-    """
-
-    instance: Instance
-    image: Size
-    now: float
-    point: Point
-    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +91,21 @@ def watch_instances(watch: Watch, found: Segmentation, *, time_s: float) -> tupl
         else:
             events += _end_object(watched)
     for track_id, instance in seen.items():
-        sight = _sight_instance(watch.scene, instance, image=found.image, now=now)
+        sight = sight_instance(watch.scene, instance, image=found.image, now=now)
         before = objects.get(track_id) or Watched(instance, now, now, updated_s=now)
         objects[track_id], happened = _see_object(watch.scene, before, sight)
         events += happened
-    return _conclude(watch, objects, events, now)
+    return _conclude(watch, objects, events=events, now=now)
 
 
 def end_watch(watch: Watch) -> tuple[Watch, Report]:
     """The memory without objects, and the report that all of them are gone: for the end of a stream."""
     events = [event for watched in watch.objects.values() for event in _end_object(watched)]
-    return _conclude(watch, {}, events, watch.time_s)
+    return _conclude(watch, {}, events=events, now=watch.time_s)
 
 
 def _conclude(
-    watch: Watch, objects: Mapping[int, Watched], events: Iterable[Event], now: float
+    watch: Watch, objects: Mapping[int, Watched], *, events: Iterable[Event], now: float
 ) -> tuple[Watch, Report]:
     happened = tuple(events)
     entries = Counter(
@@ -167,22 +152,17 @@ def _choose_instances(scene: Scene, found: Segmentation) -> dict[int, Instance]:
     }
 
 
-def _sight_instance(scene: Scene, instance: Instance, *, image: Size, now: float) -> Sight:
-    _, _, width, height = instance.bbox
-    return Sight(instance, image, now, scene.anchor_of(instance), JITTER * math.sqrt(width * height))
-
-
 def _see_object(scene: Scene, before: Watched, sight: Sight) -> tuple[Watched, tuple[Event, ...]]:
     """The object after one more sighting, and its events that are reported now."""
     stays, events = dict(before.stays), list(before.held)
     for zone, corners in _place_zones(scene, sight.image):
-        stay, happened = _visit_zone(zone, corners, stays.pop(zone.name, None), sight)
+        stay, happened = visit_zone(sight, zone, corners=corners, stay=stays.pop(zone.name, None))
         stays |= {zone.name: stay} if stay else {}
         events += happened
     clear_points = dict(before.clear_points)
     for line, ends in _place_lines(scene, sight.image):
         if abs(measure_side(*ends, sight.point)) > sight.margin:
-            events += _cross_line(line, ends, clear_points.get(line.name), sight)
+            events += cross_line(sight, line, ends=ends, before=clear_points.get(line.name))
             clear_points[line.name] = sight.point
     after = replace(
         before,
@@ -206,46 +186,14 @@ def _report_object(
             return replace(watched, held=events), ()
         return (
             replace(watched, reported=True, updated_s=now, held=()),
-            (_describe(watched.instance, "new", now), *events),
+            (describe_event(watched.instance, "new", now=now), *events),
         )
     if label != watched.instance.label or now - watched.updated_s >= due:
-        return replace(watched, updated_s=now), (_describe(watched.instance, "updated", now), *events)
+        return replace(watched, updated_s=now), (
+            describe_event(watched.instance, "updated", now=now),
+            *events,
+        )
     return watched, events
-
-
-def _visit_zone(
-    zone: Zone, corners: tuple[Point, ...], stay: Stay | None, sight: Sight
-) -> tuple[Stay | None, list[Event]]:
-    """The object's stay in a zone after a sighting, and the event of that.
-
-    An object that is on the edge, within the margin, stays where it was before.
-    """
-    inside = is_inside(corners, sight.point)
-    on_edge = stay is not None and distance_to_outline(corners, sight.point) <= sight.margin
-    wanted = zone.classes is None or sight.instance.label in zone.classes
-    if not wanted or not (inside or on_edge):
-        return None, _leave_zone(zone.name, stay, sight.instance, now=sight.now)
-    stay = stay or Stay(sight.now)
-    if stay.entered or sight.now - stay.since_s < zone.min_s:
-        return stay, []
-    return replace(stay, entered=True), [_describe(sight.instance, "entered", sight.now, place=zone.name)]
-
-
-def _leave_zone(name: str, stay: Stay | None, instance: Instance, *, now: float) -> list[Event]:
-    if stay is None or not stay.entered:
-        return []
-    return [replace(_describe(instance, "left", now, place=name), seconds=now - stay.since_s)]
-
-
-def _cross_line(line: Line, ends: tuple[Point, Point], before: Point | None, sight: Sight) -> list[Event]:
-    """The crossing of a line between the last clear point before and this one, if there is one to report."""
-    if before is None or not do_cross(ends, (before, sight.point)):
-        return []
-    direction: Direction = "in" if measure_side(*ends, sight.point) > 0 else "out"
-    wanted = line.classes is None or sight.instance.label in line.classes
-    if not wanted or line.direction not in (None, direction):
-        return []
-    return [replace(_describe(sight.instance, "crossed", sight.now, place=line.name), direction=direction)]
 
 
 def _end_object(watched: Watched) -> list[Event]:
@@ -254,14 +202,11 @@ def _end_object(watched: Watched) -> list[Event]:
         return []
     instance, now = watched.instance, watched.last_s
     left = [
-        event for name, stay in watched.stays.items() for event in _leave_zone(name, stay, instance, now=now)
+        event
+        for name, stay in watched.stays.items()
+        for event in leave_zone(name, stay, instance=instance, now=now)
     ]
-    return [*left, replace(_describe(instance, "gone", now), seconds=now - watched.first_s)]
-
-
-def _describe(instance: Instance, kind: EventKind, now: float, *, place: str | None = None) -> Event:
-    assert instance.track_id is not None
-    return Event(kind, now, instance.track_id, instance.label, instance.score, instance.bbox, place)
+    return [*left, replace(describe_event(instance, "gone", now=now), seconds=now - watched.first_s)]
 
 
 def _measure_area(instance: Instance) -> float:

@@ -51,3 +51,14 @@ def test_options_reach_the_plan(plan: Plan) -> None:
     assert (made.wait, made.camera, list(made.outputs)) == (True, "door", ["a.jsonl", "b.mp4"])
     assert made.request.options.segment.masks == "none"
     assert made.request.options.track
+
+
+def test_zones_and_lines_make_a_scene_and_without_them_there_is_none(plan: Plan) -> None:
+    made = plan(
+        "0", "--zone", "yard=0%,0% 50%,0% 50%,50%", "--line", "gate:in=0,0 9,9", "--webhook-secret", "s"
+    )
+    assert made.scene is not None
+    assert [zone.name for zone in made.scene.zones] == ["yard"]
+    assert [line.direction for line in made.scene.lines] == ["in"]
+    assert made.webhook_secret == "s"
+    assert plan("0").scene is None

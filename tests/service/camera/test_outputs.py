@@ -142,3 +142,18 @@ def test_a_video_has_the_name_of_its_camera(folder: Path, source: str, name: str
     output.write(AnsweredFrame(frame(0), result(0)), fps=1.0)
     output.close()
     assert [path.name for path in folder.iterdir()] == [file]
+
+
+def test_events_go_to_files_folders_and_webhooks(folder: Path) -> None:
+    (folder / "file").touch()
+    names = ("a.events.jsonl", "pictures/", "http://host/hook", "https://host/hook")
+    plan = replace(plan_to(*names), request=StreamRequest(StreamOptions(track=True)))
+    check_outputs(plan)
+    assert plan.start_watcher() is not None
+    assert plan_to("a.jsonl", "mqtt://hub").start_watcher() is None
+    with pytest.raises(InvalidOption, match="that is a file"):
+        check_outputs(replace(plan, outputs=("file/",)))
+    with pytest.raises(InvalidOption, match="named twice"):
+        check_outputs(replace(plan, outputs=("jsonl", "events")))
+    with pytest.raises(InvalidOption, match="events need --track"):
+        check_outputs(plan_to("events"))

@@ -21,6 +21,7 @@ from service.camera.run import Camera, run_camera
 from service.camera.source import Shot, SourceLost
 from service.camera.stream_client import StreamRequest
 from service.errors import BlitzError, ImageTooLarge, InvalidOption, Unavailable
+from service.events.scene import Scene, Zone
 from service.serving.streaming import Policy, StreamOptions
 from service.types import Options, Segmentation
 from tests.fakes import FakeModel, encode_picture
@@ -36,6 +37,7 @@ class FakeOutput:
 
     def __init__(self, after: Callable[[int], object] = int) -> None:
         self.answers: list[AnsweredFrame] = []
+        self.notices: list[Notice] = []
         self.paused = 0
         self.when_paused = threading.Event()
         self._after = after
@@ -45,7 +47,7 @@ class FakeOutput:
         self._after(len(self.answers))
 
     def tell(self, notice: Notice) -> None:
-        pass
+        self.notices.append(notice)
 
     def pause(self) -> None:
         self.paused += 1
@@ -378,7 +380,7 @@ async def test_a_camera_that_is_stopped_finishes_its_video(
         (["{clip}", "--server", "127.0.0.1:1"], "--server 127.0.0.1:1: no server answers there"),
         (["{clip}", "--server", ""], "no address: expected host:port"),
         (["{clip}", "--server", "127.0.0.1:abc"], "--server 127.0.0.1:abc: no server answers there"),
-        (["{clip}", "--out", "kafka://hub"], "--out kafka://hub: expected jsonl, video"),
+        (["{clip}", "--out", "kafka://hub"], "--out kafka://hub: expected jsonl, events, video"),
         (["{clip}", "--max-fps", "0"], "max_fps is 0"),
         (["{clip}", "rtsp://me:secret@door/"], "one command takes one source"),
     ],
@@ -473,3 +475,39 @@ async def test_a_terminal_sees_how_it_goes(
     assert screen.getvalue().count("clip  ") > 4
     assert "10 answered" in screen.getvalue()
     assert len((tmp_path / "a.jsonl").read_bytes().splitlines()) == 10
+
+
+async def test_events_of_a_recording_are_written_up_to_its_end(
+    server: RestartableServer, tmp_path: Path
+) -> None:
+    source = FakeSource([[Shot(PICTURE, n / 10) for n in range(5)]], live=False)
+    corners = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    outputs = [f"{tmp_path}/answers.jsonl", f"{tmp_path}/a.events.jsonl", f"{tmp_path}/pictures/"]
+    request = StreamRequest(StreamOptions(policy="all", track=True))
+    plan = CameraPlan(source, server.address, outputs, request, scene=Scene((Zone("yard", corners),)))
+    text = io.StringIO()
+    await run_camera(plan, Console(file=text, width=300))
+    events = [json.loads(line) for line in (tmp_path / "a.events.jsonl").read_bytes().splitlines()]
+    assert [event["event"] for event in events] == ["new", "entered", "left", "gone"]
+    assert events[-1]["time_s"] == 0.4
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_bytes().splitlines()]
+    assert [len(answer["events"]) for answer in answers] == [0, 2, 0, 0, 0]
+    assert answers[-1]["zones"]["yard"]["present"] == {"cat": 1}
+    pictures = [path.name for path in (tmp_path / "pictures").iterdir()]
+    assert sorted(pictures) == ["fake-400-1-crop.jpg", "fake-400-1.jpg"]
+    assert text.getvalue().endswith("fake: yard: entered: 1 cat\n")
+
+
+async def test_a_camera_that_is_lost_tells_that_its_objects_are_gone(
+    server: RestartableServer, clock: FakeClock
+) -> None:
+    source = FakeSource([[Shot(PICTURE, n / 10) for n in range(3)], SourceLost("the cable is cut")])
+    asked = StreamOptions(policy="all", track=True)
+    plan = CameraPlan(source, server.address, (), StreamRequest(asked), scene=Scene())
+    output = FakeOutput()
+    camera = Camera(plan, Console(file=io.StringIO()), clock=clock)
+    running = asyncio.create_task(camera.run(source.open(), [output]))
+    await asyncio.to_thread(output.when_paused.wait, PATIENCE_S)
+    assert [event.kind for notice in output.notices for event in notice.report.events] == ["new", "gone"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

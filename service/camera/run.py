@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
 from functools import partial
 from typing import TypeVar
@@ -120,6 +120,7 @@ class Camera:
         )
         self._stale_s = max(STALE_S, 3 / options.max_fps if options.max_fps else 0.0)
         self._watcher = plan.start_watcher()
+        self._totals: Mapping[str, str] = {}
         self._outputs: Sequence[Output] = ()
         self._writing = asyncio.Lock()
         self._answered = float("inf")  # the time of the last answer that the outputs show
@@ -137,6 +138,8 @@ class Camera:
         statistics = self._statistics
         if fault is None or statistics.begun:  # a refused command has nothing to sum up
             self.status.summarise(self._clock.now() - begun)
+        for name, totals in self._totals.items():
+            self.status.report(f"{name}: {totals}")
         _raise_fault(fault)
         if statistics.failed and not statistics.answered and not work.cancelled():
             raise BlitzError(f"no picture could be answered; the last reason: {statistics.last_error}")
@@ -166,14 +169,13 @@ class Camera:
         return partial(_pause, notice=None if self._watcher is None else self._watcher.end())
 
     async def _end_events(self, watcher: Watcher) -> BaseException | None:
-        """Report the last events and the totals; the error of an output, if one fails."""
+        """Tell the outputs the last events, and keep the totals; the error of an output, if one fails."""
         notice = await asyncio.to_thread(watcher.end)
         try:
             await self._tell_outputs(lambda: lambda output: output.tell(notice))
         except OSError as error:
             return error
-        for name, totals in sum_up(notice.report).items():
-            self.status.report(f"{name}: {totals}")
+        self._totals = sum_up(notice.report)
         return None
 
     async def _watch(self) -> None:

@@ -78,14 +78,16 @@ class Watch:
 def watch_instances(watch: Watch, found: Segmentation, *, time_s: float) -> tuple[Watch, Report]:
     """The memory after one more frame, and its report.
 
-    Only instances with a `track_id` count. A clock that goes back counts as standing still. An object that is
+    Only instances with a `track_id` count. Where the clock goes back, it counts as standing still. An object that is
     out of sight keeps its place in its zones until it is gone.
     """
-    now = max(time_s, watch.time_s)
+    now, known = time_s, watch.objects
+    if now < watch.time_s:
+        known = {track_id: _shift_times(one, now - watch.time_s) for track_id, one in known.items()}
     seen = _choose_instances(watch.scene, found)
     events: list[Event] = []
     objects: dict[int, Watched] = {}
-    for track_id, watched in watch.objects.items():
+    for track_id, watched in known.items():
         if track_id in seen or now - watched.last_s <= watch.memory_s:
             objects[track_id] = watched
         else:
@@ -124,6 +126,18 @@ def _conclude(
         for line in watch.scene.lines
     )
     return after, Report(happened, zones, lines)
+
+
+def _shift_times(watched: Watched, seconds: float) -> Watched:
+    """The object by a clock that was set by so many seconds; its durations stay the same."""
+    stays = {name: replace(stay, since_s=stay.since_s + seconds) for name, stay in watched.stays.items()}
+    return replace(
+        watched,
+        first_s=watched.first_s + seconds,
+        last_s=watched.last_s + seconds,
+        updated_s=watched.updated_s + seconds,
+        stays=stays,
+    )
 
 
 def _count_present(zone: Zone, objects: Mapping[int, Watched]) -> Mapping[str, int]:

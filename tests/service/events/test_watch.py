@@ -168,9 +168,11 @@ def test_the_middle_of_a_box_can_stand_for_an_object() -> None:
     assert kinds(run(Scene((lower,), anchor="centre"), [at(50, 55)]))[0] == ["new"]
 
 
-def test_a_clock_that_goes_back_stands_still() -> None:
-    watch, _ = watch_instances(
-        Watch(Scene()), Segmentation(IMAGE, (at(50),), "toy", "1", BACKEND), time_s=9.0
-    )
-    watch, report = watch_instances(watch, Segmentation(IMAGE, (), "toy", "1", BACKEND), time_s=1.0)
-    assert (watch.time_s, report.events) == (9.0, ())
+def test_a_clock_that_goes_back_stands_still_and_goes_on_from_there() -> None:
+    watch, told = Watch(Scene((YARD,))), list[Event]()
+    for time_s, instances in ((8.0, [at(120)]), (9.0, [at(120)]), (1.0, []), (1.5, []), (2.5, [])):
+        found = Segmentation(IMAGE, tuple(instances), "toy", "1", BACKEND)
+        watch, report = watch_instances(watch, found, time_s=time_s)
+        told += report.events
+    assert [event.kind for event in told] == ["new", "entered", "left", "gone"]
+    assert [(event.time_s, event.seconds) for event in told[2:]] == [(1.0, 1.0)] * 2

@@ -78,8 +78,8 @@ class Watch:
 def watch_instances(watch: Watch, found: Segmentation, *, time_s: float) -> tuple[Watch, Report]:
     """The memory after one more frame, and its report.
 
-    Only instances with a `track_id` count. Where the clock goes back, it counts as standing still. An object that is
-    out of sight keeps its place in its zones until it is gone.
+    Only instances with a `track_id` count. Where the clock goes back, it counts as standing still. An object
+    that is out of sight keeps its place in its zones until it is gone.
     """
     now, known = time_s, watch.objects
     if now < watch.time_s:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -498,16 +499,24 @@ async def test_events_of_a_recording_are_written_up_to_its_end(
     assert text.getvalue().endswith("fake: yard: entered: 1 cat\n")
 
 
-async def test_a_camera_that_is_lost_tells_that_its_objects_are_gone(
-    server: RestartableServer, clock: FakeClock
-) -> None:
-    source = FakeSource([[Shot(PICTURE, n / 10) for n in range(3)], SourceLost("the cable is cut")])
-    asked = StreamOptions(policy="all", track=True)
-    plan = CameraPlan(source, server.address, (), StreamRequest(asked), scene=Scene())
-    output = FakeOutput()
-    camera = Camera(plan, Console(file=io.StringIO()), clock=clock)
-    running = asyncio.create_task(camera.run(source.open(), [output]))
-    await asyncio.to_thread(output.when_paused.wait, PATIENCE_S)
-    assert [event.kind for notice in output.notices for event in notice.report.events] == ["new", "gone"]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+async def test_the_objects_of_a_camera_that_is_lost_are_gone(server: RestartableServer) -> None:
+    answered = threading.Event()
+    output = FakeOutput(lambda answers: answered.set() if answers == 2 else None)
+
+    class RepairedClock(FakeClock):
+        async def wait_until(self, time: float) -> None:
+            await super().wait_until(time)
+            assert await asyncio.to_thread(output.when_paused.wait, PATIENCE_S)
+
+    class AnsweredSource(FakeSource):
+        """Breaks off once its first two pictures are answered."""
+
+        def read(self) -> Shot | None:
+            assert self.opened != 1 or len(self._shots) != 1 or answered.wait(PATIENCE_S)
+            return super().read()
+
+    lost = SourceLost("it broke off")
+    source = AnsweredSource([[Shot(PICTURE), Shot(PICTURE), lost], [Shot(PICTURE)]])
+    await film(replace(plan_for(source, server), scene=Scene()), output, RepairedClock())
+    told = [[event.kind for event in notice.report.events] for notice in output.notices]
+    assert told[:3] == [[], ["new"], ["gone"]]

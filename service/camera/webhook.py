@@ -162,7 +162,7 @@ class WebhookOutput:
 
     def _send(self, delivery: Delivery) -> tuple[str | None, bool]:
         """The reason why the event did not arrive, None if it did, and whether another try may help."""
-        request = urllib.request.Request(self._hook.url, delivery.body, _sign_headers(self._hook, delivery))
+        request = urllib.request.Request(self._hook.url, delivery.body, sign_headers(self._hook, delivery))
         try:
             self._opener.open(request, timeout=TIMEOUT_S).close()
         except HTTPError as error:
@@ -196,7 +196,8 @@ def _write_body(camera: str, event: Event, snapshot: Snapshot | None) -> bytes:
     return orjson.dumps(content)
 
 
-def _sign_headers(hook: Hook, delivery: Delivery) -> dict[str, str]:
+def sign_headers(hook: Hook, delivery: Delivery) -> dict[str, str]:
+    """The headers of one try: its time, and the signature where the webhook has a secret."""
     timestamp = str(int(time.time()))
     headers = {
         "Content-Type": "application/json",

@@ -5,7 +5,6 @@ import re
 import shlex
 from pathlib import Path
 
-
 from service.camera.places import parse_line, parse_zone
 from service.camera.webhook import Delivery, Hook, sign_headers
 from service.events.report import Event, event_to_json

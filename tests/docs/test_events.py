@@ -18,7 +18,7 @@ BLOCKS = [(kind, text) for kind, text in re.findall(r"^```(\w+)\n(.*?)^```$", TE
 
 def find_block(kind: str, word: str) -> str:
     (text,) = (text for language, text in BLOCKS if language == kind and word in text)
-    return text
+    return str(text)
 
 
 def test_the_first_command_names_a_zone_that_can_be_watched() -> None:

@@ -3,11 +3,15 @@
 `python -m service.cluster` starts them on the cluster of RAY_ADDRESS, or on this machine. Each replica admits
 requests by itself, as the plain server does, so that both give the same answers and the same errors. Ray's
 proxies have no TLS, and do not pass on the trailing metadata of an error: its status and text arrive. They
-send no headers before the first answer, and the client of streams waits for these: there are no gRPC streams.
+send the headers of a stream only with its first message, and clients wait for headers: so a stream begins
+with an empty message.
 """
 
+import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Annotated, Any, cast
 
@@ -65,6 +69,43 @@ class RayContext:
         raise Refused(text)
 
 
+class RayStream(RayContext):
+    """The context of one stream: the service reads and writes, and Ray iterates over what it has written."""
+
+    def __init__(self, context: Any, frames: AsyncIterator[pb.Frame]) -> None:
+        super().__init__(context)
+        self._frames = frames
+        self._answers: asyncio.Queue[bytes | None] = asyncio.Queue(1)  # None: there are no more
+
+    async def send_initial_metadata(self, headers: object) -> None:
+        """Let Ray send its own headers, with an empty message; it has no way to send ours."""
+        await self._answers.put(b"")
+
+    async def read(self) -> object:
+        return await anext(self._frames, grpc.aio.EOF)
+
+    async def write(self, content: bytes) -> None:
+        await self._answers.put(content)
+
+    async def iterate(self, service: SegmentationService) -> AsyncIterator[pb.FrameResult]:
+        """The answers of the service; raises Refused where the stream ends with an error."""
+        answering = asyncio.create_task(self._answer(service))
+        try:
+            while (content := await self._answers.get()) is not None:
+                yield pb.FrameResult.FromString(content)
+            await answering
+        finally:
+            answering.cancel()
+            with suppress(asyncio.CancelledError, Refused):
+                await answering
+
+    async def _answer(self, service: SegmentationService) -> None:
+        try:
+            await service.SegmentStream(None, cast("Context", self))
+        finally:
+            await self._answers.put(None)
+
+
 class Replica:
     """One engine, in the event loop of a Ray actor; its methods have the names of the .proto file."""
 
@@ -98,6 +139,11 @@ class Replica:
 
     async def ListModels(self, request: pb.ListModelsRequest, grpc_context: Any) -> pb.ListModelsResponse:  # noqa: N802
         return await self._rpc.ListModels(request, await self._admit("ListModels", grpc_context))
+
+    async def SegmentStream(self, frames: Any, grpc_context: Any) -> AsyncIterator[pb.FrameResult]:  # noqa: N802
+        await self._admit("SegmentStream", grpc_context)
+        async for answer in RayStream(grpc_context, frames).iterate(self._rpc):
+            yield answer
 
     async def _admit(self, method: str, grpc_context: Any) -> Context:
         """The call's context; refuses a caller whose key is missing, wrong or used too often."""

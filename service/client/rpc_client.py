@@ -137,7 +137,8 @@ class RpcClient:
         writer.calls.put(call)
         try:
             for message in call:
-                yield writer.withheld.explain(result_from_proto(message))
+                if message.ByteSize():  # Ray sends headers only after a message, so an empty one comes first
+                    yield writer.withheld.explain(result_from_proto(message))
         except grpc.RpcError as error:
             raise (writer.faults or [call_to_error(error, self._calls.address)])[0] from error
         finally:
@@ -214,7 +215,8 @@ class AsyncRpcClient:
         writing = asyncio.create_task(writer.write_async(call, frames))
         try:
             async for message in call:
-                yield writer.withheld.explain(result_from_proto(message))
+                if message.ByteSize():  # Ray sends headers only after a message, so an empty one comes first
+                    yield writer.withheld.explain(result_from_proto(message))
         except grpc.RpcError as error:
             raise call_to_error(error, self._calls.address) from error
         except asyncio.CancelledError:

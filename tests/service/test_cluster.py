@@ -5,13 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
-from service.client import Options, RestClient, RpcClient
-from service.errors import BlitzError, InvalidImage, InvalidOption, ModelNotFound
+from service.client import Frame, Options, RestClient, RpcClient, Segmentation, StreamOptions
+from service.errors import BlitzError, InvalidImage, InvalidOption, ModelNotFound, Unavailable
 from tests.fakes import encode_picture
 from tests.running import PATIENCE_S, ROOT, RunningServer, free_port, running_server
 
@@ -57,6 +60,23 @@ def plain(settings: dict[str, str]) -> Iterator[RunningServer]:
         yield server
 
 
+def find_replicas(cluster: RunningServer) -> list[psutil.Process]:
+    """The processes of the cluster's replicas."""
+    children = psutil.Process(cluster.process.pid).children(recursive=True)
+    return [child for child in children if child.name().startswith("ray::ServeReplica")]
+
+
+def ask_until_answered(cluster: RunningServer) -> Segmentation:
+    """The answer to a picture, asked again where the replica that worked on it has died."""
+    deadline = time.monotonic() + PATIENCE_S
+    with RpcClient(f"127.0.0.1:{cluster.grpc_port}") as rpc:
+        while True:
+            try:
+                return rpc.segment(encode_picture())
+            except Unavailable:
+                assert time.monotonic() < deadline
+
+
 def test_rest_and_grpc_answer_as_the_plain_server(cluster: RunningServer, plain: RunningServer) -> None:
     picture, options = encode_picture(), Options(score_threshold=0.1)
     answers = []
@@ -100,6 +120,33 @@ def test_an_unknown_model_is_not_found_over_both_transports(cluster: RunningServ
         rest.segment(encode_picture(), model="none")
     with RpcClient(f"127.0.0.1:{cluster.grpc_port}") as rpc, pytest.raises(ModelNotFound):
         rpc.segment(encode_picture(), model="none")
+
+
+def test_a_stream_answers_a_hundred_frames_in_order(cluster: RunningServer) -> None:
+    frames = [Frame(number, None, encode_picture()) for number in range(100)]
+    with RpcClient(f"127.0.0.1:{cluster.grpc_port}") as rpc:
+        results = list(rpc.stream(frames, StreamOptions(policy="all")))
+        single = rpc.segment(encode_picture())
+    assert [result.id for result in results] == [*range(100)]
+    assert all(result.outcome == single for result in results)
+
+
+def test_a_stream_that_cannot_begin_says_why(cluster: RunningServer) -> None:
+    options = StreamOptions(segment=Options(classes=("unicorn",)))
+    with RpcClient(f"127.0.0.1:{cluster.grpc_port}") as rpc, pytest.raises(BlitzError, match="unicorn"):
+        list(rpc.stream([Frame(0, None, encode_picture())], options))
+
+
+def test_a_killed_replica_leaves_no_error_after_retries(cluster: RunningServer) -> None:
+    replicas = find_replicas(cluster)
+    assert len(replicas) == 2
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(ask_until_answered, cluster) for _ in range(60)]
+        asked[5].result()
+        replicas[0].kill()
+        answers = [each.result() for each in asked]
+    assert len(answers) == 60
+    assert all(answer == answers[0] for answer in answers)
 
 
 def test_models_are_listed(cluster: RunningServer) -> None:

@@ -1,9 +1,11 @@
-"""The limits that the machine sets to this process: cores, open files, and addresses to listen on."""
+"""The limits that the machine sets to this process: cores, open files, memory, and addresses to listen on."""
 
 import contextlib
+import ctypes
 import math
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,11 @@ from service.errors import InvalidSetting
 
 RESERVE = 256  # descriptors for models, logs, libraries and gRPC's connections
 ROOT = Path("/")
+ALLOCATOR = {  # options of glibc's mallopt
+    -3: 1_000_000,  # M_MMAP_THRESHOLD: bytes of a block that gets pages of its own
+    -1: 4_000_000,  # M_TRIM_THRESHOLD: free bytes at the end of the heap that are kept
+    -8: 2,  # M_ARENA_MAX: heaps that threads share
+}
 
 
 def usable_cores(root: Path = ROOT) -> int:
@@ -60,6 +67,19 @@ def raise_file_limit() -> None:
 
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def return_freed_memory() -> None:
+    """Let the C library return large blocks to the system as soon as they are freed; works only with glibc.
+
+    By itself, glibc stops that for blocks as large as the first that was freed, up to 32 MB. Bodies then
+    share a heap with what lives for long, and it stays as large as all bodies were at the busiest moment.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            for option, value in ALLOCATOR.items():
+                mallopt(option, value)
 
 
 def count_spare_files() -> float:

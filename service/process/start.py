@@ -19,7 +19,7 @@ from service.compute.launch import Launched
 from service.compute.processes import ProcessExecutor
 from service.compute.template import ForkPlan
 from service.compute.timing import FastestFiles
-from service.process.limits import raise_file_limit
+from service.process.limits import raise_file_limit, return_freed_memory
 from service.process.signals import stop_signals
 from service.serving.catalog import Catalog
 from service.serving.repository import OpenModel
@@ -43,6 +43,7 @@ def run_server(settings: Settings, post: "Post | None" = None, launched: Launche
     """
     configure_logs(settings.log_level, settings.log_format)
     raise_file_limit()
+    return_freed_memory()
     with asyncio.Runner(loop_factory=_choose_loop()) as runner:
         status = runner.run(serve(settings, post=post, launched=launched))
     if status == FORCED:  # a thread may hang in a runtime: nobody waits for it

@@ -1,8 +1,12 @@
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from service.process.limits import usable_cores
+from tests.running import PATIENCE_S, ROOT
 
 
 def write_groups(root: Path, files: dict[str, str]) -> Path:
@@ -59,3 +63,31 @@ def test_a_controller_without_a_folder_of_both_names_is_found(
         "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
     }
     assert usable_cores(write_groups(tmp_path, files)) == 4
+
+
+KEEP_AFTER_BUSY = """
+import re
+from pathlib import Path
+from service.process.limits import return_freed_memory
+
+def resident_mb():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e3
+
+return_freed_memory()
+bytes(20_000_000)  # glibc no longer gives pages of their own to blocks up to this size
+before, kept, bodies = resident_mb(), [], []
+for number in range(40):
+    bodies.append(b"b" * 4_000_000)
+    kept.append(b"k" * 5_000)  # lives on, behind the body
+del bodies
+print(resident_mb() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps large blocks that were freed")
+def test_memory_of_bodies_returns_to_the_system_though_small_blocks_live_on() -> None:
+    command = [sys.executable, "-c", KEEP_AFTER_BUSY]
+    kept_mb = float(
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE_S).stdout
+    )
+    assert kept_mb < 20  # 160 without it

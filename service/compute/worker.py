@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from typing import Any
 
+from service.compute.models import release_memory
 from service.compute.task import Turn, Work
 from service.errors import BlitzError, DeadlineExceeded
 
@@ -115,6 +116,7 @@ def _find_result(module: str, name: str) -> type:
 
 
 OUT_OF_MEMORY = 71  # exit status
+LARGE = 4_000_000  # bytes of an order after which freed memory goes back to the system, in some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,21 @@ class Outcome:
 
 def serve_orders(connection: socket.socket) -> None:
     """Answer orders until the other side closes the connection."""
-    while (message := receive(connection)) is not None:
-        connection.sendall(_pack_outcome(_carry_out(message)))
+    while _serve_order(connection):
+        pass
+
+
+def _serve_order(connection: socket.socket) -> bool:
+    """Answer the next order, and keep nothing of it; whether there was one."""
+    message = receive(connection)
+    if message is None:
+        return False
+    size = len(message)
+    connection.sendall(_pack_outcome(_carry_out(message)))
+    del message
+    if size > LARGE:
+        release_memory()
+    return True
 
 
 def _carry_out(message: bytearray) -> Outcome:

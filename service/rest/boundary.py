@@ -122,7 +122,10 @@ class _HangUpWatch:
         return self._cancelled and self._task is not None and self._task.uncancel() == 0
 
     def end(self) -> None:
+        """Watch no more, and let go of the tasks: a cancelled one holds frames that hold this watch."""
         self._watching.cancel()
+        self._task = None
+        del self._watching
 
     async def _wait(self, request: Request) -> None:
         while (await request.receive())["type"] != "http.disconnect":

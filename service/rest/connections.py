@@ -167,7 +167,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser cannot read; uvicorn's own text would be no problem+json."""
-        fault = self._fault or HTTPException(400, "this is not a valid HTTP request")
+        fault, self._fault = self._fault or HTTPException(400, "this is not a valid HTTP request"), None
         self._count(NOT_HTTP if fault.status_code == 400 else TOO_LONG)
         self._refuse(fault)
 

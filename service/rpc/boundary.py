@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
-from grpc.aio import InternalError, ServerInterceptor, ServicerContext
+from grpc.aio import AbortError, InternalError, ServerInterceptor, ServicerContext
 
 from service import errors
 from service.errors import BlitzError
@@ -135,7 +135,7 @@ async def answer_call(
         raise asyncio.CancelledError from error
     except Exception as error:
         record.failed(error)
-        failure = error
+        failure = error.with_traceback(None)  # its frames hold the message, and one of them holds the error
     except asyncio.CancelledError:
         record.outcome = "gone"
         raise
@@ -143,8 +143,9 @@ async def answer_call(
         record.write(metrics, method)
     try:
         return await context.abort(*error_to_status(failure), trailers + error_to_metadata(failure))
-    except InternalError as error:  # the call has ended already: gRPC itself has refused its message
-        raise asyncio.CancelledError from error
+    except (AbortError, InternalError) as error:  # an InternalError: gRPC itself has ended the call before
+        error.__traceback__ = None  # gRPC keeps the error, which would keep the message
+        raise asyncio.CancelledError from None
 
 
 def _identify(record: RequestRecord) -> Pairs:

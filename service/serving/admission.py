@@ -86,13 +86,16 @@ class Admission:
         if deadline is not None and deadline <= time.monotonic():
             raise DeadlineExceeded("the deadline had passed before the work could begin")
         task = self._enter(lambda: work, deadline=deadline)
-        if task.begun or deadline is None:
-            return await self._leaving(task)
-        expiry = task.future.get_loop().call_at(deadline, self._expire, task)
+        expiry = None
+        if not task.begun and deadline is not None:
+            expiry = task.future.get_loop().call_at(deadline, self._expire, task)
         try:
-            return await self._leaving(task)
+            return await task.future
         finally:
-            expiry.cancel()
+            if expiry is not None:
+                expiry.cancel()
+            self._leave(task)
+            del task  # its future holds its error, whose traceback holds this frame and the picture
 
     def queue(self, plan: Callable[[], Work[T]]) -> asyncio.Future[T]:
         """The result of the work that `plan` gives, which is called once a slot takes it.
@@ -164,12 +167,6 @@ class Admission:
         """
         crowded = len(self._queue) > self.slots
         return self._executor.has_room(ahead=task.counted or crowded)
-
-    async def _leaving(self, task: Task[T]) -> T:
-        try:
-            return await task.future
-        finally:
-            self._leave(task)
 
     def _leave(self, task: Task[Any]) -> None:
         """A task that is done with before it has begun waits no more."""

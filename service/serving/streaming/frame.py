@@ -172,10 +172,11 @@ async def unless_stopped(
     """
     tasks = asyncio.ensure_future(reading), asyncio.ensure_future(stop.wait())
     try:
-        done, _ = await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        if not done:
+        await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if not any(task.done() for task in tasks):
             raise DeadlineExceeded(f"nothing came over this stream for {within_s:g} seconds")
         return tasks[0].result() if tasks[0].done() else None
     finally:
         for task in tasks:
             task.cancel()
+        del tasks, task  # a task holds its error, whose traceback holds this frame

@@ -174,6 +174,8 @@ class StreamSession:
             if self._tracks is None or isinstance(found, Rendered):
                 return found, None
             return await asyncio.to_thread(self._identify, self._tracks, found, work.frame)
+        except BlitzError as error:
+            return error.with_traceback(None), None  # its frames hold the picture, and one of them the error
         except Exception as error:
             return error, None
 

@@ -120,7 +120,8 @@ def predict(
     max_instances: Annotated[int | None, typer.Option(help="Unset: the model's.")] = None,
     classes: Annotated[str | None, typer.Option(help="Labels to keep, separated by commas.")] = None,
     masks: Annotated[
-        Literal["rle", "rle_crop", "polygon", "none"], typer.Option(help="Form of the masks in the JSON.")
+        Literal["rle", "rle_crop", "polygon", "contour", "none"],
+        typer.Option(help="Form of the masks in the JSON."),
     ] = "rle",
 ) -> None:
     """Segment image files without a server. A file that fails stops no other; the exit status is then 1."""

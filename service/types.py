@@ -20,10 +20,12 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 Heads: TypeAlias = Mapping[str, Floats]
 
 Precision: TypeAlias = Literal["fp32", "fp16", "int8", "bf16"]  # in which an answer is computed
-MaskFormat: TypeAlias = Literal["rle", "rle_crop", "polygon", "none"]
+MaskFormat: TypeAlias = Literal["rle", "rle_crop", "polygon", "contour", "none"]
 Nms: TypeAlias = Literal["class", "all"]
 Window: TypeAlias = Literal["none", "centres", "corners"]
 Extent: TypeAlias = Literal["canvas", "box", "pixels"]
+
+TOLERANCE = 1.0  # pixels by which a contour may leave the edge of its mask, where nobody says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class RleCrop:
 
 @dataclass(frozen=True, slots=True)
 class Polygon:
-    """A mask as rings along the edges of its pixels, filled by the even-odd rule.
+    """A mask as rings, filled by the even-odd rule: along the edges of its pixels, or simpler as a contour.
 
     Each ring lists its corners as x, y, x, y, ..., image frame; the last corner is not the first again.
     """
@@ -205,6 +207,7 @@ class Options:
     exact: decode a large JPEG in full before it is shrunk, as evaluation does, not straight to a fraction.
     nms: of objects with nearly the same box only the best stays: "class" compares objects of one class, so
         that one object may get several labels; "all" compares all objects.
+    tolerance: the farthest, in pixels, that a contour may leave the edge of its mask.
     """
 
     score_threshold: float | None = None
@@ -213,6 +216,7 @@ class Options:
     masks: MaskFormat = "rle"
     exact: bool | None = None
     nms: Nms = "class"
+    tolerance: float = TOLERANCE
 
 
 def split_labels(text: str | None) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ from service.errors import ModelNotFound
 from service.inference.card import ArtifactFile, Card, Input, Label
 from service.inference.families import CentersDecoder
 from service.inference.images import Limits, decode_image
-from service.inference.masks.forms import CONVERTERS, form_to_runs
+from service.inference.masks.forms import form_to_runs, runs_to_forms
 from service.inference.masks.grid import boxes_to_windows
 from service.inference.resolved_options import resolve_options
 from service.types import (
@@ -120,7 +120,7 @@ def reshape_mask(instance: Instance, masks: MaskFormat, image: Size) -> Instance
         return instance
     x, y, width, height = instance.bbox
     windows = boxes_to_windows(np.array([[x, y, x + width, y + height]], np.float32), image)
-    (form,) = CONVERTERS[masks](form_to_runs(instance.segmentation, image), windows)
+    (form,) = runs_to_forms(form_to_runs(instance.segmentation, image), windows, masks)
     return replace(instance, segmentation=form)
 
 

@@ -35,7 +35,7 @@ def batch(
     max_instances: Annotated[int | None, typer.Option(help="Unset: the model's.")] = None,
     classes: Annotated[str | None, typer.Option(help="Labels to keep, separated by commas.")] = None,
     masks: Annotated[
-        Literal["rle", "rle_crop", "polygon", "none"], typer.Option(help="Form of the masks.")
+        Literal["rle", "rle_crop", "polygon", "contour", "none"], typer.Option(help="Form of the masks.")
     ] = "rle",
     nms: Annotated[
         Literal["class", "all"],

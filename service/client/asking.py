@@ -100,6 +100,8 @@ def check_options(options: Options) -> Options:
         raise InvalidOption(f"score_threshold is {threshold!r}, expected a number from 0 to 1")
     if most is not None and (isinstance(most, bool) or not isinstance(most, Integral) or most > LARGEST):
         raise InvalidOption(f"max_instances is {most!r}, expected a whole number from 1 to {LARGEST}")
+    if isinstance(options.tolerance, bool) or not isinstance(options.tolerance, Real):
+        raise InvalidOption(f"tolerance is {options.tolerance!r}, expected a number of pixels")
     return replace(options, classes=_check_classes(options.classes))
 
 

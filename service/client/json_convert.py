@@ -34,6 +34,7 @@ def options_to_query(options: Options, *, model: str | None, version: str | None
         "masks": options.masks,
         "exact": options.exact,
         "nms": options.nms,
+        "tolerance": options.tolerance if options.masks == "contour" else None,
     }
     return {name: str(value) for name, value in asked.items() if value is not None}
 

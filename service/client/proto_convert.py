@@ -26,6 +26,7 @@ MASKS: Mapping[MaskFormat, pb.MaskFormat] = {
     "rle": pb.MASK_FORMAT_RLE,
     "rle_crop": pb.MASK_FORMAT_RLE_CROP,
     "polygon": pb.MASK_FORMAT_POLYGON,
+    "contour": pb.MASK_FORMAT_CONTOUR,
     "none": pb.MASK_FORMAT_NONE,
 }
 NMS: Mapping[Nms, pb.Nms] = {"class": pb.NMS_CLASS, "all": pb.NMS_ALL}
@@ -49,6 +50,7 @@ def options_to_proto(options: Options, *, model: str | None, version: str | None
         masks=MASKS[options.masks],
         exact=options.exact,
         nms=NMS[options.nms],
+        tolerance=options.tolerance if options.masks == "contour" else None,
     )
 
 

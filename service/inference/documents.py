@@ -100,13 +100,14 @@ def instance_to_json(instance: Instance) -> Json:
     if instance.area is not None:
         content["area"] = instance.area
     if instance.segmentation is not None:
-        content["segmentation"] = _form_to_json(instance.segmentation)
+        content["segmentation"] = form_to_json(instance.segmentation)
     if instance.track_id is not None:
         content["track_id"] = instance.track_id
     return content
 
 
-def _form_to_json(form: MaskForm) -> Json:
+def form_to_json(form: MaskForm) -> Json:
+    """A mask in its own form."""
     match form:
         case Rle():
             return form.to_coco()

@@ -5,8 +5,9 @@ from typing import get_args
 
 from service.errors import InvalidOption
 from service.inference.card import Card
-from service.types import MaskFormat, Nms, Options
+from service.types import TOLERANCE, MaskFormat, Nms, Options
 
+MOST_TOLERANT = 100  # pixels
 MOST_NAMED = 10  # unknown classes that an error names
 
 
@@ -19,6 +20,7 @@ class ResolvedOptions:
     classes: frozenset[int] | None
     masks: MaskFormat
     nms: Nms = "class"
+    tolerance: float = TOLERANCE
 
 
 def resolve_options(card: Card, options: Options) -> ResolvedOptions:
@@ -34,6 +36,7 @@ def resolve_options(card: Card, options: Options) -> ResolvedOptions:
         classes=_read_classes(card, options.classes),
         masks=options.masks if card.decoder.has_masks else "none",
         nms=options.nms,
+        tolerance=_read_tolerance(options.tolerance),
     )
 
 
@@ -47,6 +50,12 @@ def _read_threshold(card: Card, asked: float | None) -> float:
     if not 0 <= threshold <= 1:  # refuses NaN as well
         raise InvalidOption(f"score_threshold is {threshold}, expected a number from 0 to 1")
     return threshold
+
+
+def _read_tolerance(asked: float) -> float:
+    if not 0 <= asked <= MOST_TOLERANT:  # refuses NaN as well
+        raise InvalidOption(f"tolerance is {asked}, expected a number of pixels from 0 to {MOST_TOLERANT}")
+    return asked
 
 
 def _read_limit(card: Card, asked: int | None) -> int:

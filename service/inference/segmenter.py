@@ -100,9 +100,9 @@ class Segmenter:
         found = self._decode(heads, placement, resolved)
         watch.lap("postprocess")
         if found.traced is None:
-            masks = describe_masks(found.instances, placement, resolved.masks)
+            masks = describe_masks(found.instances, placement, resolved.masks, tolerance=resolved.tolerance)
         else:
-            masks = describe_traced(found.traced, resolved.masks)
+            masks = describe_traced(found.traced, resolved.masks, tolerance=resolved.tolerance)
         described = self._describe(found.instances, found.boxes_xyxy_image, masks)
         watch.lap("masks")
         return Segmentation(

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.inference.image_headers import ACCEPTED
-from service.rest.formats import COCO_RESULTS, JPEG, LABEL_MAP, PNG
+from service.rest.formats import COCO_RESULTS, CUTOUT, JPEG, LABEL_MAP, PNG, ZIP
 from service.rest.guard import needs_key
 from service.rest.oip_schemas import IndexRequest, InferRequest, RepositoryRequest
 from service.rest.problem import CHALLENGE, MEDIA_TYPE, STATUS, problem_type
@@ -158,6 +158,8 @@ SEGMENT_RESPONSES: Responses = {
             PNG: BINARY,
             JPEG: BINARY,
             LABEL_MAP: BINARY,
+            CUTOUT: BINARY,
+            ZIP: BINARY,
         },
     },
     **problems(404, 406, *UPLOAD),

@@ -5,19 +5,20 @@ The endpoints declare these schemas, and the OpenAPI description comes out of th
 
 from collections import defaultdict
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Path
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.datastructures import Headers, QueryParams
 
 from service.errors import InvalidOption, shorten
+from service.inference.resolved_options import MOST_TOLERANT
 from service.rest.problem import TIMEOUT, describe_fault, join_faults
 from service.rest.scene import SceneOptions
 from service.rest.schemas import Schema
 from service.serving.streaming import Policy, RawFormat
 from service.serving.tracking import Overlap
-from service.types import MaskFormat, Nms, Options
+from service.types import TOLERANCE, MaskFormat, Nms, Options
 
 LISTS = {"classes"}
 
@@ -90,7 +91,8 @@ class SegmentOptions(Schema):
         Field(
             description="`rle`: COCO's compressed run lengths over the whole image; `rle_crop`: the same "
             "over the mask's window only, with the window's place; `polygon`: rings along the pixels' edges; "
-            "`none`: boxes only. COCO results always have `rle`; they and label maps refuse `none`.",
+            "`contour`: the same with fewer corners, within `tolerance`; `none`: boxes only. COCO results "
+            "always have `rle`; they, label maps and cut-outs refuse `none`.",
             examples=["polygon"],
         ),
     ] = "rle"
@@ -111,6 +113,16 @@ class SegmentOptions(Schema):
             examples=["all"],
         ),
     ] = "class"
+    tolerance: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=MOST_TOLERANT,
+            description="With `masks=contour`: the farthest, in pixels, that a contour may leave the edge of "
+            "its mask.",
+            examples=[2],
+        ),
+    ] = TOLERANCE
 
 
 class SegmentQuery(SegmentOptions):
@@ -123,6 +135,14 @@ class SegmentQuery(SegmentOptions):
             examples=[397133],
         ),
     ] = 1
+    format: Annotated[
+        Literal["compressed", "uncompressed"],
+        Field(
+            description="`uncompressed`: run lengths as lists of numbers in the JSON, for readers without a "
+            "decoder of COCO's text; with `masks=rle` or `rle_crop`.",
+            examples=["uncompressed"],
+        ),
+    ] = "compressed"
 
 
 class ModelQuery(Schema):
@@ -239,7 +259,13 @@ def query_to_options(query: SegmentOptions) -> Options:
     if query.classes and not names:
         raise InvalidOption("classes is empty: name at least one label, or leave it out for all")
     return Options(
-        query.score_threshold, query.max_instances, names or None, query.masks, query.exact, query.nms
+        query.score_threshold,
+        query.max_instances,
+        names or None,
+        query.masks,
+        query.exact,
+        query.nms,
+        query.tolerance,
     )
 
 

@@ -22,14 +22,20 @@ class Rle(Schema):
     """A mask in COCO's form, ready for `pycocotools.mask.decode`."""
 
     size: tuple[int, int] = Field(description="Height and width of the image.", examples=[[480, 640]])
-    counts: str = Field(description="Compressed run lengths, column by column.", examples=["`0\\\\`>1O000O1"])
+    counts: str | list[int] = Field(
+        description="Run lengths, column by column: compressed, or a list with `format=uncompressed`.",
+        examples=["`0\\\\`>1O000O1"],
+    )
 
 
 class RleCrop(Schema):
     """A mask in COCO's form over a window of the image that holds all of it."""
 
     size: tuple[int, int] = Field(description="Height and width of the window.", examples=[[400, 200]])
-    counts: str = Field(description="Compressed run lengths, column by column.", examples=["`0\\\\`>1O000O1"])
+    counts: str | list[int] = Field(
+        description="Run lengths, column by column: compressed, or a list with `format=uncompressed`.",
+        examples=["`0\\\\`>1O000O1"],
+    )
     offset: tuple[int, int] = Field(
         description="x and y of the window's top-left pixel in the image.", examples=[[13, 30]]
     )
@@ -39,8 +45,8 @@ class Polygon(Schema):
     """A mask by the even-odd rule: a pixel is inside where an odd number of rings surrounds it."""
 
     rings: list[list[int]] = Field(
-        description="Each x, y, x, y, ... of the corners along the pixels' edges; the last is joined to the "
-        "first.",
+        description="Each x, y, x, y, ... of the corners; the last is joined to the first. A polygon follows "
+        "the pixels' edges, a contour leaves out corners within the tolerance.",
         examples=[[[13, 30, 213, 30, 213, 430, 13, 430], [50, 60, 50, 90, 80, 90, 80, 60]]],
     )
 

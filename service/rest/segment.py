@@ -12,7 +12,7 @@ from service.errors import BlitzError, InvalidImage
 from service.inference.documents import name_answerer, server_timing
 from service.rest.bodies import Body
 from service.rest.boundary import unless_gone
-from service.rest.formats import JSON, Picture, choose_format, choose_renderer, fit_options
+from service.rest.formats import JSON, Picture, check_counts, choose_format, choose_renderer, fit_options
 from service.rest.openapi import SEGMENT_BODY, SEGMENT_RESPONSES
 from service.rest.parameters import CallHeaders, SegmentQuery, query_to_options, read_query, read_timeout
 from service.rest.problem import answer_blitz_error, answer_http_error, record_of
@@ -41,9 +41,10 @@ async def segment(
     """The instances in the image: label, score, box and mask of each.
 
     The image is the body itself, the only file of a multipart form, or base64 in JSON; gzip and deflate are
-    read. `Accept` chooses the answer: JSON, COCO results, the image with everything drawn on it, or a map of
-    the masks. `COCO.loadRes` of pycocotools 2.0.11 fails on the empty list of an image without instances:
-    put the results of all images into one list first.
+    read. `Accept` chooses the answer: JSON, COCO results, the image with everything drawn on it, a map of the
+    masks, the image without its background, or a ZIP of the instances, each cut out. `COCO.loadRes` of
+    pycocotools 2.0.11 fails on the empty list of an image without instances: put the results of all images
+    into one list first.
     """
     return await answer_segment(request, query, headers.x_request_timeout)
 
@@ -53,6 +54,7 @@ async def answer_segment(request: Request, query: SegmentQuery, timeout_s: float
     engine: Engine = request.app.state.engine
     media = choose_format(", ".join(request.headers.getlist("accept")))
     options = fit_options(query_to_options(query), media)
+    counts = check_counts(query.format, options, media)
     name, version = query.model or None, query.version or None
     deadline = engine.deadline(timeout_s)
     with Body(request) as body:
@@ -60,7 +62,7 @@ async def answer_segment(request: Request, query: SegmentQuery, timeout_s: float
         content, kind = await body.read(deadline), request.headers.get("content-type", "")
         unpack = partial(unpack_image, content_type=kind)
         call = Call(content, options, name, version, deadline, unpack)
-        render = choose_renderer(media, Picture(content, kind, model.limits), query.image_id)
+        render = choose_renderer(media, Picture(content, kind, model.limits), query.image_id, counts)
         try:
             found, rendered = await unless_gone(request, engine.segment(call, render))
         except InvalidImage as error:

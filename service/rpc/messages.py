@@ -15,6 +15,7 @@ from service.rpc.generated import grpc_predict_v2_pb2 as oip_pb
 from service.rpc.generated import segmentation_pb2 as pb
 from service.types import (
     STAGES,
+    TOLERANCE,
     Answer,
     BackendInfo,
     Instance,
@@ -40,6 +41,7 @@ MASKS: dict[int, MaskFormat] = {
     pb.MASK_FORMAT_RLE: "rle",
     pb.MASK_FORMAT_RLE_CROP: "rle_crop",
     pb.MASK_FORMAT_POLYGON: "polygon",
+    pb.MASK_FORMAT_CONTOUR: "contour",
 }
 
 NMS: dict[int, Nms] = {pb.NMS_UNSPECIFIED: "class", pb.NMS_CLASS: "class", pb.NMS_ALL: "all"}
@@ -168,6 +170,7 @@ def options_from_proto(asked: pb.SegmentOptions) -> Options:
         masks=MASKS[asked.masks],
         exact=asked.exact if asked.HasField("exact") else None,
         nms=NMS[asked.nms],
+        tolerance=asked.tolerance if asked.HasField("tolerance") else TOLERANCE,
     )
 
 

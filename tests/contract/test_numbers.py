@@ -18,6 +18,7 @@ from tests.fakes import encode_picture
         {"masks": "none"},
         {"masks": "rle_crop"},
         {"masks": "polygon"},
+        {"masks": "contour"},
         {"masks": "rle", "model": "other", "version": "2"},
         {"score_threshold": 0.1, "max_instances": 1, "classes": ["cat"]},
         {"classes": ["dog"]},

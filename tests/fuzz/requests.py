@@ -61,7 +61,7 @@ OPTIONS: dict[str, st.SearchStrategy[str]] = {
     "score_threshold": st.floats(0, 1).map(str),
     "max_instances": st.integers(1, 10**9).map(str),
     "classes": st.sampled_from(["person", "person,car", " cat , dog "]),
-    "masks": st.sampled_from(["rle", "rle_crop", "polygon", "none"]),
+    "masks": st.sampled_from(["rle", "rle_crop", "polygon", "contour", "none"]),
     "model": st.just(MODEL),
     "exact": st.sampled_from(["true", "false"]),
     "image_id": st.integers(-(2**63), 2**63 - 1).map(str),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from service.inference.masks.enlarged import trace_enlarged
 from service.inference.masks.grid import place_windows
-from service.inference.masks.polygons import polygon_to_runs, runs_to_polygons
+from service.inference.masks.polygons import polygon_to_runs, runs_to_polygons, simplify_polygon
 from service.inference.masks.regions import place_regions, trace_regions
 from service.inference.masks.rle import encode_bounds, rles_to_runs, runs_to_rles
 from service.inference.masks.runs import (
@@ -22,27 +22,56 @@ from service.inference.masks.runs import (
     toggles_to_runs,
     trace_runs,
 )
-from service.types import Instances, Ints, Mask, MaskForm, MaskFormat, Placement, Polygon, Rle, RleCrop, Size
+from service.types import (
+    TOLERANCE,
+    Instances,
+    Ints,
+    Mask,
+    MaskForm,
+    MaskFormat,
+    Placement,
+    Polygon,
+    Rle,
+    RleCrop,
+    Size,
+)
 
 Masked: TypeAlias = tuple[MaskForm, int] | tuple[None, None]
 Convert: TypeAlias = Callable[[Runs, Ints], Sequence[MaskForm]]
 
 
-def describe_masks(instances: Instances, placement: Placement, masks: MaskFormat) -> Sequence[Masked]:
-    """Mask and area in pixels of each instance; (None, None) for each where no masks are wanted."""
+def describe_masks(
+    instances: Instances, placement: Placement, masks: MaskFormat, *, tolerance: float = TOLERANCE
+) -> Sequence[Masked]:
+    """Mask and area in pixels of each instance; (None, None) for each where no masks are wanted.
+
+    tolerance: of contours, in pixels.
+    """
     if masks == "none":
         return [(None, None)] * len(instances)
     if len(instances) == 0:
         return []
-    return describe_traced(trace_masks(instances, placement), masks)
+    return describe_traced(trace_masks(instances, placement), masks, tolerance=tolerance)
 
 
-def describe_traced(traced: "Traced", masks: MaskFormat) -> Sequence[Masked]:
-    """Mask and area in pixels of each traced mask; (None, None) for each where no masks are wanted."""
+def describe_traced(traced: "Traced", masks: MaskFormat, *, tolerance: float = TOLERANCE) -> Sequence[Masked]:
+    """Mask and area in pixels of each traced mask; (None, None) for each where no masks are wanted.
+
+    The area is that of the exact mask, whatever the tolerance.
+    """
     if masks == "none":
         return [(None, None)] * len(traced.runs)
-    forms = CONVERTERS[masks](traced.runs, traced.windows)
+    forms = runs_to_forms(traced.runs, traced.windows, masks, tolerance=tolerance)
     return list(zip(forms, traced.runs.areas().tolist(), strict=True))
+
+
+def runs_to_forms(
+    runs: Runs, windows: Ints, masks: MaskFormat, *, tolerance: float = TOLERANCE
+) -> Sequence[MaskForm]:
+    """Each mask in the form asked for, which is not "none"; windows hold the masks: int64 [N, 4] xyxy."""
+    if masks == "contour":
+        return [simplify_polygon(polygon, tolerance) for polygon in _runs_to_polygons(runs)]
+    return CONVERTERS[masks](runs, windows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +212,7 @@ def draw_labelmap(runs: Runs) -> LabelMap:
     return np.ascontiguousarray(pixels.reshape(runs.image.width, runs.image.height).T)
 
 
-CONVERTERS: Mapping[MaskFormat, Convert] = {
+CONVERTERS: Mapping[MaskFormat, Convert] = {  # to the forms that hold every pixel
     "rle": lambda runs, windows: runs_to_rles(runs),
     "rle_crop": runs_to_crops,
     "polygon": lambda runs, windows: _runs_to_polygons(runs),

@@ -1,8 +1,8 @@
-"""Masks as polygons along the edges of their pixels: exact, with holes.
+"""Masks as polygons along the edges of their pixels, exact and with holes; simpler ones within a tolerance.
 
 A mask's border has corners at rows where only one of two neighbouring columns starts or ends a run. On
 every vertical line of the grid the corners pair up into edges from top to bottom, on every horizontal line
-from left to right. A walk along vertical and horizontal edges in turn gives the rings. Nothing is simplified.
+from left to right. A walk along vertical and horizontal edges in turn gives the rings.
 """
 
 from collections.abc import Iterator
@@ -53,28 +53,70 @@ def runs_to_polygons(runs: Runs) -> tuple[tuple[Ring, ...], ...]:
     return tuple(tuple(rings[start:end]) for start, end in pairwise(places))
 
 
-def polygon_to_runs(polygon: Polygon, image: Size) -> Runs:
-    """The runs of one polygon; raises ValueError where an edge is not one of pixels of this image.
+def simplify_polygon(polygon: Polygon, tolerance: float) -> Polygon:
+    """The polygon with fewer corners, each of them one of its own, by Douglas and Peucker.
 
-    The mask starts or ends in every column that a horizontal edge crosses, at the height of that edge.
+    tolerance: the farthest, in pixels, that a corner that is left out may lie from the new edge.
+    A ring that shrinks to a line is left out; the largest ring of a mask then keeps all its corners, so that
+    no mask is lost. Raises ImportError without OpenCV.
+
+    >>> simplify_polygon(Polygon(((0, 0, 0, 9, 1, 9, 1, 10, 9, 10, 9, 0),)), 1.5)
+    Polygon(rings=((0, 0, 0, 9, 9, 10, 9, 0),))
     """
-    columns = [
-        np.arange(min(x, to_x), max(x, to_x)) * image.height + y
-        for ring in polygon.rings
-        for x, to_x, y in _horizontal_edges(ring, image)
-    ]
+    try:
+        import cv2  # here: the client reads polygons without OpenCV
+    except ImportError as error:
+        raise ImportError("simpler polygons need OpenCV: pip install opencv-python-headless") from error
+    kept = []
+    for ring in polygon.rings:
+        corners = np.array(ring, np.int32).reshape(-1, 1, 2)
+        simple = cv2.approxPolyDP(corners, tolerance, True)
+        if len(simple) > 2:
+            kept.append(tuple(simple.reshape(-1).tolist()))
+    return Polygon(tuple(kept) or (max(polygon.rings, key=measure_ring),)) if polygon.rings else polygon
+
+
+def measure_ring(ring: tuple[int, ...]) -> float:
+    """The area inside a ring in pixels, whichever way the ring turns.
+
+    >>> measure_ring((0, 0, 4, 0, 4, 3, 0, 3))
+    12.0
+    """
+    x, y = np.array(ring, np.float64).reshape(-1, 2).T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
+def polygon_to_runs(polygon: Polygon, image: Size) -> Runs:
+    """The runs of one polygon: the pixels whose centres are inside by the even-odd rule.
+
+    In each column of pixels, the mask starts or ends where an edge crosses the line through the centres.
+    Raises ValueError where a corner is not in the image.
+    """
+    columns = [_cross_columns(edge, image) for ring in polygon.rings for edge in _list_edges(ring, image)]
     toggles = np.concatenate([np.zeros(0, np.int64), *columns])
     return toggles_to_runs(np.zeros_like(toggles), toggles, 1, image)
 
 
-def _horizontal_edges(ring: tuple[int, ...], image: Size) -> Iterator[tuple[int, int, int]]:
-    """The two ends and the height of each horizontal edge."""
+Edge: TypeAlias = tuple[int, int, int, int]  # x, y, x, y of the two ends, image frame
+
+
+def _cross_columns(edge: Edge, image: Size) -> Ints:
+    """The pixels where an edge crosses the centres of columns, counted down the columns: int64 [C]."""
+    x, y, to_x, to_y = edge
+    columns = np.arange(min(x, to_x), max(x, to_x))
+    if y == to_y:
+        return columns * image.height + y
+    heights = y + (columns + 0.5 - x) * (to_y - y) / (to_x - x) if len(columns) else np.zeros(0)
+    return columns * image.height + np.ceil(heights - 0.5).astype(np.int64)
+
+
+def _list_edges(ring: tuple[int, ...], image: Size) -> Iterator[Edge]:
+    """The edges of a ring; raises ValueError where a corner is not in the image."""
     corners = list(zip(ring[::2], ring[1::2], strict=True))
     for (x, y), (to_x, to_y) in pairwise([*corners, *corners[:1]]):
-        if (x != to_x and y != to_y) or not (0 <= x <= image.width and 0 <= y <= image.height):
-            raise ValueError(f"the edge from {x}, {y} to {to_x}, {to_y} is not one of pixels of {image}")
-        if y == to_y:
-            yield x, to_x, y
+        if not (0 <= x <= image.width and 0 <= y <= image.height):
+            raise ValueError(f"the corner {x}, {y} of a polygon is not in {image}")
+        yield x, y, to_x, to_y
 
 
 def _find_corners(runs: Runs) -> Corners:

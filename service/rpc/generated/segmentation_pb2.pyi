@@ -14,6 +14,7 @@ class MaskFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MASK_FORMAT_RLE: _ClassVar[MaskFormat]
     MASK_FORMAT_RLE_CROP: _ClassVar[MaskFormat]
     MASK_FORMAT_POLYGON: _ClassVar[MaskFormat]
+    MASK_FORMAT_CONTOUR: _ClassVar[MaskFormat]
 
 class Nms(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -72,6 +73,7 @@ MASK_FORMAT_NONE: MaskFormat
 MASK_FORMAT_RLE: MaskFormat
 MASK_FORMAT_RLE_CROP: MaskFormat
 MASK_FORMAT_POLYGON: MaskFormat
+MASK_FORMAT_CONTOUR: MaskFormat
 NMS_UNSPECIFIED: Nms
 NMS_CLASS: Nms
 NMS_ALL: Nms
@@ -103,7 +105,7 @@ EVENT_KIND_LEFT: EventKind
 EVENT_KIND_CROSSED: EventKind
 
 class SegmentOptions(_message.Message):
-    __slots__ = ("model", "version", "score_threshold", "max_instances", "classes", "masks", "exact", "nms")
+    __slots__ = ("model", "version", "score_threshold", "max_instances", "classes", "masks", "exact", "nms", "tolerance")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SCORE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +114,7 @@ class SegmentOptions(_message.Message):
     MASKS_FIELD_NUMBER: _ClassVar[int]
     EXACT_FIELD_NUMBER: _ClassVar[int]
     NMS_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     score_threshold: float
@@ -120,7 +123,8 @@ class SegmentOptions(_message.Message):
     masks: MaskFormat
     exact: bool
     nms: Nms
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., score_threshold: _Optional[float] = ..., max_instances: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., masks: _Optional[_Union[MaskFormat, str]] = ..., exact: _Optional[bool] = ..., nms: _Optional[_Union[Nms, str]] = ...) -> None: ...
+    tolerance: float
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., score_threshold: _Optional[float] = ..., max_instances: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., masks: _Optional[_Union[MaskFormat, str]] = ..., exact: _Optional[bool] = ..., nms: _Optional[_Union[Nms, str]] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class SegmentRequest(_message.Message):
     __slots__ = ("image", "options")

@@ -52,7 +52,7 @@ async def test_masks_and_overlay_come_from_the_answer(ask: Ask) -> None:
     assert (drawn[mask] != 90).any(axis=-1).all()
 
 
-@pytest.mark.parametrize("masks", ["rle_crop", "polygon"])
+@pytest.mark.parametrize("masks", ["rle_crop", "polygon", "contour"])
 async def test_every_form_of_masks_is_the_object_that_the_service_made(
     ask: Ask, model: FakeModel, masks: MaskFormat
 ) -> None:

@@ -49,7 +49,9 @@ def test_thresholds_reach_from_0_to_1(card: Card, threshold: float) -> None:
         ({"max_instances": 21}, "expected 1 to 20"),
         ({"classes": ("rose", "tulip", "Leaf")}, "unknown classes 'tulip', 'Leaf'; toy knows rose, leaf"),
         ({"classes": ()}, "classes is empty; toy knows rose, leaf"),
-        ({"masks": "box"}, "masks is 'box', expected one of rle, rle_crop, polygon, none"),
+        ({"masks": "box"}, "masks is 'box', expected one of rle, rle_crop, polygon, contour, none"),
+        ({"tolerance": -0.5}, "tolerance is -0.5, expected a number of pixels from 0 to 100"),
+        ({"tolerance": math.nan}, "tolerance is nan"),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_what_can(

@@ -1,7 +1,7 @@
 import pytest
 from starlette.exceptions import HTTPException
 
-from service.rest.formats import COCO_RESULTS, JSON, LABEL_MAP, choose_format
+from service.rest.formats import COCO_RESULTS, CUTOUT, JSON, LABEL_MAP, ZIP, choose_format
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,8 @@ from service.rest.formats import COCO_RESULTS, JSON, LABEL_MAP, choose_format
         ('image/png; q=0.5; Type="LabelMap"', LABEL_MAP),
         ("image/png;q=0.5, image/png;type=labelmap", LABEL_MAP),
         ("image/png, image/png;type=labelmap;q=0.5", "image/png"),
+        ("image/png;type=cutout", CUTOUT),
+        ("application/zip, */*;q=0.1", ZIP),
     ],
 )
 def test_the_most_liked_format_is_chosen(accept: str | None, chosen: str) -> None:

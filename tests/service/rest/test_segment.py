@@ -1,23 +1,26 @@
 """The answers of `POST /v1/segment`."""
 
 import base64
+import io
 import json
 import pickle
+import zipfile
 from typing import Any
 
 import cv2
 import httpx
 import numpy as np
 import pytest
+from pycocotools import mask as coco
 from pycocotools.coco import COCO
 from starlette.types import Receive, Scope, Send
 
 from service.inference.masks.rle import decode_rle
 from service.rest import schemas
-from service.rest.formats import FORMATS, Picture, choose_renderer
+from service.rest.formats import CUTOUT, FORMATS, MASKED, ZIP, Picture, choose_renderer
 from service.rest.schemas import CocoResult, SegmentAnswer
 from service.rest.segment import HotPath
-from service.types import Answer, Options, Rle, Size
+from service.types import Answer, Options, Pixels, Rle, Size
 from tests.fakes import SCORE, FakeModel, encode_picture
 
 PICTURE = encode_picture(60, 30)
@@ -39,6 +42,7 @@ async def test_an_image_gives_its_instances_as_the_description_says(client: http
     assert (instance.label, instance.category_id, instance.score) == ("cat", 3, SCORE)
     assert instance.bbox == (20, 10, 20, 10)
     assert isinstance(instance.segmentation, schemas.Rle)
+    assert isinstance(instance.segmentation.counts, str)
     mask = decode_rle(Rle(Size(*instance.segmentation.size), instance.segmentation.counts))
     assert mask.shape == (30, 60)
     assert mask.sum() == instance.area == 200
@@ -120,7 +124,7 @@ async def test_coco_results_load_as_they_are(client: httpx.AsyncClient) -> None:
     assert loaded.annToMask(annotation).sum() == 200
 
 
-@pytest.mark.parametrize("masks", ["rle", "rle_crop", "polygon", "none"])
+@pytest.mark.parametrize("masks", ["rle", "rle_crop", "polygon", "contour", "none"])
 async def test_every_form_of_masks_is_as_described(client: httpx.AsyncClient, masks: str) -> None:
     answer = await post(client, masks=masks)
     content = SegmentAnswer.model_validate_json(answer.content)
@@ -136,6 +140,66 @@ async def test_a_crop_is_the_middle_and_where_it_lies(client: httpx.AsyncClient)
 async def test_a_polygon_is_the_ring_around_the_middle(client: httpx.AsyncClient) -> None:
     (instance,) = (await post(client, masks="polygon")).json()["instances"]
     assert instance["segmentation"] == {"rings": [[20, 20, 20, 10, 40, 10, 40, 20]]}
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and numpy 2
+@pytest.mark.parametrize(("masks", "size"), [("rle", [30, 60]), ("rle_crop", [10, 20])])
+async def test_run_lengths_can_be_lists_of_numbers(
+    client: httpx.AsyncClient, masks: str, size: list[int]
+) -> None:
+    answer = await post(client, masks=masks, format="uncompressed")
+    content = SegmentAnswer.model_validate_json(answer.content)
+    assert content.model_dump(mode="json", exclude_none=True) == answer.json()
+    (instance,) = answer.json()["instances"]
+    form = {"size": size, "counts": instance["segmentation"]["counts"]}
+    mask = coco.decode(coco.frPyObjects(form, *size))
+    assert mask.sum() == instance["area"] == 200
+
+
+@pytest.mark.parametrize(("media", "masks"), [("application/json", "polygon"), (ZIP, "rle")])
+async def test_lists_of_numbers_are_refused_where_there_are_no_run_lengths(
+    client: httpx.AsyncClient, media: str, masks: str
+) -> None:
+    query = {"masks": masks, "format": "uncompressed"}
+    answer = await client.post("/v1/segment", content=PICTURE, headers={**PNG, "accept": media}, params=query)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith("format=uncompressed is for application/json")
+
+
+@pytest.mark.parametrize("tolerance", ["-1", "101", "nan", "wide"])
+async def test_a_tolerance_that_is_none_is_refused(client: httpx.AsyncClient, tolerance: str) -> None:
+    answer = await post(client, masks="contour", tolerance=tolerance)
+    assert answer.status_code == 400
+    assert "tolerance" in answer.json()["detail"]
+
+
+async def test_a_cut_out_is_the_picture_where_an_instance_is(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/segment", content=PICTURE, headers={**PNG, "accept": CUTOUT})
+    assert answer.headers["content-type"] == CUTOUT
+    cutout, plain = read_pixels(answer.content), read_pixels(PICTURE)
+    inside = np.zeros((30, 60), bool)
+    inside[10:20, 20:40] = True
+    assert np.array_equal(cutout[..., 3], np.where(inside, 255, 0))
+    assert np.array_equal(cutout[inside][:, :3], plain[inside])
+
+
+async def test_a_zip_holds_each_instance_and_the_answer(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/segment", content=PICTURE, headers={**PNG, "accept": ZIP})
+    assert answer.headers["content-type"] == ZIP
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert archive.namelist() == ["001-cat.png", "answer.json"]
+    cutout = read_pixels(archive.read("001-cat.png"))
+    assert np.array_equal(cutout[..., :3], read_pixels(PICTURE)[10:20, 20:40])
+    assert (cutout[..., 3] == 255).all()
+    native = (await post(client)).json()
+    assert without_times(json.loads(archive.read("answer.json"))) == without_times(native)
+
+
+def read_pixels(data: bytes) -> Pixels:
+    """BGR or BGRA."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
+    return pixels.astype(np.uint8)
 
 
 @pytest.mark.parametrize("masks", ["rle", "rle_crop", "polygon"])
@@ -162,7 +226,7 @@ async def test_coco_results_have_whole_rles_whatever_is_asked(client: httpx.Asyn
     assert set(result["segmentation"]) == {"size", "counts"}
 
 
-@pytest.mark.parametrize("media", ["image/png;type=labelmap", "application/x-coco-results+json"])
+@pytest.mark.parametrize("media", MASKED)
 async def test_what_is_made_of_masks_cannot_be_given_without(
     client: httpx.AsyncClient, model: FakeModel, media: str
 ) -> None:
@@ -176,7 +240,7 @@ async def test_what_is_made_of_masks_cannot_be_given_without(
 async def test_a_form_of_masks_that_nobody_knows_is_refused(client: httpx.AsyncClient) -> None:
     answer = await post(client, masks="polygons")
     assert answer.status_code == 400
-    for known in ("rle", "rle_crop", "polygon", "none"):
+    for known in ("rle", "rle_crop", "polygon", "contour", "none"):
         assert f"'{known}'" in answer.json()["detail"]
 
 
@@ -197,9 +261,7 @@ async def test_an_accepted_picture_is_the_image_with_the_masks_on_it(
         assert difference[25:, 45:].max() == 0
 
 
-@pytest.mark.parametrize(
-    "media", ["image/png", "image/jpeg", "image/png;type=labelmap", "application/x-coco-results+json"]
-)
+@pytest.mark.parametrize("media", [media for media in FORMATS if media != "application/json"])
 async def test_what_an_answer_cannot_say_of_who_computed_it_its_headers_do(
     client: httpx.AsyncClient, media: str
 ) -> None:

@@ -49,7 +49,7 @@
  * @property {number} score_threshold what the server uses when the request gives none
  * @property {BackendInfo} backend
  *
- * @typedef {"rle" | "rle_crop" | "polygon" | "none"} MaskFormat
+ * @typedef {"rle" | "rle_crop" | "polygon" | "contour" | "none"} MaskFormat
  *
  * @typedef {Object} Picture what was segmented
  * @property {Blob} blob

@@ -1,16 +1,18 @@
 """Polygons, filled again by another program's rules."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.inference.masks.polygons import Ring, runs_to_polygons
+from service.inference.masks.forms import form_to_mask
+from service.inference.masks.polygons import Ring, runs_to_polygons, simplify_polygon
 from service.inference.masks.rle import rles_to_runs
 from service.inference.masks.runs import Runs, find_runs
-from service.types import Instances, Mask, Placement, Rle, Size
+from service.types import Instances, Mask, Placement, Polygon, Rle, Size
 from tests.service.inference.masks.raster import rasterise
 
 Scene = tuple[Instances, Placement]
@@ -94,3 +96,61 @@ def test_no_masks_and_empty_masks_have_no_rings() -> None:
     image = Size(3, 3)
     assert runs_to_polygons(rles_to_runs([], image)) == ()
     assert runs_to_polygons(rles_to_runs([Rle(image, "9"), Rle(image, "9")], image)) == ((), ())
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.8, 1.0, 3.0])
+def test_a_contour_keeps_within_its_tolerance_with_fewer_corners(tolerance: float) -> None:
+    image = Size(120, 100)
+    disc = np.hypot(*(np.indices((120, 100)) - 50)) < 40.2
+    (exact,) = _polygons_of(disc)
+    simple = simplify_polygon(exact, tolerance)
+    (ring,) = simple.rings
+    assert set(zip(ring[::2], ring[1::2], strict=True)) <= set(
+        zip(exact.rings[0][::2], exact.rings[0][1::2], strict=True)
+    )
+    assert len(ring) < len(exact.rings[0]) or tolerance < 0.8
+    differing = form_to_mask(simple, image) != disc
+    edge = np.abs(np.hypot(*(np.indices((120, 100)) - 50)) - 40.2)
+    assert edge[differing].max(initial=0) <= tolerance + 1.5  # the staircase and the pixel's centre
+
+
+def test_a_mask_of_a_few_pixels_keeps_its_outline_at_any_tolerance() -> None:
+    dots = np.zeros((20, 20), bool)
+    dots[3, 4] = dots[10:12, 10:13] = True
+    (exact,) = _polygons_of(dots)
+    simple = simplify_polygon(exact, 50)
+    assert form_to_mask(simple, Size(20, 20)).sum() == 6  # the larger of the two
+    assert simplify_polygon(Polygon(()), 1) == Polygon(())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=3, max_size=8))
+def test_any_polygon_fills_the_pixels_whose_centres_are_inside(corners: list[tuple[int, int]]) -> None:
+    image = Size(9, 12)
+    mask = form_to_mask(Polygon((tuple(value for corner in corners for value in corner),)), image)
+    for y, x in np.ndindex(9, 12):
+        assert mask[y, x] == is_inside(x + 0.5, y + 0.5, corners) or is_on_an_edge(x + 0.5, y + 0.5, corners)
+
+
+def is_inside(x: float, y: float, corners: list[tuple[int, int]]) -> bool:
+    """The even-odd rule, by a ray upwards."""
+    inside = False
+    for (ax, ay), (bx, by) in pairwise([*corners, corners[0]]):
+        if (ax > x) != (bx > x) and ay + (x - ax) * (by - ay) / (bx - ax) <= y:
+            inside = not inside
+    return inside
+
+
+def is_on_an_edge(x: float, y: float, corners: list[tuple[int, int]]) -> bool:
+    """Whether an edge goes through the point, where either answer is right."""
+    return any(
+        (ax > x) != (bx > x) and abs(ay + (x - ax) * (by - ay) / (bx - ax) - y) < 1e-9
+        for (ax, ay), (bx, by) in pairwise([*corners, corners[0]])
+    )
+
+
+def _polygons_of(mask: Mask) -> list[Polygon]:
+    runs = runs_of(["".join("#" if inside else "." for inside in row) for row in mask])
+    return [
+        Polygon(tuple(tuple(ring.reshape(-1).tolist()) for ring in rings)) for rings in runs_to_polygons(runs)
+    ]

@@ -8,10 +8,15 @@ frame*: the same convention on the network's input. Boxes are half-open float `x
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import supervision
+
+    from service.inference.interchange import Masks
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -279,7 +284,10 @@ STAGES = tuple(stage.name for stage in fields(Timings))
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """The answer for one image, from which JSON, proto and the command line are made."""
+    """The answer for one image, from which JSON, proto and the command line are made.
+
+    picture: the encoded image, in the answers that a client gives; a notebook draws the instances on it.
+    """
 
     image: Size
     instances: tuple[Instance, ...]
@@ -287,6 +295,46 @@ class Segmentation:
     version: str
     backend: BackendInfo
     timings: Timings = field(default_factory=Timings, compare=False)
+    picture: bytes | None = field(default=None, compare=False, repr=False)
+
+    # The methods import their work when they are called: it needs this module.
+
+    @property
+    def masks(self) -> "Masks":
+        """The masks as pixels, each computed when it is asked for; `np.asarray` gives bool [N, H, W]."""
+        from service.inference.interchange import list_masks
+
+        return list_masks(self)
+
+    def to_coco(self, image_id: int = 1) -> list[dict[str, object]]:
+        """COCO results with compressed RLE, for `COCO.loadRes`."""
+        from service.inference.interchange import segmentation_to_coco
+
+        return segmentation_to_coco(self, image_id)
+
+    def to_polygons(self, tolerance: float = 0.0) -> tuple[tuple[Ints, ...], ...]:
+        """The rings of each instance, int64 [V, 2] (x, y); a tolerance in pixels leaves out corners.
+
+        Raises ValueError without masks, and ImportError where a tolerance needs OpenCV.
+        """
+        from service.inference.interchange import segmentation_to_polygons
+
+        return segmentation_to_polygons(self, tolerance)
+
+    def to_supervision(self) -> "supervision.Detections":
+        """`supervision.Detections` with boxes, masks, scores, labels and track ids.
+
+        Raises ImportError without supervision.
+        """
+        from service.inference.interchange import segmentation_to_supervision
+
+        return segmentation_to_supervision(self)
+
+    def _repr_png_(self) -> bytes | None:
+        """The picture with the instances drawn on it, which notebooks show; None where it cannot be drawn."""
+        from service.inference.interchange import segmentation_to_png
+
+        return segmentation_to_png(self)
 
 
 @dataclass(frozen=True, slots=True)

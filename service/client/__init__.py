@@ -6,6 +6,10 @@
         found = client.segment("photo.jpg", Options(score_threshold=0.5))
     masks = decode_masks(found)  # bool [N, H, W]
 
+`found.masks` computes one mask at a time; `found.to_coco()`, `found.to_polygons()` and
+`found.to_supervision()` give the forms of other libraries; a notebook shows the picture with the instances.
+`client.segment_many(paths)` asks for several images at a time and answers in their order.
+
 An image is encoded bytes, a path, or pixels as uint8 [H, W, 3] RGB. For a server that uses TLS and keys:
 
     RpcClient("grpcs://host:8001", credentials=Credentials(key="bm_...", ca=Path("ca.pem")))
@@ -20,6 +24,7 @@ It imports only the service's types, masks and messages. Change it without looki
 from service.client.answers import ModelInfo, ModelList, decode_masks, draw_overlay
 from service.client.asking import Frame, Image, pixels_to_png
 from service.client.credentials import Credentials
+from service.client.many import Answers, AsyncAnswers, Outcome
 from service.client.rest_client import AsyncRestClient, RestClient
 from service.client.rpc_client import AsyncRpcClient, RpcClient
 from service.errors import (
@@ -46,7 +51,9 @@ from service.inference.masks.rle import decode_rle
 from service.types import Instance, Options, Polygon, Rle, RleCrop, Segmentation, Size
 
 __all__ = [
+    "Answers",
     "Area",
+    "AsyncAnswers",
     "AsyncRestClient",
     "AsyncRpcClient",
     "BlitzError",
@@ -70,6 +77,7 @@ __all__ = [
     "NotReady",
     "Options",
     "OutOfMemory",
+    "Outcome",
     "Overloaded",
     "Polygon",
     "RateLimited",

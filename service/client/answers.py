@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.inference.masks.forms import form_to_mask
 from service.types import BackendInfo, Mask, Pixels, Segmentation, Size
 
 
@@ -55,15 +54,7 @@ def decode_masks(found: Segmentation) -> Mask:
     >>> decode_masks(Segmentation(Size(2, 2), (cat,), "toy", "1", backend)).tolist()
     [[[True, False], [True, False]]]
     """
-    masks = np.zeros((len(found.instances), found.image.height, found.image.width), bool)
-    for mask, instance in zip(masks, found.instances, strict=True):
-        if instance.segmentation is None:
-            raise ValueError(
-                'the answer has no masks: ask for them with Options(masks="rle"), '
-                "and of a model that finds more than boxes"
-            )
-        mask[:] = form_to_mask(instance.segmentation, found.image)
-    return masks
+    return np.asarray(found.masks)
 
 
 def draw_overlay(pixels: Pixels, found: Segmentation) -> Pixels:

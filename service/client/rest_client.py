@@ -1,8 +1,9 @@
 """REST: single images, waiting or with asyncio."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from service.client.answers import ModelList
@@ -10,6 +11,7 @@ from service.client.asking import Image, check_name, check_options, load_image, 
 from service.client.credentials import NOTHING, Credentials, is_local
 from service.client.failures import name_fault, problem_to_error
 from service.client.json_convert import Json, models_from_json, options_to_query, segmentation_from_json
+from service.client.many import CONCURRENCY, Answers, AsyncAnswers
 from service.errors import BlitzError, DeadlineExceeded, InvalidOption
 from service.types import Options, Segmentation
 
@@ -111,7 +113,24 @@ class RestClient:
     ) -> Segmentation:
         """The instances in an image: encoded bytes, a path or an array of pixels; raises BlitzError."""
         asked = self._calls.segment(image, options, model=model, version=version)
-        return self._ask(asked, segmentation_from_json)
+        found = self._ask(asked, segmentation_from_json)
+        return replace(found, picture=asked["content"])
+
+    def segment_many(
+        self,
+        images: Iterable[Image],
+        options: Options = OPTIONS,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        concurrency: int = CONCURRENCY,
+    ) -> Answers:
+        """The outcome for each image, in their order: a Segmentation, or the error that came instead.
+
+        concurrency: calls under way at a time. Raises InvalidOption.
+        """
+        ask = partial(self.segment, options=check_options(options), model=model, version=version)
+        return Answers(ask, images, concurrency=concurrency)
 
     def models(self) -> ModelList:
         """Every model that answers; raises Unavailable."""
@@ -153,7 +172,24 @@ class AsyncRestClient:
     ) -> Segmentation:
         """The instances in an image: encoded bytes, a path or an array of pixels; raises BlitzError."""
         asked = self._calls.segment(await load_image(image), options, model=model, version=version)
-        return await self._ask(asked, segmentation_from_json)
+        found = await self._ask(asked, segmentation_from_json)
+        return replace(found, picture=asked["content"])
+
+    def segment_many(
+        self,
+        images: Iterable[Image],
+        options: Options = OPTIONS,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        concurrency: int = CONCURRENCY,
+    ) -> AsyncAnswers:
+        """The outcome for each image, in their order: a Segmentation, or the error that came instead.
+
+        concurrency: calls under way at a time. Raises InvalidOption.
+        """
+        ask = partial(self.segment, options=check_options(options), model=model, version=version)
+        return AsyncAnswers(ask, images, concurrency=concurrency)
 
     async def models(self) -> ModelList:
         """Every model that answers; raises Unavailable."""

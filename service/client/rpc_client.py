@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import grpc
@@ -19,6 +20,7 @@ from service.client.asking import (
 )
 from service.client.credentials import NOTHING, Credentials, is_local, parse_address
 from service.client.failures import call_to_error, name_fault
+from service.client.many import CONCURRENCY, Answers, AsyncAnswers
 from service.client.proto_convert import (
     models_from_proto,
     options_to_proto,
@@ -115,7 +117,23 @@ class RpcClient:
         request = _ask_segment(image, options, model=model, version=version)
         with self._calls.naming():
             answer = self._stub.Segment(request, timeout=self._calls.timeout, metadata=self._metadata)
-        return segmentation_from_proto(answer)
+        return replace(segmentation_from_proto(answer), picture=request.image)
+
+    def segment_many(
+        self,
+        images: Iterable[Image],
+        options: Options = OPTIONS,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        concurrency: int = CONCURRENCY,
+    ) -> Answers:
+        """The outcome for each image, in their order: a Segmentation, or the error that came instead.
+
+        concurrency: calls under way at a time. Raises InvalidOption.
+        """
+        ask = partial(self.segment, options=check_options(options), model=model, version=version)
+        return Answers(ask, images, concurrency=concurrency)
 
     def stream(
         self,
@@ -194,7 +212,23 @@ class AsyncRpcClient:
         request = _ask_segment(await load_image(image), options, model=model, version=version)
         with self._calls.naming():
             answer = await self._stub.Segment(request, timeout=self._calls.timeout, metadata=self._metadata)
-        return segmentation_from_proto(answer)
+        return replace(segmentation_from_proto(answer), picture=request.image)
+
+    def segment_many(
+        self,
+        images: Iterable[Image],
+        options: Options = OPTIONS,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        concurrency: int = CONCURRENCY,
+    ) -> AsyncAnswers:
+        """The outcome for each image, in their order: a Segmentation, or the error that came instead.
+
+        concurrency: calls under way at a time. Raises InvalidOption.
+        """
+        ask = partial(self.segment, options=check_options(options), model=model, version=version)
+        return AsyncAnswers(ask, images, concurrency=concurrency)
 
     async def stream(
         self,

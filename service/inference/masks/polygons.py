@@ -67,13 +67,15 @@ def simplify_polygon(polygon: Polygon, tolerance: float) -> Polygon:
         import cv2  # here: the client reads polygons without OpenCV
     except ImportError as error:
         raise ImportError("simpler polygons need OpenCV: pip install opencv-python-headless") from error
-    kept = []
+    kept: list[tuple[int, ...]] = []
     for ring in polygon.rings:
         corners = np.array(ring, np.int32).reshape(-1, 1, 2)
         simple = cv2.approxPolyDP(corners, tolerance, True)
         if len(simple) > 2:
             kept.append(tuple(simple.reshape(-1).tolist()))
-    return Polygon(tuple(kept) or (max(polygon.rings, key=measure_ring),)) if polygon.rings else polygon
+    if kept or not polygon.rings:
+        return Polygon(tuple(kept))
+    return Polygon((max(polygon.rings, key=measure_ring),))
 
 
 def measure_ring(ring: tuple[int, ...]) -> float:

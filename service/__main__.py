@@ -123,14 +123,24 @@ def predict(
         Literal["rle", "rle_crop", "polygon", "contour", "none"],
         typer.Option(help="Form of the masks in the JSON."),
     ] = "rle",
+    form: Annotated[
+        Literal["coco", "yolo-seg", "labelme", "voc", "cvat"] | None,
+        typer.Option("--format", help="Write files of this labelling format into --labels."),
+    ] = None,
+    labels: Annotated[Path, typer.Option(help="Folder for the files of --format.")] = Path("labels"),
+    tolerance: Annotated[
+        float,
+        typer.Option(min=0, max=100, help="Pixels by which contours and outlines may leave a mask's edge."),
+    ] = 1.0,
 ) -> None:
     """Segment image files without a server. A file that fails stops no other; the exit status is then 1."""
     from service.doctor.tables import instances_table, print_table
     from service.inference.predict import plan_jobs, predict_file, write_json
+    from service.labelling.files import Style, name_pictures, write_annotations
     from service.types import Options, split_labels
 
     jobs = plan_jobs(images, output)
-    options = Options(score_threshold, max_instances, split_labels(classes), masks)
+    options = Options(score_threshold, max_instances, split_labels(classes), masks, tolerance=tolerance)
     segmenter = _load_catalog().get(model, version)
     answers: list[tuple[Path, Segmentation]] = []
     for job in jobs:
@@ -145,6 +155,9 @@ def predict(
         print_table(instances_table(job.image, found))
     if json is not None and answers:
         write_json(json, answers, several=len(jobs) > 1)
+    if form is not None:
+        style = Style(segmenter.card.labels, tolerance)
+        write_annotations(labels, form, name_pictures(answers), style)
     raise typer.Exit(FAILED if len(answers) < len(jobs) else 0)
 
 

@@ -41,14 +41,24 @@ def plan_jobs(images: Sequence[Path], output: Path | None) -> list[Job]:
         if len(images) > 1:
             raise InvalidOption(f"-o {output}: several images need a folder")
         return [Job(images[0], output)]
-    jobs: dict[Path, Job] = {}
+    stems = name_apart(images)
+    return [Job(image, output / f"{stem}.png") for image, stem in zip(images, stems, strict=True)]
+
+
+def name_apart(images: Sequence[Path]) -> list[str]:
+    """A name without suffix for each image, no two of them equal.
+
+    >>> name_apart([Path("a/x.jpg"), Path("b/x.jpg")])
+    ['x', 'x-2']
+    """
+    stems: dict[str, None] = {}
     for image in images:
-        overlay, count = output / f"{image.stem}.png", 1
-        while overlay in jobs:
+        stem, count = image.stem, 1
+        while stem in stems:
             count += 1
-            overlay = output / f"{image.stem}-{count}.png"
-        jobs[overlay] = Job(image, overlay)
-    return list(jobs.values())
+            stem = f"{image.stem}-{count}"
+        stems[stem] = None
+    return list(stems)
 
 
 def predict_file(job: Job, model: Model, options: Options) -> Segmentation:

@@ -72,7 +72,7 @@ def simplify_polygon(polygon: Polygon, tolerance: float) -> Polygon:
         corners = np.array(ring, np.int32).reshape(-1, 1, 2)
         simple = cv2.approxPolyDP(corners, tolerance, True)
         if len(simple) > 2:
-            kept.append(tuple(simple.reshape(-1).tolist()))
+            kept.append(tuple(map(int, simple.reshape(-1))))
     if kept or not polygon.rings:
         return Polygon(tuple(kept))
     return Polygon((max(polygon.rings, key=measure_ring),))

@@ -134,9 +134,9 @@ def predict(
     ] = 1.0,
 ) -> None:
     """Segment image files without a server. A file that fails stops no other; the exit status is then 1."""
+    from service.dialects.files import Style, name_pictures, write_annotations
     from service.doctor.tables import instances_table, print_table
     from service.inference.predict import plan_jobs, predict_file, write_json
-    from service.labelling.files import Style, name_pictures, write_annotations
     from service.types import Options, split_labels
 
     jobs = plan_jobs(images, output)

@@ -20,7 +20,7 @@ import typer
 
 import service.process.libraries  # noqa: F401  # sets how numpy, gRPC and ONNX Runtime behave
 from service.errors import BlitzError, InvalidSetting
-from service.process.server import make_rules
+from service.process.server import make_drop_in, make_rules
 from service.process.start import load_catalog
 from service.rest.server import create_app
 from service.rpc.boundary import CALLER, Context, answer_call, read_metadata
@@ -130,7 +130,11 @@ class Replica:
         settings = self._settings
         max_bodies = int(settings.bodies_mb * 1_000_000)
         return create_app(
-            self._engine, max_body=settings.max_body_bytes, max_bodies=max_bodies, rules=self._rules
+            self._engine,
+            max_body=settings.max_body_bytes,
+            max_bodies=max_bodies,
+            rules=self._rules,
+            drop_in=make_drop_in(settings),
         )
 
     async def Segment(self, request: pb.SegmentRequest, grpc_context: Any) -> pb.SegmentResponse:  # noqa: N802

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from service.errors import InvalidSetting
@@ -22,7 +22,11 @@ from service.telemetry.logs import LogFormat, LogLevel
 PREFIX = "BLITZ_"
 CORES_OF_A_WORKER = 8
 SECRETS = Path("/run/secrets")  # containers find files here that are named after settings: blitz_api_keys
-SECRET = ("api_keys", "admin_keys")  # a key may be there by mistake, so errors do not repeat the value
+SECRET = (
+    "api_keys",
+    "admin_keys",
+    "label_studio_token",
+)  # a key may be there by mistake, so errors do not repeat the value
 
 
 def models_folder() -> Path:
@@ -63,6 +67,7 @@ def _lower(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 KeyEntries = Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_read_keys)]
+DropIns = Annotated[tuple[Literal["deepstack", "cvat"], ...], NoDecode, BeforeValidator(_split_commas)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
@@ -213,6 +218,23 @@ class Settings(BaseSettings):
     tls_client_ca: Path | None = Field(
         default=None,
         description="PEM file of authorities; clients have to show a certificate of one of them; unset: none",
+    )
+
+    drop_in: DropIns = Field(
+        default=(),
+        description="other servers whose clients are answered too, separated by commas: deepstack "
+        "(/v1/vision/detection, for Blue Iris and others), cvat (its functions); unset: none",
+    )
+    label_studio_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#@]+/?$",
+        description="address of a Label Studio, such as http://studio:8080: the service is its ML backend at "
+        "/label-studio, and fetches the pictures of tasks from this address only; unset: it is none",
+    )
+    label_studio_token: SecretStr | None = Field(
+        default=None,
+        description="legacy access token of a user of that Label Studio, with which pictures are fetched; "
+        "unset: none",
     )
 
     batch: int = Field(

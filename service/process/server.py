@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import structlog
 
 from service.compute.processes import ProcessExecutor
+from service.dialects.pictures import PictureSource
 from service.errors import ArtifactError, InvalidSetting
 from service.process.greeting import greet
 from service.process.limits import check_host, count_spare_files
 from service.process.listening import Seat
 from service.rest.connections import ConnectionLimits
+from service.rest.dialects import DropIn
 from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer
 from service.security.callers import Callers, Cells, Rules
@@ -102,7 +104,13 @@ class Server:
             metrics.watch("blitzmask_compute_deaths", text, lambda: processes.deaths)
         rules, tls, max_body = make_rules(settings, post), settings.tls, settings.max_body_bytes
         max_bodies = int(settings.bodies_mb * 1_000_000)
-        app = create_app(self.engine, max_body=max_body, max_bodies=max_bodies, rules=rules)
+        app = create_app(
+            self.engine,
+            max_body=max_body,
+            max_bodies=max_bodies,
+            rules=rules,
+            drop_in=make_drop_in(settings),
+        )
         most = int(min(settings.connections, count_spare_files()))
         limits = ConnectionLimits(settings.head_s, settings.keep_alive_s, most)
         self._rest = RestServer(app, drain_s=settings.drain_s, limits=limits, tls=tls)
@@ -221,3 +229,16 @@ def make_rules(settings: Settings, post: Post | None) -> Rules:
         changing=post is None,
     )
     return Rules(callers, settings.origins, settings.open_metrics, settings.head_s, settings.stream_idle_s)
+
+
+def make_drop_in(settings: Settings) -> DropIn:
+    """The other servers whose clients are answered, from the settings."""
+    source = None
+    if settings.label_studio_url is not None:
+        token = settings.label_studio_token
+        source = PictureSource(
+            settings.label_studio_url.rstrip("/"),
+            "" if token is None else token.get_secret_value(),
+            settings.max_body_bytes,
+        )
+    return DropIn("deepstack" in settings.drop_in, "cvat" in settings.drop_in, source)

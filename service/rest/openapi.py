@@ -25,6 +25,7 @@ TAGS = [
         "name": "open inference protocol",
         "description": "Version 2, for `tritonclient` and other clients: as JSON, or with binary tensors.",
     },
+    {"name": "other programs", "description": "Endpoints of other servers, for their clients."},
     {"name": "operations", "description": "Probes and metrics."},
 ]
 

@@ -23,6 +23,7 @@ from service.rest import live, oip, oip_infer, operations, pages, segment
 from service.rest.bodies import BodyBudget
 from service.rest.boundary import Boundary
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
+from service.rest.dialects import NO_DROP_IN, DropIn
 from service.rest.guard import Cors, Guard
 from service.rest.live_connection import LiveConnection
 from service.rest.problem import answer_blitz_error, answer_http_error, answer_validation_error
@@ -43,11 +44,19 @@ SUMMARY = "Real-time instance segmentation: an image in, COCO-RLE masks, boxes a
 BODIES = 256_000_000  # bytes of all bodies together
 
 
-def create_app(engine: Engine, *, max_body: int, max_bodies: int = BODIES, rules: Rules = ANYBODY) -> FastAPI:
+def create_app(
+    engine: Engine,
+    *,
+    max_body: int,
+    max_bodies: int = BODIES,
+    rules: Rules = ANYBODY,
+    drop_in: DropIn = NO_DROP_IN,
+) -> FastAPI:
     """The application over `engine`.
 
     max_body, max_bodies: bytes of one request's body, and of all bodies at one time.
     rules: the callers that have to show a key, and the sites whose pages may call.
+    drop_in: the other servers whose clients are answered too.
     """
     app = FastAPI(
         title="BlitzMask Server",
@@ -61,8 +70,10 @@ def create_app(engine: Engine, *, max_body: int, max_bodies: int = BODIES, rules
     app.state.engine = engine
     app.state.bodies = BodyBudget(max_body, max_bodies)
     app.state.rules = rules
-    app.state.routes = [route for router in ROUTERS for route in router.routes]
-    for router in ROUTERS:
+    app.state.drop_in = drop_in
+    routers = (*ROUTERS, *drop_in.routers())
+    app.state.routes = [route for router in routers for route in router.routes]
+    for router in routers:
         app.include_router(router)
     app.add_exception_handler(BlitzError, answer_blitz_error)
     app.add_exception_handler(HTTPException, answer_http_error)

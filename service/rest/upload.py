@@ -83,7 +83,7 @@ def _unpack_json(body: bytes) -> bytes:
         raise InvalidImage(f"image is not base64: {error}") from error
 
 
-def check_json(body: bytes, elements: int) -> None:
+def check_json(body: bytes, elements: int, *, strings: int = MOST_STRINGS) -> None:
     """Raises InvalidOption for a JSON text of too many elements, lists or strings, without parsing it.
 
     An object of 1.5 million fields takes more than a second to parse; this scan takes milliseconds.
@@ -92,7 +92,7 @@ def check_json(body: bytes, elements: int) -> None:
     found = {
         "elements": (lists + body.count(b","), elements),
         "lists and objects": (lists, MOST_LISTS),
-        "names and texts": (body.count(b'"') // 2, MOST_STRINGS),
+        "names and texts": (body.count(b'"') // 2, strings),
     }
     for kind, (count, most) in found.items():
         if count > most:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from service.dialects.files import WRITERS, Format, Labelled, Style, name_pictures, write_annotations
+from service.dialects.outlines import join_rings
 from service.inference.masks.forms import form_to_mask
-from service.labelling.files import WRITERS, Format, Labelled, Style, name_pictures, write_annotations
-from service.labelling.outlines import join_rings
 from service.types import Instance, Options, Polygon, Segmentation, Size
 from tests.fakes import FakeModel, encode_picture, fake_card
 

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from service.dialects.outlines import outline_instance
 from service.errors import InvalidOption
 from service.inference.card import Label
 from service.inference.predict import name_apart
-from service.labelling.outlines import outline_instance
 from service.types import Instance, Segmentation, Size
 
 Format: TypeAlias = Literal["coco", "yolo-seg", "labelme", "voc", "cvat"]

@@ -67,7 +67,8 @@ def _lower(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 KeyEntries = Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_read_keys)]
-DropIns = Annotated[tuple[Literal["deepstack", "cvat"], ...], NoDecode, BeforeValidator(_split_commas)]
+DropInName = Literal["deepstack", "cvat"]
+DropIns = Annotated[tuple[DropInName, ...], NoDecode, BeforeValidator(_split_commas)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 

@@ -5,11 +5,12 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from service.security.callers import Key
-from service.settings import Settings, variable
+from service.settings import DropInName, Settings, variable
 
 HEADING = """\
 # Settings
@@ -31,6 +32,8 @@ KINDS: dict[object, str] = {
     Path: "a path",
     tuple[str, ...]: "a list, separated by commas",
     tuple[Key, ...]: "a list, separated by commas",
+    tuple[DropInName, ...]: "`deepstack`, `cvat`, or both with a comma between them",
+    SecretStr: "text",
 }
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import TypeAlias
 
@@ -22,7 +23,8 @@ class Answers:
     """The outcome for each image, in their order; an iterator that can be used once.
 
     Where the images have a length, so have the answers: `tqdm(answers)` shows how many are left. An error of
-    one image does not stop the others.
+    one image does not stop the others. The answers do not keep their pictures, which may be too many for the
+    memory.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ def count_images(images: Iterable[Image]) -> int:
 
 def _try(ask: Callable[[Image], Segmentation], image: Image) -> Outcome:
     try:
-        return ask(image)
+        return replace(ask(image), picture=None)
     except (BlitzError, OSError) as error:
         return error
 
@@ -120,6 +122,6 @@ async def _try_async(
 ) -> Outcome:
     async with free:
         try:
-            return await ask(image)
+            return replace(await ask(image), picture=None)
         except (BlitzError, OSError) as error:
             return error

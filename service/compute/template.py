@@ -33,6 +33,9 @@ PRELOAD = (  # runtimes, works, and all that renders answers, so that no compute
     "service.oip.inference",
     "service.rest.formats",
     "service.rpc.messages",
+    "service.dialects.cvat",
+    "service.dialects.deepstack",
+    "service.dialects.label_studio",
 )
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

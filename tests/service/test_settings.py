@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from service.dialects.pictures import PictureSource
 from service.errors import InvalidSetting
 from service.process.limits import usable_cores
+from service.process.server import make_drop_in
 from service.security.callers import Key, hash_key
 from service.settings import Settings, describe_settings, read_settings, variable
 
@@ -215,3 +217,32 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
         InvalidSetting, match=f"Permission denied: '{secret}': let the service's user read it"
     ):
         read_settings(_secrets_dir=tmp_path)
+
+
+def test_other_servers_are_named_and_their_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLITZ_DROP_IN", "deepstack, cvat")
+    monkeypatch.setenv("BLITZ_LABEL_STUDIO_URL", "http://studio:8080/")
+    monkeypatch.setenv("BLITZ_LABEL_STUDIO_TOKEN", "s3cret")
+    settings = read_settings()
+    assert settings.drop_in == ("deepstack", "cvat")
+    assert "s3cret" not in str(describe_settings(settings))
+    drop_in = make_drop_in(settings)
+    assert (drop_in.deepstack, drop_in.cvat) == (True, True)
+    assert drop_in.label_studio == PictureSource("http://studio:8080", "s3cret", settings.max_body_bytes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DROP_IN", "deepstack,frigate"),
+        ("LABEL_STUDIO_URL", "studio:8080"),
+        ("LABEL_STUDIO_URL", "http://user:word@studio"),
+        ("LABEL_STUDIO_URL", "http://studio/projects"),
+    ],
+)
+def test_a_server_that_cannot_be_stood_in_for_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"BLITZ_{name}", value)
+    with pytest.raises(InvalidSetting, match=f"BLITZ_{name}="):
+        read_settings()

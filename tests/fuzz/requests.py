@@ -64,6 +64,8 @@ OPTIONS: dict[str, st.SearchStrategy[str]] = {
     "masks": st.sampled_from(["rle", "rle_crop", "polygon", "contour", "none"]),
     "model": st.just(MODEL),
     "exact": st.sampled_from(["true", "false"]),
+    "tolerance": st.floats(0, 100).map(str),
+    "format": st.sampled_from(["compressed", "uncompressed"]),
     "image_id": st.integers(-(2**63), 2**63 - 1).map(str),
 }
 pairs = st.one_of(
@@ -93,6 +95,8 @@ accept = st.one_of(
             b"image/png",
             b"image/jpeg;q=0.5, */*;q=0.1",
             b"image/png;type=labelmap",
+            b"image/png;type=cutout",
+            b"application/zip",
             b"application/x-coco-results+json",
             b"text/html",
             b";;q=;=,,",

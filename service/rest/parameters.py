@@ -93,7 +93,7 @@ class SegmentOptions(Schema):
             "over the mask's window only, with the window's place; `polygon`: rings along the pixels' edges; "
             "`contour`: the same with fewer corners, within `tolerance`; `none`: boxes only. COCO results "
             "always have `rle`; they, label maps and cut-outs refuse `none`.",
-            examples=["polygon"],
+            examples=["rle_crop"],
         ),
     ] = "rle"
     exact: Annotated[

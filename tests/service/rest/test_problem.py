@@ -139,7 +139,7 @@ async def test_no_memory_is_a_503(engine: Engine) -> None:
         ("classes=unicorn", "unknown classes 'unicorn'; toy knows cat, dog"),
         ("classes=", "classes is empty"),
         ("classes=,", "classes is empty"),
-        ("masks=polygons", "masks: input should be 'rle', 'rle_crop', 'polygon' or 'none'"),
+        ("masks=polygons", "masks: input should be 'rle', 'rle_crop', 'polygon', 'contour' or 'none'"),
         ("image_id=first", "image_id"),
         ("image_id=9223372036854775808", "image_id"),
         ("a=1&b=2", "a is not an option of this path; /docs lists them; b is not"),

@@ -75,7 +75,13 @@ def test_predict_writes_masks_in_the_form_asked_for(
     out, overlay = tmp_path / "out.json", tmp_path / "overlay.png"
     assert run("predict", photo, "--json", out, "-o", overlay, "--masks", masks)[0] == 0
     (rose, *_) = json.loads(out.read_bytes())["instances"]
-    keys = {"rle": {"size", "counts"}, "rle_crop": {"size", "counts", "offset"}, "polygon": {"rings"}}
+    rings = {"rings"}
+    keys = {
+        "rle": {"size", "counts"},
+        "rle_crop": {"size", "counts", "offset"},
+        "polygon": rings,
+        "contour": rings,
+    }
     assert set(rose.get("segmentation", {})) == keys.get(masks, set())
     assert cv2.imread(str(overlay)) is not None
 

@@ -24,6 +24,8 @@ MEDIA_TYPES: Mapping[str, str] = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
 }
 
 POLICY = "; ".join(
@@ -34,6 +36,7 @@ POLICY = "; ".join(
         "img-src 'self' blob:",
         "media-src 'self' blob:",
         "connect-src 'self'",
+        "manifest-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",

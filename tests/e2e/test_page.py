@@ -145,7 +145,7 @@ def test_the_list_is_one_stop_for_the_keyboard_with_arrows_within(page: Tab) -> 
     assert page.run(active).startswith("cat")
     assert page.run("document.activeElement.hasAttribute('data-active')")
     page.press("Tab")
-    assert page.run("document.activeElement.id") == "model"
+    assert page.run("document.activeElement.dataset.kind") == "zone"
 
 
 def test_another_version_of_the_model_is_asked_at_once(page: Tab) -> None:

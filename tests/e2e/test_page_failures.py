@@ -48,8 +48,8 @@ def test_a_file_that_is_no_picture_is_not_sent(tab: Tab, address: str, tmp_path:
     tab.open(address)
     tab.choose_file("#file", letter)
     tab.wait(FAILED)
-    assert text(tab, "#failure").startswith("letter.txt is not a picture")
-    assert text(tab, "#empty h1") == "Drop a picture here"
+    assert text(tab, "#failure").startswith("letter.txt is neither a picture nor a video")
+    assert text(tab, "#empty h1") == "Drop a picture or video here"
     assert requests(tab, "v1/segment") == 0
 
 
@@ -58,7 +58,7 @@ def test_a_file_that_is_no_picture_leaves_the_one_before_alone(page: Tab, tmp_pa
     letter.write_bytes(b"%PDF-1.7")
     page.drop_file(400, 300, letter)
     page.wait(FAILED)
-    assert text(page, "#failure").startswith("letter.pdf is not a picture")
+    assert text(page, "#failure").startswith("letter.pdf is neither a picture nor a video")
     assert page.run(RETRY_HIDDEN)
     assert len(rows(page)) == 3
     assert requests(page, "v1/segment") == 1

@@ -26,11 +26,22 @@ import { Problem, sentence } from "./problem.js";
  * @returns {Promise<{answer: Answer, roundTrip: number}>}
  */
 export async function segment(picture, ask, signal) {
-  const headers = { "Content-Type": picture.type || "application/octet-stream" };
   const sent = performance.now();
-  const response = await call(segmentUrl(ask), { method: "POST", body: picture, headers, signal });
-  const answer = await response.json();
+  const answer = await (await fetchAnswer(picture, ask, "application/json", signal)).json();
   return { answer, roundTrip: performance.now() - sent };
+}
+
+/**
+ * The answer to an encoded picture in another form.
+ *
+ * @param {Blob} picture
+ * @param {Ask} ask
+ * @param {string} accept media type
+ * @param {AbortSignal} [signal]
+ */
+export function fetchAnswer(picture, ask, accept, signal) {
+  const headers = { "Content-Type": picture.type || "application/octet-stream", Accept: accept };
+  return call(segmentUrl(ask), { method: "POST", body: picture, headers, signal });
 }
 
 /** @param {Ask} ask @returns {URL} */

@@ -1,5 +1,5 @@
 /**
- * Where pictures come from: the file dialog, a drop anywhere on the page, the clipboard, the sample.
+ * Where pictures and videos come from: the file dialog, a drop anywhere on the page, the clipboard, the sample.
  *
  * @import { Session } from "./session.js"
  */
@@ -60,8 +60,10 @@ function openFirst(files, session, { made = false } = {}) {
   if (!file) return;
   location.hash = "#segment";
   // No type: an image that this system does not know, perhaps; the server will.
-  if (file.type && !file.type.startsWith("image/")) {
-    session.fail(new Problem(`${file.name} is not a picture`, `It is of type ${file.type}.`));
+  if (file.type.startsWith("video/")) {
+    session.openClip(file);
+  } else if (file.type && !file.type.startsWith("image/")) {
+    session.fail(new Problem(`${file.name} is neither a picture nor a video`, `It is of type ${file.type}.`));
   } else {
     session.open({ blob: file, name: file.name || "pasted.png", made });
   }

@@ -1,7 +1,10 @@
 /** Puts the page together. */
 
 import { mountChoices } from "./choices.js";
+import { mountCompare } from "./compare.js";
+import { mountEvents } from "./events.js";
 import { mountHealth } from "./health.js";
+import { mountHistory } from "./history.js";
 import { mountIntake } from "./intake.js";
 import { mountKey } from "./key.js";
 import { mountLive } from "./live.js";
@@ -10,6 +13,7 @@ import { mountReport } from "./report.js";
 import { mountResponse } from "./response.js";
 import { mountRouter } from "./router.js";
 import { Session } from "./session.js";
+import { mountSketch } from "./sketch.js";
 import { mountStage } from "./stage.js";
 import { initialState } from "./state.js";
 import { mountStatus } from "./status.js";
@@ -24,7 +28,11 @@ mountIntake(session);
 mountChoices(store, session);
 mountObjects(store, session);
 mountReport(store);
-mountResponse(store);
+mountResponse(store, session);
+mountCompare(store, session);
+mountSketch(store, session);
+mountEvents(store, session);
+mountHistory(store, session);
 mountHealth(() => session.retry());
 mountRouter(mountStatus());
 

@@ -36,25 +36,26 @@ function mountFailure(store) {
 function mountSummary(store) {
   const summary = byId("summary", HTMLElement);
   store.watch(
-    ({ answer, picture, phase, live }) => [answer, picture, phase, live],
+    ({ answer, picture, phase, live, clip }) => [answer, picture, phase, live, clip],
     (state) => (summary.textContent = summaryText(state)),
   );
 }
 
 /** @param {State} state */
-function summaryText({ answer, picture, phase, live }) {
+function summaryText({ answer, picture, phase, live, clip }) {
+  if (phase === "busy" && clip) return `Opening ${clip.file.name}…`;
   if (phase === "busy") return picture ? "Segmenting…" : "Waiting for the camera…";
   if (!answer) return "";
   const { width, height } = answer.image;
   const backend = [answer.backend.runtime, answer.backend.precision].filter(Boolean).join(" ");
-  const source = live ? liveText(live, phase) : picture?.name;
+  const source = live ? liveText(live, phase, clip?.file.name ?? "Webcam") : picture?.name;
   return [source, `${width} × ${height}`, `${answer.model} ${answer.version}`, backend].join(" · ");
 }
 
-/** @param {LiveFrame} frame @param {State["phase"]} phase */
-function liveText({ fps, age }, phase) {
-  if (phase === "failed") return "Webcam, waiting for the server";
-  return `Webcam, ${fps.toFixed(0)} frames/s, ${age.toFixed(0)} ms old`;
+/** @param {LiveFrame} frame @param {State["phase"]} phase @param {string} source */
+function liveText({ fps, age }, phase, source) {
+  if (phase === "failed") return `${source}, waiting for the server`;
+  return `${source}, ${fps.toFixed(0)} frames/s, ${age.toFixed(0)} ms old`;
 }
 
 /** @param {Store<State>} store */

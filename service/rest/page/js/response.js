@@ -1,68 +1,50 @@
 /**
- * The request and the answer, to read and to copy.
+ * The request and the answer, to read, to copy and to save.
  *
- * @import { Picture, State } from "./types.js"
+ * @import { Answer, State } from "./types.js"
+ * @import { Session } from "./session.js"
  * @import { Store } from "./store.js"
  */
 
+import { fetchAnswer } from "./api.js";
 import { byId } from "./dom.js";
-import { answerJson, curlLine } from "./snippets.js";
+import { mountExcerpt } from "./excerpt.js";
+import { answerJson, askOf, curlLine } from "./snippets.js";
 import { visibleAnswer } from "./state.js";
 
-/** @param {Store<State>} store */
-export function mountResponse(store) {
+const FORMS = {
+  coco: { accept: "application/json", ending: "coco.json" },
+  overlay: { accept: "image/png", ending: "overlay.png" },
+};
+
+/** @param {Store<State>} store @param {Session} session */
+export function mountResponse(store, session) {
   const card = byId("response", HTMLElement);
-  const code = byId("code", HTMLElement);
-  const copy = byId("copy", HTMLButtonElement);
   const save = byId("save", HTMLButtonElement);
-  let chosen = "tab-curl";
-  const refresh = () => {
-    const state = store.get();
-    // Of a still only: nobody reads JSON that changes with every frame.
-    card.hidden = !state.picture || !state.answer;
-    save.hidden = !state.picture?.made;
-    save.textContent = `Save ${state.picture?.name}`;
-    code.textContent = card.hidden ? "" : textFor(chosen, state, { short: true });
-  };
-  mountTabs((tab) => {
-    chosen = tab.id;
-    code.setAttribute("aria-labelledby", tab.id);
-    refresh();
-  });
-  copy.addEventListener("click", async () => {
-    const copied = await copyText(textFor(chosen, store.get(), { short: false }));
-    copy.textContent = copied ? "Copied" : "Copy by hand";
-    setTimeout(() => (copy.textContent = "Copy"), 1600);
-  });
+  const show = mountExcerpt(card, (tab, short) => textFor(tab, store.get(), { short }));
   save.addEventListener("click", () => {
     const { picture } = store.get();
-    if (picture) saveFile(picture);
+    if (picture) saveFile(picture.blob, picture.name);
+  });
+  card.addEventListener("click", ({ target }) => {
+    const kind = /** @type {keyof typeof FORMS | undefined} */ (
+      /** @type {HTMLElement} */ (target).dataset.save
+    );
+    if (kind) download(kind, store.get()).catch((error) => session.fail(error));
   });
   store.watch(
     ({ answer, picture, threshold, hidden, model }) => [answer, picture, threshold, hidden, model],
-    refresh,
+    (state) => {
+      // Of a still only: nobody reads JSON that changes with every frame.
+      card.hidden = !state.picture || !state.answer;
+      save.hidden = !state.picture?.made;
+      save.textContent = `Save ${state.picture?.name}`;
+      for (const button of card.querySelectorAll("button[data-save]")) {
+        button.toggleAttribute("disabled", !visibleAnswer(state)?.instances.length);
+      }
+      show();
+    },
   );
-}
-
-/** @param {(tab: HTMLButtonElement) => void} chosen called with the tab the visitor turns to */
-function mountTabs(chosen) {
-  const tabs = [byId("tab-curl", HTMLButtonElement), byId("tab-json", HTMLButtonElement)];
-  /** @param {HTMLButtonElement} tab */
-  const choose = (tab) => {
-    for (const one of tabs) {
-      one.ariaSelected = String(one === tab);
-      one.tabIndex = one === tab ? 0 : -1;
-    }
-    chosen(tab);
-  };
-  for (const [at, tab] of tabs.entries()) {
-    tab.addEventListener("click", () => choose(tab));
-    tab.addEventListener("keydown", (event) => {
-      if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-      tabs[1 - at].focus();
-      choose(tabs[1 - at]);
-    });
-  }
 }
 
 /** @param {string} tab @param {State} state @param {{short: boolean}} options */
@@ -72,32 +54,54 @@ function textFor(tab, state, options) {
   return tab === "tab-curl" ? curlLine(state) : answerJson(answer, options);
 }
 
-/** @param {Picture} picture which the command then finds as a file */
-function saveFile({ blob, name }) {
+/**
+ * Asks the server once more for what the page shows, in a form to keep.
+ *
+ * @param {keyof typeof FORMS} kind
+ * @param {State} state
+ */
+async function download(kind, state) {
+  const { picture } = state;
+  const ask = askOf(state);
+  if (!picture || !ask) return;
+  const { accept, ending } = FORMS[kind];
+  const answered = await fetchAnswer(picture.blob, { ...ask, masks: "rle" }, accept);
+  const content = kind === "coco" ? await writeDataset(answered, picture.name) : await answered.blob();
+  saveFile(content, `${picture.name.replace(/\.[^.]*$/, "")}.${ending}`);
+}
+
+/** @param {Response} answered @param {string} name of the picture's file @returns {Promise<Blob>} */
+async function writeDataset(answered, name) {
+  const dataset = cocoDataset(await answered.json(), name);
+  return new Blob([JSON.stringify(dataset)], { type: "application/json" });
+}
+
+/**
+ * A picture's answer as a COCO dataset, which labelling tools and pycocotools open.
+ *
+ * @param {Answer} answer with masks as run lengths
+ * @param {string} name of the picture's file
+ */
+function cocoDataset({ image, instances }, name) {
+  const labels = new Map(instances.map(({ category_id, label }) => [category_id, label]));
+  const numbers = [...labels.keys()].sort((first, second) => first - second);
+  return {
+    images: [{ id: 1, file_name: name, width: image.width, height: image.height }],
+    categories: numbers.map((id) => ({ id, name: labels.get(id) })),
+    annotations: instances.map(({ label: _, ...instance }, at) => ({
+      id: at + 1,
+      image_id: 1,
+      iscrowd: 0,
+      ...instance,
+    })),
+  };
+}
+
+/** @param {Blob} content @param {string} name of the file */
+function saveFile(content, name) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
+  link.href = URL.createObjectURL(content);
   link.download = name;
   link.click();
   URL.revokeObjectURL(link.href);
-}
-
-/** @param {string} text @returns {Promise<boolean>} whether it is in the clipboard */
-async function copyText(text) {
-  // The clipboard API is there over HTTPS and on localhost only; a server in the LAN has the old way.
-  if (!navigator.clipboard) return copySelected(text);
-  return navigator.clipboard.writeText(text).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** @param {string} text */
-function copySelected(text) {
-  const field = document.createElement("textarea");
-  field.value = text;
-  document.body.append(field);
-  field.select();
-  const copied = document.execCommand("copy");
-  field.remove();
-  return copied;
 }

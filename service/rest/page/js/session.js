@@ -1,20 +1,23 @@
 /**
  * What the visitor can do: each action asks the server where it must, and puts the outcome in the store.
  *
- * @import { Answer, LiveFrame, Picture, State } from "./types.js"
+ * @import { Answer, Entry, LiveFrame, Model, Picture, Place, State } from "./types.js"
  * @import { Store } from "./store.js"
  */
 
 import { fetchFile, listModels, segment } from "./api.js";
 import { forgetRefusal } from "./key.js";
+import { sceneOf } from "./places.js";
 import { Problem, blamePicture } from "./problem.js";
 import {
   NMS,
   NOTHING_HIGHLIGHTED,
   NOTHING_SHOWN,
   SCORE_FLOOR,
+  addEvents,
   defaultThreshold,
   keepHighlight,
+  remember,
 } from "./state.js";
 
 export class Session {
@@ -36,7 +39,7 @@ export class Session {
 
   /** @param {Picture} picture */
   async open(picture) {
-    this.store.set({ ...NOTHING_SHOWN, picture });
+    this.store.set({ ...NOTHING_SHOWN, other: this.forgetOther(), picture });
     await this.ask();
   }
 
@@ -60,9 +63,50 @@ export class Session {
     try {
       const outcome = await segment(picture.blob, this.options(), signal);
       this.store.set({ ...outcome, phase: "ready", ...NOTHING_HIGHLIGHTED });
+      this.remember();
+      await this.askOther(signal);
     } catch (error) {
       if (!signal.aborted) this.fail(blamePicture(error, picture), () => this.ask());
     }
+  }
+
+  /** @param {AbortSignal} signal of the request for the same picture by the chosen model */
+  async askOther(signal) {
+    const { other, picture } = this.store.get();
+    if (!other || !picture) return;
+    const { name, version } = other.model;
+    const outcome = await segment(picture.blob, { ...this.options(), model: name, version }, signal);
+    this.store.set({ other: { model: other.model, ...outcome } });
+  }
+
+  /** @param {Model | null} model to show beside the chosen one; null: none */
+  async compare(model) {
+    const { picture, answer } = this.store.get();
+    this.store.set({ other: model && { model, answer: null, roundTrip: 0 } });
+    if (picture && answer) await this.ask();
+  }
+
+  /** Puts the picture and its answer among those of this visit. */
+  remember() {
+    const { picture, answer, roundTrip, model, masks, history } = this.store.get();
+    if (!picture || !answer) return;
+    this.store.set({ history: remember(history, { picture, answer, roundTrip, model, masks }) });
+  }
+
+  /** @param {Entry} entry to show again, with the answer that it had */
+  async recall({ picture, answer, roundTrip, model, masks }) {
+    this.request.abort();
+    this.request = new AbortController();
+    const other = this.forgetOther();
+    const shown = { picture, answer, roundTrip, model, masks, other };
+    this.store.set({ ...NOTHING_SHOWN, ...shown, phase: "ready", failure: null });
+    await this.askOther(this.request.signal).catch((error) => this.fail(error));
+  }
+
+  /** @returns {State["other"]} the other model, without the answer to the picture before */
+  forgetOther() {
+    const { other } = this.store.get();
+    return other && { ...other, answer: null };
   }
 
   /** After a failure: what has not been done yet, where doing it again can help. */
@@ -75,15 +119,26 @@ export class Session {
     await failure?.again?.();
   }
 
-  /** What every request asks for: all down to the floor, since the slider filters here. */
+  /**
+   * What every request asks for: all down to the floor, since the slider filters here.
+   *
+   * @returns {import("./api.js").Ask}
+   */
   options() {
     const { model, masks } = this.store.get();
     return { model: model?.name, version: model?.version, score_threshold: SCORE_FLOOR, masks, nms: NMS };
   }
 
-  /** What a stream asks for: the same, and identities for what the model is sure of wherever the slider is. */
-  liveOptions() {
-    return { ...this.options(), track: true, track_threshold: defaultThreshold(this.store.get().model) };
+  /**
+   * What a stream asks for: the same, identities for what the model is sure of wherever the slider is, and the
+   * events of the places. Its counts begin at nothing.
+   */
+  beginStream() {
+    const { model, places, clip } = this.store.get();
+    this.store.set({ events: [], counts: null });
+    const policy = clip ? "all" : "latest"; // a file can wait, a camera cannot
+    const follow = { policy, track: true, track_threshold: defaultThreshold(model) };
+    return { ...this.options(), ...follow, scene: sceneOf(places) };
   }
 
   /** @param {Partial<State>} choice of model or mask format */
@@ -108,25 +163,45 @@ export class Session {
     this.store.set({ pinned: chosen, followed });
   }
 
-  /** Makes room for the webcam's frames. */
+  /** Makes room for the frames of the webcam or a video. */
   beginLive() {
     this.request.abort();
-    this.store.set({ ...NOTHING_SHOWN, phase: "busy", failure: null });
+    this.store.set({ ...NOTHING_SHOWN, other: this.forgetOther(), phase: "busy", failure: null });
+  }
+
+  /** @param {File} file a video, to be played from its beginning */
+  openClip(file) {
+    this.beginLive();
+    this.store.set({ clip: { file, paused: false } });
+  }
+
+  /** @param {boolean} paused */
+  pauseClip(paused) {
+    const { clip } = this.store.get();
+    this.store.set({ clip: clip && { ...clip, paused } });
   }
 
   /** @param {LiveFrame} live @param {Answer} answer */
   showFrame(live, answer) {
     const before = this.store.get();
     const kept = keepHighlight(before, answer);
-    this.store.set({ live, answer, phase: "ready", failure: null, roundTrip: live.age, ...kept });
+    const told = { events: addEvents(before.events, answer.events), counts: answer };
+    this.store.set({ live, answer, phase: "ready", failure: null, roundTrip: live.age, ...told, ...kept });
     before.live?.bitmap.close();
   }
 
   /** @param {Picture | null} picture the last frame shown, to go on with as a still */
   endLive(picture) {
-    const { live, answer } = this.store.get();
-    this.store.set({ live: null, picture, phase: picture && answer ? "ready" : "empty" });
+    const { live, answer, clip } = this.store.get();
+    const rest = { picture, clip: picture && clip };
+    this.store.set({ live: null, ...rest, phase: picture && answer ? "ready" : "empty" });
     live?.bitmap.close();
+    this.remember();
+  }
+
+  /** @param {readonly Place[]} places */
+  setPlaces(places) {
+    this.store.set({ places, draft: null });
   }
 
   /** @param {unknown} error @param {() => unknown} [again] does what failed once more */

@@ -18,17 +18,10 @@ const SHOWN_CORNERS = 12; // numbers of a ring's corners
  * @returns {string}
  */
 export function curlLine(state) {
-  const { model, models, masks, threshold, hidden, picture } = state;
-  const labels = classCounts(state).map(([label]) => label);
-  const kept = labels.filter((label) => !hidden.has(label));
-  if (labels.length && !kept.length) return "# Every class is switched off: there is nothing to ask for.";
-  const url = segmentUrl({
-    ...(model !== models[0] && { model: model?.name, version: model?.version }),
-    ...(threshold !== defaultThreshold(model) && { score_threshold: threshold }),
-    ...(masks !== "rle" && { masks }),
-    nms: NMS,
-    ...(kept.length < labels.length && { classes: kept.join(",") }),
-  });
+  const { masks, picture } = state;
+  const ask = askOf(state);
+  if (!ask) return "# Every class is switched off: there is nothing to ask for.";
+  const url = segmentUrl({ ...ask, ...(masks !== "rle" && { masks }) });
   return [
     `curl ${quote(url.href)}`,
     ...(currentKey() ? ['-H "X-API-Key: $KEY"'] : []),
@@ -37,8 +30,27 @@ export function curlLine(state) {
   ].join(" \\\n  ");
 }
 
+/**
+ * The query for what the page shows, without the form of the masks.
+ *
+ * @param {State} state
+ * @returns {import("./api.js").Ask | null} null where every class is switched off
+ */
+export function askOf(state) {
+  const { model, models, threshold, hidden } = state;
+  const labels = classCounts(state).map(([label]) => label);
+  const kept = labels.filter((label) => !hidden.has(label));
+  if (labels.length && !kept.length) return null;
+  return {
+    ...(model !== models[0] && { model: model?.name, version: model?.version }),
+    ...(threshold !== defaultThreshold(model) && { score_threshold: threshold }),
+    nms: NMS,
+    ...(kept.length < labels.length && { classes: kept.join(",") }),
+  };
+}
+
 /** @param {string} text @returns {string} as one word of a POSIX shell */
-function quote(text) {
+export function quote(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 

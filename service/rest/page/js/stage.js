@@ -106,7 +106,7 @@ function showLiveFrame(store) {
  * @param {HTMLCanvasElement} canvas
  * @param {() => void} redraw
  */
-function keepCrisp(canvas, redraw) {
+export function keepCrisp(canvas, redraw) {
   const observer = new ResizeObserver(([entry]) => {
     const device = entry.devicePixelContentBoxSize?.[0];
     canvas.width = device?.inlineSize ?? Math.round(entry.contentRect.width * devicePixelRatio);

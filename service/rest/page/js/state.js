@@ -1,7 +1,7 @@
 /**
  * What the page starts with, and what follows from what it knows.
  *
- * @import { Answer, Instance, Model, State } from "./types.js"
+ * @import { Answer, Entry, Instance, Model, State, StreamEvent } from "./types.js"
  */
 
 // The server is asked once for all down to this score; the slider then only filters.
@@ -10,6 +10,10 @@ export const SCORE_FLOOR = 0.05;
 export const NMS = "all";
 const DEFAULT_THRESHOLD = 0.3;
 
+const MOST_EVENTS = 200;
+const MOST_ENTRIES = 24;
+const MOST_BYTES = 200e6; // of the pictures of this visit
+
 export const NOTHING_HIGHLIGHTED = { hovered: null, pinned: null, followed: null };
 
 export const NOTHING_SHOWN = {
@@ -17,6 +21,10 @@ export const NOTHING_SHOWN = {
   visible: false,
   answer: null,
   live: null,
+  clip: null,
+  events: [],
+  counts: null,
+  draft: null,
   hidden: new Set(),
   ...NOTHING_HIGHLIGHTED,
 };
@@ -32,6 +40,9 @@ export function initialState() {
     roundTrip: 0,
     threshold: DEFAULT_THRESHOLD,
     layers: { masks: true, boxes: true, labels: true },
+    places: [],
+    other: null,
+    history: [],
     ...NOTHING_SHOWN,
   };
 }
@@ -116,6 +127,34 @@ export function classCounts(state) {
     counts.set(instance.label, (counts.get(instance.label) ?? 0) + 1);
   }
   return [...counts].sort(([, first], [, second]) => second - first);
+}
+
+/**
+ * The events of a stream with those of one more frame, the newest first.
+ *
+ * @param {readonly StreamEvent[]} before
+ * @param {readonly StreamEvent[]} [happened] the oldest first
+ */
+export function addEvents(before, happened = []) {
+  return happened.length ? [...happened.toReversed(), ...before].slice(0, MOST_EVENTS) : before;
+}
+
+/**
+ * The pictures of this visit with one more, or with a newer answer to it; the oldest make room.
+ *
+ * @param {readonly Entry[]} history
+ * @param {Entry} entry
+ * @returns {readonly Entry[]}
+ */
+export function remember(history, entry) {
+  const at = history.findIndex(({ picture }) => picture === entry.picture);
+  const all = at < 0 ? [...history, entry] : history.with(at, entry);
+  let bytes = 0;
+  const first = all.findLastIndex(({ picture }, place) => {
+    bytes += picture.blob.size;
+    return all.length - place > MOST_ENTRIES || (bytes > MOST_BYTES && place < all.length - 1);
+  });
+  return all.slice(first + 1);
 }
 
 /** @param {State} state @returns {string} why no object is shown */

@@ -40,6 +40,33 @@
  * @property {BackendInfo} backend
  * @property {Record<string, number>} timings_ms by stage, and their total
  * @property {number} [frame_id] of a stream
+ * @property {StreamEvent[]} [events] of a stream, those of this frame
+ * @property {Record<string, ZoneCount>} [zones] of a stream, by the names of its zones
+ * @property {Record<string, LineCount>} [lines] of a stream, by the names of its lines
+ *
+ * @typedef {Record<string, number>} Counts by label
+ * @typedef {{present: Counts, entered: Counts}} ZoneCount
+ * @typedef {{in: Counts, out: Counts}} LineCount
+ *
+ * @typedef {Object} StreamEvent
+ * @property {"new" | "updated" | "gone" | "entered" | "left" | "crossed"} event
+ * @property {number} time_s of the stream's clock
+ * @property {number} track_id
+ * @property {string} label
+ * @property {string} [zone]
+ * @property {string} [line]
+ * @property {"in" | "out"} [direction]
+ * @property {number} [seconds] in sight, or in the zone
+ *
+ * @typedef {"zone" | "line" | "ignored"} PlaceKind
+ *
+ * @typedef {Object} Place a part of the picture whose events are of interest, or that is ignored
+ * @property {PlaceKind} kind
+ * @property {string} name
+ * @property {Point[]} points
+ * @property {string} classes labels with commas between them; "": all
+ *
+ * @typedef {[x: number, y: number]} Point in shares of the picture's width and height
  *
  * @typedef {Object} Model one entry of GET /v1/models
  * @property {string} name
@@ -79,12 +106,29 @@
  * @property {number | null} hovered index into the answer's instances
  * @property {number | null} pinned index into the answer's instances
  * @property {number | null} followed identity of what was pinned in a stream; it may be out of sight
- * @property {LiveFrame | null} live the frame that `answer` belongs to, while the webcam runs
+ * @property {LiveFrame | null} live the frame that `answer` belongs to, while the webcam or a video runs
+ * @property {{file: File, paused: boolean} | null} clip the video that plays, or has played to its end
+ * @property {readonly Place[]} places
+ * @property {{kind: PlaceKind, points: Point[]} | null} draft the place that is being drawn
+ * @property {readonly StreamEvent[]} events of the stream, the newest first
+ * @property {Pick<Answer, "zones" | "lines"> | null} counts of the stream after its last frame
+ * @property {Other | null} other what another model finds in the same picture
+ * @property {readonly Entry[]} history the pictures of this visit, the oldest first
+ *
+ * @typedef {{model: Model, answer: Answer | null, roundTrip: number}} Other
+ *
+ * @typedef {Object} Entry
+ * @property {Picture} picture
+ * @property {Answer} answer
+ * @property {number} roundTrip
+ * @property {Model | null} model
+ * @property {MaskFormat} masks
  *
  * @typedef {"masks" | "boxes" | "labels"} Layer
  *
  * @typedef {Object} LiveFrame
  * @property {ImageBitmap} bitmap
+ * @property {number} time seconds of the webcam's or the video's clock
  * @property {number} fps
  * @property {number} age milliseconds from the capture to the answer
  */

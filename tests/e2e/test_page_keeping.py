@@ -13,7 +13,7 @@ from service.rest.pages import ASSETS
 from service.types import Rle
 from tests.e2e.chromium import Tab
 from tests.e2e.scene import SCENE, SIZE
-from tests.e2e.visit import READY, click, requests, rows, slide, text
+from tests.e2e.visit import READY, SETTLED, click, requests, rows, slide, text
 
 ENTRIES = "document.querySelectorAll('#entries button')"
 
@@ -52,6 +52,10 @@ def test_the_other_model_answers_for_the_next_picture_too_until_it_is_switched_o
     page.wait("/objects/.test(document.querySelector('#other-caption').innerText)")
     click(page, "#bar [data-action=sample]")
     page.wait("/0 objects/.test(document.querySelector('#other-caption').innerText)")
+    page.run(SETTLED)
+    shape = "document.querySelector('#{0}').clientWidth / document.querySelector('#{0}').clientHeight"
+    for frame in ("frame", "other-frame"):
+        assert page.run(shape.format(frame)) == pytest.approx(1, abs=0.01)  # as the sample's picture
     choose_other(page, 0)
     assert page.run("document.querySelector('#other-frame').hidden")
     assert page.run("document.querySelector('#caption').hidden")
@@ -100,7 +104,7 @@ def test_the_overlay_is_saved_in_the_size_of_the_picture(page: Tab, scene: Path)
     drawn = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     assert drawn is not None
     assert drawn.shape == (SIZE.height, SIZE.width, 3)
-    assert not np.array_equal(drawn, cv2.imread(str(scene)))
+    assert not np.array_equal(drawn, np.asarray(cv2.imread(str(scene))))
 
 
 def test_where_nothing_is_found_there_is_nothing_to_save(page: Tab) -> None:

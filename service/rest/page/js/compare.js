@@ -50,15 +50,13 @@ function mountChoice(store, session) {
       const known = others();
       field.hidden = !known.length;
       if (other && other.model === model) return void session.compare(null);
-      select.replaceChildren(new Option("Nothing"), ...known.map((one) => new Option(nameOf(one))));
+      select.replaceChildren(
+        new Option("Nothing"),
+        ...known.map(({ name, version }) => new Option(`${name} · ${version}`)),
+      );
       select.selectedIndex = known.findIndex((one) => one === other?.model) + 1;
     },
   );
-}
-
-/** @param {Model} model @returns {string} */
-function nameOf({ name, version, backend }) {
-  return `${name} · ${version} · ${backend.precision}`;
 }
 
 /** @param {Store<State>} store */

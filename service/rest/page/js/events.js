@@ -150,7 +150,7 @@ export function eventText({ event, label, track_id, zone, line, direction, secon
     case "crossed":
       return `${object} crosses ${line}, ${direction}`;
     case "updated":
-      return `${object} has this label now`;
+      return `#${track_id} takes the label ${label}`;
     case "gone":
       return `${object} is gone${after}`;
     default:

@@ -53,10 +53,10 @@ function showPhase(store) {
 
 /** @param {Store<State>} store */
 function showPicture(store) {
-  const frame = byId("frame", HTMLElement);
+  const stage = byId("stage", HTMLElement);
   const image = byId("picture", HTMLImageElement);
   image.addEventListener("load", () => {
-    setAspect(frame, image.naturalWidth / image.naturalHeight);
+    setAspect(stage, image.naturalWidth / image.naturalHeight);
     store.set({ visible: true });
   });
   // Where this browser cannot read what the server can, the overlay alone is shown.
@@ -75,13 +75,13 @@ function showPicture(store) {
   );
   store.watch(
     ({ answer }) => [answer?.image.width, answer?.image.height],
-    ({ answer }) => answer && setAspect(frame, answer.image.width / answer.image.height),
+    ({ answer }) => answer && setAspect(stage, answer.image.width / answer.image.height),
   );
 }
 
-/** @param {HTMLElement} frame @param {number} aspect width over height */
-function setAspect(frame, aspect) {
-  frame.style.setProperty("--aspect", String(aspect));
+/** @param {HTMLElement} stage @param {number} aspect of all pictures in it, width over height */
+function setAspect(stage, aspect) {
+  stage.style.setProperty("--aspect", String(aspect));
 }
 
 /** @param {Store<State>} store */

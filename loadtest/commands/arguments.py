@@ -150,6 +150,15 @@ class LoadArguments(ServerArguments):
             return Found(await run(harness), (harness,))
 
 
+def find_folder(models: Path, name: str | None) -> Path:
+    """The folder of this name in a folder of models; None: the first. Raises CannotRun when there is none."""
+    folders = sorted(card.parent for card in models.glob("*/card.json"))
+    for folder in folders:
+        if name in (None, folder.name):
+            return folder
+    raise CannotRun(f"there is no model {name or ''} in {models}: give --models its folder")
+
+
 def parse_target(
     address: str, *, timeout: float, credentials: Credentials = NOTHING, ask: Ask | None = None
 ) -> Target:

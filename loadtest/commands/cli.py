@@ -21,6 +21,7 @@ from rich.console import Console
 
 from loadtest.commands.accuracy import Accuracy
 from loadtest.commands.arguments import Arguments, Found
+from loadtest.commands.batch import Batch
 from loadtest.commands.compare import Agreement, Compare
 from loadtest.commands.loads import Closed, Open, Ramp, Streams
 from loadtest.commands.soak import Soak
@@ -56,6 +57,7 @@ class LoadTest(BaseSettings):
     compare: CliSubCommand[Compare] = Field(description=Compare.__doc__)
     accuracy: CliSubCommand[Accuracy] = Field(description=Accuracy.__doc__)
     stages: CliSubCommand[Stages] = Field(description=Stages.__doc__)
+    batch: CliSubCommand[Batch] = Field(description=Batch.__doc__)
     suite: CliSubCommand[Suite] = Field(description=Suite.__doc__)
     agreement: CliSubCommand[Agreement] = Field(description=Agreement.__doc__)
 

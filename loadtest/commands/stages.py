@@ -19,13 +19,12 @@ import numpy as np
 from pycocotools import mask as coco
 from pydantic import Field
 
-from loadtest.commands.arguments import Arguments, Found
+from loadtest.commands.arguments import Arguments, Found, find_folder
 from loadtest.generators.drawn import draw_instances, fit_canvas, paint_heads, read_decoder
 from loadtest.generators.photos import draw_sample
 from loadtest.measurement.harness import Stage
 from loadtest.reports.content import Finding, Outcome, TextTable
 from loadtest.reports.tables import show
-from loadtest.types import CannotRun
 from service.inference.backends import Backend, BackendChoice, open_backend
 from service.inference.card import Card, read_card
 from service.inference.images import Limits
@@ -54,12 +53,7 @@ class Stages(Arguments):
 
     async def run(self, stage: Stage) -> Found:
         """Measures in fp32, the precision of the goals; raises CannotRun when the model is absent."""
-        folders = sorted(card.parent for card in self.models.glob("*/card.json"))
-        folder = next((path for path in folders if self.model in (None, path.name)), None)
-        if folder is None:
-            raise CannotRun(
-                f"there is no model {self.model or ''} in {self.models}: give --models its folder"
-            )
+        folder = find_folder(self.models, self.model)
         return Found(await measure_in_thread(folder, stage, seconds=self.duration))
 
 

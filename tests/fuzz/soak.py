@@ -27,7 +27,7 @@ CLIENTS = 2
 WINDOW_S = 10.0
 PAUSE_S = 1.0  # between the starts of two hostile inputs
 LEAST_SHARE = 0.9
-ROUNDS = 4  # of all hostile inputs before the soak; by then no allocator keeps more than before
+ROUNDS = 4  # of all hostile inputs beside good requests before the soak; then no allocator keeps more
 MOST_GROWTH = 0.05  # of memory, from the end of these rounds to the end of all
 MARGIN = 3  # descriptors and threads
 CALM_S = 12.0  # longer than the service waits for a head
@@ -88,12 +88,28 @@ class Good:
         counted.append(Rate(self.said[earlier:].count("rest ok"), time.perf_counter() - began))
 
 
+@contextlib.contextmanager
+def asking(door: Door) -> Iterator[Good]:
+    """Clients that ask until the block ends."""
+    good = Good(door)
+    clients = [threading.Thread(target=good.ask) for _ in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    try:
+        yield good
+    finally:
+        good.over.set()
+        for client in clients:
+            client.join()
+
+
 def soak(service: Service, seconds: float) -> bool:
     """Whether good requests keep their throughput, counters agree, and all is back where it was."""
     with open_attacker() as attacker:
         door = find_door(service)
-        for name in (*ATTACKS,) * ROUNDS:
-            attacker.submit(attack, name, door).result()
+        with asking(door):  # so that every compute process has had its share of both
+            for name in (*ATTACKS,) * ROUNDS:
+                attacker.submit(attack, name, door).result()
         before, counted = _rest(service), read_counters(service)
         said, alone, beside = _alternate(door, attacker, seconds)
     after, counted = _rest(service), read_counters(service) - counted
@@ -118,22 +134,16 @@ def read_counters(service: Service) -> Counter[str]:
 
 def _alternate(door: Door, attacker: ProcessPoolExecutor, seconds: float) -> tuple[Counter[str], Rate, Rate]:
     """The answers to all inputs, and the good answers without and with hostile inputs beside them in turn."""
-    good, said = Good(door), Counter[str]()
-    clients = [threading.Thread(target=good.ask) for _ in range(CLIENTS)]
-    for client in clients:
-        client.start()
+    said, alone, beside = Counter[str](), Rate(), Rate()
     names, began = cycle(ATTACKS), time.perf_counter()
-    alone, beside = Rate(), Rate()
-    while time.perf_counter() - began < seconds:
-        with good.counting() as counted:
-            time.sleep(WINDOW_S)
-        alone += counted[0]
-        with good.counting() as counted:
-            said += _attack_for(WINDOW_S, names, door, attacker)
-        beside += counted[0]
-    good.over.set()
-    for client in clients:
-        client.join()
+    with asking(door) as good:
+        while time.perf_counter() - began < seconds:
+            with good.counting() as counted:
+                time.sleep(WINDOW_S)
+            alone += counted[0]
+            with good.counting() as counted:
+                said += _attack_for(WINDOW_S, names, door, attacker)
+            beside += counted[0]
     return said + Counter(good.said), alone, beside
 
 

@@ -68,6 +68,19 @@ async def test_a_watcher_hears_of_changes_and_does_not_hold_up_a_stop(
         await server.stop(60)
 
 
+async def test_a_connection_has_256_calls_at_a_time(health: health_pb2_grpc.HealthStub) -> None:
+    asked = health_pb2.HealthCheckRequest(service=SERVICE)
+    watching = [health.Watch(asked) for _ in range(256)]
+    await asyncio.gather(*(watch.read() for watch in watching))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health.Check(asked, timeout=0.5)
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    watching[0].cancel()
+    assert (await health.Check(asked)).status == STATUS.NOT_SERVING
+    for watch in watching:
+        watch.cancel()
+
+
 async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))

@@ -23,6 +23,7 @@ Triple: TypeAlias = tuple[float, float, float]  # one number for red, green and 
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 
 _UNWRITTEN = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
+MOST_LABELS = 10_000  # public sets have fewer; 100,000 would take seconds to refuse
 _JSON_BYTES = 20_000_000
 _FAULTS = 10  # named in one message
 
@@ -144,7 +145,7 @@ class Card(Frozen):
     description: str
     network: str
     input: Input
-    labels: Annotated[tuple[Label, ...], Field(min_length=1)]
+    labels: Annotated[tuple[Label, ...], Field(min_length=1, max_length=MOST_LABELS)]
     decoder: Decoder
     calibration: Calibration | None = None
     outputs: dict[str, Shape]

@@ -63,6 +63,7 @@ def test_a_decoder_without_coefficients_has_the_box_heads_only() -> None:
         (lambda card: card["input"].update(height=0), "input.height: Input should be greater"),
         (lambda card: card["input"].update(height=96), "outputs .* do not fit"),
         (lambda card: card.update(labels=[]), "labels"),
+        (lambda card: card.update(labels=[{"name": "a", "category_id": 1}] * 10_001), "at most 10000"),
         (lambda card: card["labels"].pop(), "outputs .* do not fit"),
         (lambda card: card["labels"][0].update(name="leaf"), "a label name stands twice"),
         (lambda card: card["labels"][0].update(category_id=9), "a category_id stands twice"),

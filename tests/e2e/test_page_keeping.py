@@ -1,6 +1,8 @@
 """Two models side by side, the pictures of this visit, downloads, and the page as an installed program."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -61,6 +63,18 @@ def test_the_other_model_answers_for_the_next_picture_too_until_it_is_switched_o
     assert page.run("document.querySelector('#caption').hidden")
 
 
+def test_the_last_frame_of_the_webcam_is_compared_too(page: Tab) -> None:
+    choose_other(page, 1)
+    click(page, "#bar [data-action=camera]")
+    page.wait(f"{READY} && !document.querySelector('#live').hidden")
+    assert page.run("document.querySelector('#other-frame').hidden")
+    click(page, "#bar [data-action=camera]")
+    page.wait("/1 object /.test(document.querySelector('#other-caption').innerText)")
+    choose_other(page, 0)
+    choose_other(page, 1)
+    page.wait("/1 object /.test(document.querySelector('#other-caption').innerText)")
+
+
 def test_a_visitor_goes_back_to_a_picture_without_asking_again(page: Tab) -> None:
     assert page.run("document.querySelector('#history').hidden")
     click(page, "#bar [data-action=sample]")
@@ -105,6 +119,14 @@ def test_the_overlay_is_saved_in_the_size_of_the_picture(page: Tab, scene: Path)
     assert drawn is not None
     assert drawn.shape == (SIZE.height, SIZE.width, 3)
     assert not np.array_equal(drawn, np.asarray(cv2.imread(str(scene))))
+
+
+def test_every_object_is_cut_out(page: Tab) -> None:
+    name, content = download(page, "cutouts")
+    assert name == "it's a scene.cutouts.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        pictures = [one for one in archive.namelist() if one.endswith(".png")]
+    assert len(pictures) == 3
 
 
 def test_where_nothing_is_found_there_is_nothing_to_save(page: Tab) -> None:

@@ -254,3 +254,61 @@ def test_an_identitys_colour_is_nobody_elses_in_a_stream(use: Use) -> None:
     assert none == none_either
     assert len({first, none, second}) == 3
     assert len(set(use("palette", function, {"instances": [{}] * 10}))) == 10
+
+
+@pytest.mark.parametrize(("sizes", "kept"), [([1] * 30, 24), ([9e7, 9e7, 9e7], 2), ([9e7, 3e8], 1)])
+def test_the_pictures_of_a_visit_are_bounded_and_the_newest_stays(
+    use: Use, sizes: list[float], kept: int
+) -> None:
+    added = "sizes.reduce((all, size, at) => it.remember(all, { picture: { blob: { size } }, at }), [])"
+    places = use("state", f"(it, sizes) => {added}.map(({{ at }}) => at)", sizes)
+    assert places == list(range(len(sizes)))[-kept:]
+
+
+def test_a_newer_answer_takes_the_place_of_the_one_before(use: Use) -> None:
+    answers = use(
+        "state",
+        """(it) => {
+          const [first, second] = [1, 2].map((size) => ({ blob: { size } }));
+          const entries = [[first, "a"], [second, "b"], [first, "c"]];
+          return entries.reduce((all, [picture, answer]) => it.remember(all, { picture, answer }), [])
+            .map(({ answer }) => answer);
+        }""",
+    )
+    assert answers == ["c", "b"]
+
+
+def test_events_are_listed_the_newest_first_and_only_so_many(use: Use) -> None:
+    shown = use("state", "(it, before, happened) => it.addEvents(before, happened)", [1, 0], [2, 3])
+    assert shown == [3, 2, 1, 0]
+    many = use("state", "(it, before, happened) => it.addEvents(before, happened)", [], list(range(500)))
+    assert many == list(range(499, 299, -1))
+
+
+@pytest.mark.parametrize(
+    ("event", "sentence"),
+    [
+        ({"event": "new"}, "cat #3 is new"),
+        ({"event": "gone", "seconds": 2.04}, "cat #3 is gone after 2.0 s"),
+        ({"event": "entered", "zone": "yard"}, "cat #3 enters yard"),
+        ({"event": "left", "zone": "yard", "seconds": 1}, "cat #3 leaves yard after 1.0 s"),
+        ({"event": "crossed", "line": "gate", "direction": "out"}, "cat #3 crosses gate, out"),
+        ({"event": "updated"}, "#3 takes the label cat"),
+    ],
+)
+def test_every_kind_of_event_has_a_sentence(use: Use, event: dict[str, object], sentence: str) -> None:
+    assert (
+        use("events", "(it, event) => it.eventText(event)", {**event, "label": "cat", "track_id": 3})
+        == sentence
+    )
+
+
+def test_points_stay_in_the_picture_and_a_line_ends_at_its_second(use: Use) -> None:
+    add = "(it, draft, point) => it.addPoint(draft, point, 0.02)"
+    first = use("places", add, {"kind": "line", "points": []}, [-0.5, 0.25])
+    assert first == {"draft": {"kind": "line", "points": [[0, 0.25]]}, "done": False}
+    assert not use("places", add, first["draft"], [0.01, 0.25])["done"]  # a second click at the same place
+    assert use("places", add, first["draft"], [1.5, 0.25]) == {
+        "draft": {"kind": "line", "points": [[0, 0.25], [1, 0.25]]},
+        "done": True,
+    }

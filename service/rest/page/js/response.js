@@ -15,6 +15,7 @@ import { visibleAnswer } from "./state.js";
 const FORMS = {
   coco: { accept: "application/json", ending: "coco.json" },
   overlay: { accept: "image/png", ending: "overlay.png" },
+  cutouts: { accept: "application/zip", ending: "cutouts.zip" },
 };
 
 /** @param {Store<State>} store @param {Session} session */

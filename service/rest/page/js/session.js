@@ -56,9 +56,7 @@ export class Session {
   async ask() {
     const { picture } = this.store.get();
     if (!picture) return;
-    this.request.abort();
-    this.request = new AbortController();
-    const { signal } = this.request;
+    const signal = this.renewRequest();
     this.store.set({ phase: "busy", failure: null });
     try {
       const outcome = await segment(picture.blob, this.options(), signal);
@@ -70,20 +68,28 @@ export class Session {
     }
   }
 
-  /** @param {AbortSignal} signal of the request for the same picture by the chosen model */
+  /**
+   * Segments the picture at hand by the model beside the chosen one, if there is one.
+   *
+   * @param {AbortSignal} signal of what the visitor looks at now
+   */
   async askOther(signal) {
     const { other, picture } = this.store.get();
     if (!other || !picture) return;
     const { name, version } = other.model;
-    const outcome = await segment(picture.blob, { ...this.options(), model: name, version }, signal);
-    this.store.set({ other: { model: other.model, ...outcome } });
+    try {
+      const asked = { ...this.options(), model: name, version };
+      const { answer } = await segment(picture.blob, asked, signal);
+      this.store.set({ other: { model: other.model, answer }, phase: "ready", failure: null });
+    } catch (error) {
+      if (!signal.aborted) this.fail(blamePicture(error, picture), () => this.askOther(signal));
+    }
   }
 
   /** @param {Model | null} model to show beside the chosen one; null: none */
   async compare(model) {
-    const { picture, answer } = this.store.get();
-    this.store.set({ other: model && { model, answer: null, roundTrip: 0 } });
-    if (picture && answer) await this.ask();
+    this.store.set({ other: model && { model, answer: null } });
+    if (this.store.get().phase === "ready") await this.askOther(this.renewRequest());
   }
 
   /** Puts the picture and its answer among those of this visit. */
@@ -95,12 +101,17 @@ export class Session {
 
   /** @param {Entry} entry to show again, with the answer that it had */
   async recall({ picture, answer, roundTrip, model, masks }) {
-    this.request.abort();
-    this.request = new AbortController();
     const other = this.forgetOther();
     const shown = { picture, answer, roundTrip, model, masks, other };
     this.store.set({ ...NOTHING_SHOWN, ...shown, phase: "ready", failure: null });
-    await this.askOther(this.request.signal).catch((error) => this.fail(error));
+    await this.askOther(this.renewRequest());
+  }
+
+  /** @returns {AbortSignal} of what is asked from now on; what was under way is given up */
+  renewRequest() {
+    this.request.abort();
+    this.request = new AbortController();
+    return this.request.signal;
   }
 
   /** @returns {State["other"]} the other model, without the answer to the picture before */
@@ -197,6 +208,7 @@ export class Session {
     this.store.set({ live: null, ...rest, phase: picture && answer ? "ready" : "empty" });
     live?.bitmap.close();
     this.remember();
+    this.askOther(this.renewRequest());
   }
 
   /** @param {readonly Place[]} places */

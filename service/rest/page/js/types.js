@@ -115,7 +115,7 @@
  * @property {Other | null} other what another model finds in the same picture
  * @property {readonly Entry[]} history the pictures of this visit, the oldest first
  *
- * @typedef {{model: Model, answer: Answer | null, roundTrip: number}} Other
+ * @typedef {{model: Model, answer: Answer | null}} Other
  *
  * @typedef {Object} Entry
  * @property {Picture} picture

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from service.inference.card import Label
-from training.networks.blitzmask import Architecture, BlitzMask
+from training.networks.families import Network, build_network, read_architecture
 
 OLD_NAMES = {"course": "schedule", "retreat": "rollback", "watch": "early_stopping"}  # before version 0.3
 
@@ -67,13 +67,13 @@ def read_checkpoint(path: Path, *, parts: Collection[str] = ()) -> dict[str, Any
     return {OLD_NAMES.get(name, name): value for name, value in content.items()}
 
 
-def load_network(checkpoint: Path) -> tuple[BlitzMask, tuple[Label, ...]]:
+def load_network(checkpoint: Path) -> tuple[Network, tuple[Label, ...]]:
     """The network of a checkpoint or snapshot in evaluation mode, and its labels.
 
     It has the averaged weights: the best ones of a run with early stopping, else the last ones.
     Raises CheckpointRefused.
     """
     content = read_checkpoint(checkpoint, parts=("architecture", "labels", "average"))
-    network = BlitzMask(Architecture(**content["architecture"]))
+    network = build_network(read_architecture(content["architecture"]))
     network.load_state_dict(content.get("best") or content["average"])
     return network.eval(), tuple(Label(**label) for label in content["labels"])

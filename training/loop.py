@@ -3,8 +3,9 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, astuple, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from service.types import Size
 from training.checkpoint import CheckpointRefused, read_checkpoint, write_checkpoint
+from training.csr_loss import csr_loss
 from training.data.annotations import Collection
 from training.data.batch import Batch
 from training.data.training_set import TrainingSet, draw_order, load_batches, repeat_factors
@@ -26,7 +28,7 @@ from training.distributed import (
     get_world_size,
 )
 from training.losses import Counts, blitzmask_loss, count_objects
-from training.networks.blitzmask import BlitzMask
+from training.networks.families import Network
 from training.optimizer import (
     apply_settings,
     freeze_blocks,
@@ -39,11 +41,13 @@ from training.optimizer import (
 from training.recipe import Recipe, Stage, stage_at
 from training.run_log import Listener, MeanPrecision, StepReport, ValidationResult
 from training.validation import EarlyStopping
+from training.yolact_loss import yolact_loss
 
 SAVE_EVERY = 120.0  # seconds
 
 
-Evaluate = Callable[[BlitzMask], MeanPrecision]
+Evaluate = Callable[[Network], MeanPrecision]
+Loss = Callable[[Mapping[str, Tensor], Batch], dict[str, Tensor]]
 
 
 class Trainer:
@@ -54,7 +58,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: BlitzMask,
+        network: Network,
         collection: Collection,
         recipe: Recipe,
         folder: Path,
@@ -64,7 +68,7 @@ class Trainer:
         self.device = choose_device()
         # torch's stubs lack this form of `to`; channels_last is the fast layout on every device
         placed = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network: BlitzMask = placed
+        self.network: Network = placed
         self.collection = collection
         self.repeats = repeat_factors(
             collection.pictures, recipe.repeat_threshold, mask_share=recipe.mask_share
@@ -85,8 +89,8 @@ class Trainer:
         self.best: dict[str, Tensor] = {}  # the averaged weights of the best validation
 
     @property
-    def averaged_network(self) -> BlitzMask:
-        return cast(BlitzMask, self.average.module)
+    def averaged_network(self) -> Network:
+        return cast(Network, self.average.module)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -253,9 +257,7 @@ class Trainer:
         batch = batch.to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             heads = self.network(batch.pixels)
-        terms = blitzmask_loss(
-            heads, batch, self.recipe.losses, upsampling=stage.upsampling, counts=self._count(batch)
-        )
+        terms = self._find_loss(batch, stage)(heads, batch)
         self._update_weights(sum(terms.values(), start=torch.zeros((), device=self.device)))
         self.step += 1
         self.average.update_parameters(self.network)
@@ -264,6 +266,19 @@ class Trainer:
         self.losses.append(broadcast_value(sum(values.values())))
         speed = len(batch.pixels) * get_world_size() / elapsed
         return StepReport(self.step, epoch, self.progress, settings.rate, settings.momentum, values, speed)
+
+    def _find_loss(self, batch: Batch, stage: Stage) -> Loss:
+        losses: dict[str, Loss] = {
+            "blitzmask": partial(
+                blitzmask_loss,
+                weights=self.recipe.losses,
+                upsampling=stage.upsampling,
+                counts=self._count(batch),
+            ),
+            "yolact": yolact_loss,
+            "csr": csr_loss,
+        }
+        return losses[self.network.architecture.network]
 
     def _count(self, batch: Batch) -> Counts | None:
         """The divisors of the loss terms, the same in all processes; None for the paper's means by image."""

@@ -8,24 +8,24 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from training.lr_schedule import StepSettings
-from training.networks.blitzmask import BlitzMask
+from training.networks.families import Network
 from training.recipe import Recipe
 
 
-def freeze_blocks(network: BlitzMask, count: int) -> None:
+def freeze_blocks(network: Network, count: int) -> None:
     """Excludes the weights of the first `count` backbone blocks from training."""
     for block in list(network.backbone.blocks)[:count]:
         block.requires_grad_(False)
 
 
-def set_training(network: BlitzMask, frozen_blocks: int) -> None:
+def set_training(network: Network, frozen_blocks: int) -> None:
     """Sets training mode, but evaluation mode for frozen blocks, whose statistics stay as they are."""
     network.train()
     for block in list(network.backbone.blocks)[:frozen_blocks]:
         block.eval()
 
 
-def make_optimizer(network: BlitzMask, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW, or SGD with momentum as in the paper (BlitzMask, sec. 4.1)."""
     groups = parameter_groups(network, recipe)
     if recipe.optimizer == "sgd":
@@ -33,7 +33,7 @@ def make_optimizer(network: BlitzMask, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.rate)
 
 
-def parameter_groups(network: BlitzMask, recipe: Recipe) -> list[dict[str, Any]]:
+def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
     """Backbone and rest with their learning rates; biases and norms are apart, without weight decay."""
     groups = []
     for in_backbone, factor in ((True, recipe.backbone_rate), (False, 1.0)):
@@ -57,14 +57,14 @@ def apply_settings(optimizer: torch.optim.Optimizer, settings: StepSettings) -> 
             group["momentum"] = settings.momentum
 
 
-def name_state(network: BlitzMask, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+def name_state(network: Network, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
     """The optimiser's state by the names of the weights."""
     state = optimizer.state
     return {name: state[weight] for name, weight in network.named_parameters() if weight in state}
 
 
 def restore_state(
-    network: BlitzMask, optimizer: torch.optim.Optimizer, saved: Mapping[str, dict[str, Any]]
+    network: Network, optimizer: torch.optim.Optimizer, saved: Mapping[str, dict[str, Any]]
 ) -> None:
     """Sets the optimiser's state to what `name_state` returned; other weights start without state."""
     optimizer.state.clear()
@@ -76,7 +76,7 @@ def restore_state(
             }
 
 
-def make_average(network: BlitzMask, decay: float) -> AveragedModel:
+def make_average(network: Network, decay: float) -> AveragedModel:
     """An exponential average of all weights and statistics; its decay is lower in the first steps.
 
     `module` is the averaged network, in evaluation mode.

@@ -15,7 +15,7 @@ from training.data.augment import Augmentation
 from training.data.groundtruth import TargetRules
 from training.losses import LossWeights
 from training.lr_schedule import Cosine, LrFinderSchedule, Schedule, Steps, StepSettings, Trapezoid
-from training.networks.blitzmask import Architecture
+from training.networks.families import AnyArchitecture, NetworkName, name_architecture
 from training.validation import Validation
 
 
@@ -37,6 +37,8 @@ class Stage:
 class Recipe:
     """A training run.
 
+    network: see `networks.families`; `neck_channels`, `backbone` and `width` are options of all networks.
+    losses: of BlitzMask; the other networks have the weights of their papers.
     epochs: its length; with `LrFinderSchedule`, only an estimate for the progress bar.
     hours: its length by the clock instead, for machines of unknown speed; such a run cannot be repeated
         exactly.
@@ -52,6 +54,7 @@ class Recipe:
     validation: evaluations on the val split during the run; None: none.
     """
 
+    network: NetworkName = "blitzmask"
     neck_channels: int = 128
     backbone: str = "mobilenet_v2"
     width: float = 1.0
@@ -86,12 +89,13 @@ class Recipe:
     def peak(self) -> StepSettings:
         return StepSettings(self.rate, self.momentum)
 
-    def architecture(self, classes: int) -> Architecture:
-        return Architecture(
-            classes=classes,
+    def architecture(self, classes: int) -> AnyArchitecture:
+        return name_architecture(
+            self.network,
+            classes,
             backbone=self.backbone,
             width=self.width,
-            neck_channels=self.neck_channels,
+            channels=self.neck_channels,
             masks=self.masks,
         )
 

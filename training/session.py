@@ -28,7 +28,7 @@ from training.evaluation.evaluate import detect, evaluate_detections, record_acc
 from training.export.model_folder import EXPORTERS, ModelInfo, export_model
 from training.init_weights import initialise_network
 from training.loop import Evaluate, Trainer
-from training.networks.blitzmask import BlitzMask
+from training.networks.families import Network, build_network
 from training.recipe import Recipe
 from training.report import RunResult, choose_threshold, draw_pair, stack_pairs, write_report
 from training.run_log import JsonLog, StepReport, TensorBoardLog, plot_curves, read_log
@@ -90,7 +90,7 @@ def make_trainer(
 ) -> Trainer:
     """A trainer at the folder's checkpoint, or else at the recipe's initial weights."""
     torch.manual_seed(recipe.seed)
-    network = BlitzMask(recipe.architecture(len(collection.labels)))
+    network = build_network(recipe.architecture(len(collection.labels)))
     if recipe.init_weights is not None and not (folder / "checkpoint.pt").exists():
         pixels = statistics_pixels(collection)
         initialise_network(network, collection.labels, source=recipe.init_weights, pixels=pixels)
@@ -128,7 +128,7 @@ def export_and_report(run: Run, console: Console) -> Path:
     return write_report(result, run.folder)
 
 
-def find_threshold(network: BlitzMask, info: ModelInfo, data: EvaluationSet) -> float:
+def find_threshold(network: Network, info: ModelInfo, data: EvaluationSet) -> float:
     """The score threshold with the best F1 on a set, of masks, or of boxes if no mask is right."""
     evaluator = Evaluator(data, info.labels, info.canvas, pictures=ALL_PICTURES)
     evaluation = evaluator.evaluate(network)

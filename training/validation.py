@@ -17,7 +17,7 @@ from service.types import BackendInfo, Heads, Pixels, Size
 from training.data.datasets import EvaluationSet
 from training.evaluation.evaluate import Evaluation, detect, evaluate_detections
 from training.export.model_folder import ModelInfo, describe_model
-from training.networks.blitzmask import BlitzMask
+from training.networks.families import Network
 from training.run_log import MeanPrecision
 
 IN_MEMORY = ArtifactFile(path="memory", runtime="onnx", precision="fp32", sha256="0" * 64, bytes=1)
@@ -68,7 +68,7 @@ class EarlyStopping:
 class NetworkBackend:
     """A PyTorch network as a backend of the service."""
 
-    def __init__(self, network: BlitzMask) -> None:
+    def __init__(self, network: Network) -> None:
         self.network = network
         self.device = next(network.parameters()).device
 
@@ -85,7 +85,7 @@ class NetworkBackend:
         pass
 
 
-def open_network(network: BlitzMask, labels: Sequence[Label], canvas: Size) -> Segmenter:
+def open_network(network: Network, labels: Sequence[Label], canvas: Size) -> Segmenter:
     """The service's segmenter with this network; sets the network to evaluation mode."""
     info = ModelInfo("in-training", "0", "Not exported.", tuple(labels), canvas)
     return Segmenter(describe_model(network.eval(), info, (IN_MEMORY,)), NetworkBackend(network), Limits())
@@ -100,11 +100,11 @@ class Evaluator:
         self.canvas = canvas
         self.detections: list[dict[str, Any]] = []
 
-    def measure(self, network: BlitzMask) -> MeanPrecision:
+    def measure(self, network: Network) -> MeanPrecision:
         found = self.evaluate(network)
         return MeanPrecision(found.masks.ap, found.masks.ap50, found.boxes.ap, found.boxes.ap50)
 
-    def evaluate(self, network: BlitzMask) -> Evaluation:
+    def evaluate(self, network: Network) -> Evaluation:
         segmenter = open_network(network, self.labels, self.canvas)
         found = detect(segmenter, self.data.content, self.data.images)
         self.detections = [item for items in found for item in items]

@@ -25,6 +25,7 @@ from training.init_weights import (
 )
 from training.networks.backbones import mobilenet_v2
 from training.networks.blitzmask import BACKBONES, Architecture, BlitzMask
+from training.networks.families import build_network
 from training.networks.layers import Convolution
 from training.recipes import own
 
@@ -123,7 +124,7 @@ def test_a_model_of_another_network_is_refused(trained: Path) -> None:
 
 def test_the_recipe_for_ones_own_pictures_fits_the_shipped_model() -> None:
     card = read_card(own.SHIPPED)
-    network = BlitzMask(own.RECIPE.architecture(len(card.labels)))
+    network = build_network(own.RECIPE.architecture(len(card.labels)))
     load_model_weights(network, card.labels, folder=own.SHIPPED, pixels=draw_pictures()[:1])
 
 

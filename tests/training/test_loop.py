@@ -18,7 +18,7 @@ from training.loop import Trainer
 from training.losses import LossWeights
 from training.lr_schedule import Cosine, Diverged, LrFinderSchedule
 from training.lrfinder import LrFinder
-from training.networks.blitzmask import BlitzMask
+from training.networks.families import Network, build_network
 from training.recipe import Recipe, Stage
 from training.run_log import MeanPrecision, StepReport
 from training.validation import Validation
@@ -39,7 +39,7 @@ TINY = Recipe(
 def make_trainer(data: Path, folder: Path, recipe: Recipe = TINY) -> Trainer:
     torch.manual_seed(recipe.seed)
     collection = read_collection(data / "instances_train.json", data / "images")
-    network = BlitzMask(recipe.architecture(len(collection.labels)))
+    network = build_network(recipe.architecture(len(collection.labels)))
     return Trainer(network, collection, recipe, folder)
 
 
@@ -216,7 +216,7 @@ class Scores:
     def __init__(self, *scores: float) -> None:
         self.scores = list(scores)
 
-    def __call__(self, network: BlitzMask) -> MeanPrecision:
+    def __call__(self, network: Network) -> MeanPrecision:
         assert not network.training
         return MeanPrecision(mask_ap=self.scores.pop(0))
 
@@ -266,7 +266,7 @@ def test_without_patience_the_end_is_what_counts(tiny_set: Path, tmp_path: Path)
 def test_validation_does_not_count_as_training_time(tiny_set: Path, tmp_path: Path) -> None:
     trainer = make_trainer(tiny_set, tmp_path / "run", replace(TINY, epochs=2, validation=Validation()))
 
-    def sleepy(network: BlitzMask) -> MeanPrecision:
+    def sleepy(network: Network) -> MeanPrecision:
         time.sleep(0.5)
         return MeanPrecision()
 
@@ -288,7 +288,7 @@ FOUND = replace(
 
 def poison(trainer: Trainer) -> None:
     with torch.no_grad():
-        next(trainer.network.neck.parameters()).fill_(torch.nan)
+        trainer.network.get_parameter("neck.last.1.conv.weight").fill_(torch.nan)
 
 
 def test_the_finder_raises_the_rate_epoch_by_epoch(tiny_set: Path, tmp_path: Path) -> None:
@@ -300,9 +300,8 @@ def test_an_epoch_that_made_things_worse_is_undone(tiny_set: Path, tmp_path: Pat
     trainer = make_trainer(tiny_set, tmp_path / "run", FOUND)
     run(trainer, until=0.2)  # one epoch of two steps, and half of the next
     before = {name: value.clone() for name, value in trainer.rollback["network"].items()}
-    assert not trainer.network.neck.state_dict()["last.1.conv.weight"].equal(
-        before["neck.last.1.conv.weight"]
-    )
+    name = "neck.last.1.conv.weight"
+    assert not trainer.network.get_parameter(name).equal(before[name])
     trainer.losses = [1e6]
     trainer._finish_epoch(1)
     assert trainer.schedule_state.rolls_back

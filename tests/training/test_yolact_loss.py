@@ -189,6 +189,6 @@ def test_every_head_has_a_gradient() -> None:
     torch.manual_seed(0)
     heads = {name: torch.rand_like(head).requires_grad_() for name, head in make_heads().items()}
     heads["priors"] = PRIORS
-    torch.stack(list(yolact_loss(heads, make_batch()).values())).sum().backward()
+    torch.autograd.backward(torch.stack(list(yolact_loss(heads, make_batch()).values())).sum())
     without = [name for name, head in heads.items() if head.grad is None or not head.grad.any()]
     assert without == ["priors"]

@@ -13,17 +13,16 @@ import torch
 
 from service.inference.backends import BackendChoice, open_backend
 from service.inference.card import ArtifactFile, Card, Input, Label, Runtime
-from service.inference.families import CentersDecoder
+from service.inference.families import Shape
 from service.inference.golden import Golden, draw_picture, sample_heads
 from service.types import Heads, Pixels, Precision, Size
 from training.export.complexity import count_network
+from training.export.decoders import describe_architecture
 from training.export.tflite import write_tflite
-from training.networks.blitzmask import STRIDE, BlitzMask
+from training.networks.families import Network
 
 GOLDEN_SEED = 1
 CHECK_SEEDS = (2, 3)
-CONTAINMENT = 0.25  # see service.inference.decoding.centers; measured in training/RESULTS.md
-OVERLAP = 0.6  # large objects often have two peaks
 TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp32": 1e-3})
 
 
@@ -43,10 +42,10 @@ class ExportMismatch(Exception):
     """An exported file does not compute what the network does."""
 
 
-Exporter = Callable[[BlitzMask, Size, Path], None]
+Exporter = Callable[[Network, Size, Path], None]
 
 
-def export_onnx(network: BlitzMask, canvas: Size, path: Path) -> None:
+def export_onnx(network: Network, canvas: Size, path: Path) -> None:
     """ONNX, opset 18, any batch size."""
     program = torch.onnx.export(
         network,
@@ -54,7 +53,7 @@ def export_onnx(network: BlitzMask, canvas: Size, path: Path) -> None:
         dynamo=True,
         opset_version=18,
         input_names=["pixels"],
-        output_names=list(network.architecture.head_channels()),
+        output_names=list(measure_heads(network, canvas)),
         dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
         verbose=False,
     )
@@ -73,7 +72,7 @@ def strip_metadata(model: onnx.ModelProto) -> None:
         part.ClearField("metadata_props")
 
 
-def export_tflite(network: BlitzMask, canvas: Size, path: Path) -> None:
+def export_tflite(network: Network, canvas: Size, path: Path) -> None:
     """TFLite, batch size 1, with the heads' names in its signature."""
     write_tflite(network, _blank(canvas, batch=1), path)
 
@@ -82,7 +81,7 @@ EXPORTERS: Mapping[Runtime, Exporter] = MappingProxyType({"onnx": export_onnx, "
 
 
 def export_model(
-    network: BlitzMask, title: ModelInfo, folder: Path, *, exporters: Mapping[Runtime, Exporter] = EXPORTERS
+    network: Network, title: ModelInfo, folder: Path, *, exporters: Mapping[Runtime, Exporter] = EXPORTERS
 ) -> Card:
     """Writes the model folder; existing files are replaced only after all new files pass their check.
 
@@ -106,20 +105,27 @@ def export_model(
     return card
 
 
-def run_network(network: BlitzMask, pixels: Pixels) -> Heads:
+def run_network(network: Network, pixels: Pixels) -> Heads:
     """PyTorch's heads, float32 [N, h, w, C], for uint8 [N, H, W, 3]."""
     with torch.no_grad():
         return {name: head.numpy() for name, head in network(torch.from_numpy(pixels)).items()}
 
 
-def draw_golden(network: BlitzMask, canvas: Size) -> Golden:
+def measure_heads(network: Network, canvas: Size) -> dict[str, Shape]:
+    """The shape of each head without the batch axis, in the order of the outputs."""
+    with torch.no_grad():
+        heads = network(_blank(canvas, batch=1).to(next(network.parameters()).device))
+    return {name: tuple(head.shape[1:]) for name, head in heads.items()}
+
+
+def draw_golden(network: Network, canvas: Size) -> Golden:
     """The self-test: samples of PyTorch's heads for a drawn picture."""
     heads = run_network(network, draw_picture(canvas, GOLDEN_SEED)[None])
     samples = sample_heads(heads, GOLDEN_SEED)
     return Golden(schema_version=1, seed=GOLDEN_SEED, tolerance=dict(TOLERANCE), samples=samples)
 
 
-def check_file(network: BlitzMask, card: Card, folder: Path, file: ArtifactFile) -> float:
+def check_file(network: Network, card: Card, folder: Path, file: ArtifactFile) -> float:
     """The largest |difference| / (1 + |value|) between PyTorch's heads and the file's in the service's
     backend.
     """
@@ -140,27 +146,20 @@ def check_file(network: BlitzMask, card: Card, folder: Path, file: ArtifactFile)
     return worst
 
 
-def describe_model(network: BlitzMask, title: ModelInfo, files: tuple[ArtifactFile, ...]) -> Card:
+def describe_model(network: Network, title: ModelInfo, files: tuple[ArtifactFile, ...]) -> Card:
     """The card of newly exported files, without accuracy and latency."""
-    architecture = network.architecture
-    decoder = CentersDecoder(
-        stride=STRIDE,
-        coefficients=architecture.coefficients if architecture.masks else 0,
-        score_threshold=title.score_threshold,
-        containment=CONTAINMENT if architecture.masks else 0,
-        overlap=OVERLAP,
-    )
+    described = describe_architecture(network.architecture, title.labels, title.score_threshold)
     complexity = count_network(network, title.canvas)
     return Card(
-        schema_version=1,
+        schema_version=described.schema_version,
         name=title.name,
         version=title.version,
         description=title.description,
-        network=f"blitzmask {architecture.backbone} neck {architecture.neck_channels}",
+        network=described.network,
         input=Input(height=title.canvas.height, width=title.canvas.width),
-        labels=title.labels,
-        decoder=decoder,
-        outputs=dict(decoder.output_shapes(title.canvas, len(title.labels))),
+        labels=described.labels,
+        decoder=described.decoder,
+        outputs=measure_heads(network, title.canvas),
         parameters=complexity.parameters,
         multiply_adds=complexity.multiply_adds,
         files=files,

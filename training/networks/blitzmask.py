@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ BACKBONES: Mapping[str, Callable[[float], Backbone]] = MappingProxyType(
 class Architecture:
     """The options that determine the shapes of a network's weights."""
 
+    network: ClassVar[str] = "blitzmask"  # no field: checkpoints of earlier versions do not have it
     classes: int
     backbone: str = "mobilenet_v2"
     width: float = 1.0

@@ -16,7 +16,7 @@ from training.checkpoint import load_network
 from training.data.validate import read_content
 from training.evaluation.evaluate import detect, evaluate_detections
 from training.export.model_folder import ExportMismatch, ModelInfo, check_file, export_model, run_network
-from training.networks.blitzmask import BlitzMask
+from training.networks.families import Network
 
 RUNTIMES = ("onnx", "tflite")
 
@@ -60,7 +60,7 @@ def test_nothing_but_the_model_is_left_beside_it(trained: Path) -> None:
     assert {path.name for path in trained.iterdir()} == {"data", "run", "model"}
 
 
-def alter(network: BlitzMask) -> BlitzMask:
+def alter(network: Network) -> Network:
     """The network with one weight changed."""
     name = "heads.size.1.bias"
     state = network.state_dict()
@@ -81,7 +81,7 @@ def test_a_failed_export_leaves_the_model_that_stood_there(trained: Path, tmp_pa
     network, labels = load_network(trained / "run" / "checkpoint.pt")
     old = (trained / "model" / "model.fp32.onnx").read_bytes()
 
-    def export_old(network: BlitzMask, canvas: Size, path: Path) -> None:
+    def export_old(network: Network, canvas: Size, path: Path) -> None:
         path.write_bytes(old)
 
     title, folder = ModelInfo("tiny", "1.0", "-", labels, Size(192, 192)), tmp_path / "tiny"

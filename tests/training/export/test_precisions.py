@@ -23,7 +23,8 @@ from training.export.model_folder import ExportMismatch, run_network
 from training.export.parity import read_canvases
 from training.export.precisions import WRITERS, Source, add_precisions, head_cosines
 from training.export.tflite import INPUT, strip_normalisation
-from training.networks.blitzmask import BlitzMask, normalise
+from training.networks.blitzmask import normalise
+from training.networks.families import Network
 
 KINDS = [(runtime, precision) for runtime in ("onnx", "tflite") for precision in ("fp32", "fp16", "int8")]
 
@@ -34,7 +35,7 @@ def canvases(trained: Path) -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def network(trained: Path) -> BlitzMask:
+def network(trained: Path) -> Network:
     return load_network(trained / "run" / "checkpoint.pt")[0]
 
 
@@ -89,7 +90,7 @@ def test_fewer_bits_make_smaller_files(folder: Path) -> None:
 
 @pytest.mark.parametrize("runtime", ["onnx", "tflite"])
 def test_fp16_heads_are_close_to_those_of_pytorch(
-    folder: Path, network: BlitzMask, canvases: Pixels, runtime: str
+    folder: Path, network: Network, canvases: Pixels, runtime: str
 ) -> None:
     """The overfitted tiny network is sensitive to rounding, and differs between machines.
 
@@ -124,7 +125,7 @@ def test_the_quantised_input_is_the_pixel_minus_128(folder: Path) -> None:
 
 
 def test_a_stripped_graph_computes_the_same_from_the_normalised_image(
-    folder: Path, network: BlitzMask, canvases: Pixels
+    folder: Path, network: Network, canvases: Pixels
 ) -> None:
     content = strip_normalisation((folder / "model.fp32.tflite").read_bytes())
     run = Interpreter(model_content=content).get_signature_runner()

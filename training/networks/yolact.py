@@ -112,7 +112,7 @@ class Yolact(nn.Module):
         self.backbone = YOLACT_BACKBONES[architecture.backbone](architecture.width)
         self.neck = Pyramid(self.backbone.channels[-3:], architecture)
         self.prototype = make_prototype_branch(architecture)
-        self.shared = _block(channels, channels, architecture)
+        self.shared = nn.Sequential(_convolution(channels, channels, architecture), nn.ReLU())
         values = {"loc": 4, "conf": 1 + architecture.classes, "mask": architecture.prototypes}
         self.heads = nn.ModuleDict(
             {
@@ -142,11 +142,16 @@ class Yolact(nn.Module):
         return torch.cat([each.flatten(1).unflatten(1, (-1, count)) for each in maps], dim=1).float()
 
     def _initialise(self) -> None:
-        """Draws the weights of the layers with a bias as the authors do (Glorot and Bengio, 2010)."""
+        """Draws the weights of the layers with a bias as the authors do (Glorot and Bengio, 2010).
+
+        Depthwise filters keep the variance of their input instead: Glorot's rule would count all channels.
+        """
         initialise(self)
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.xavier_uniform_(module.weight)
+                if module.groups > 1:
+                    nn.init.normal_(module.weight, std=1 / math.sqrt(math.prod(module.kernel_size)))
                 nn.init.zeros_(module.bias)
 
 
@@ -180,13 +185,14 @@ def _block(channels_in: int, channels_out: int, architecture: YolactArchitecture
 def _convolution(
     channels_in: int, channels_out: int, architecture: YolactArchitecture, *, stride: int = 1
 ) -> nn.Module:
-    """A 3x3 convolution without an activation after it."""
+    """A 3x3 convolution without an activation after it.
+
+    It has no batch normalisation: the levels share most of these layers, but not their statistics.
+    """
     if not architecture.separable:
         return nn.Conv2d(channels_in, channels_out, 3, stride, padding=1)
-    depthwise = nn.Conv2d(channels_in, channels_in, 3, stride, padding=1, groups=channels_in, bias=False)
-    return nn.Sequential(
-        depthwise, nn.BatchNorm2d(channels_in), nn.ReLU6(), nn.Conv2d(channels_in, channels_out, 1)
-    )
+    depthwise = nn.Conv2d(channels_in, channels_in, 3, stride, padding=1, groups=channels_in)
+    return nn.Sequential(depthwise, nn.Conv2d(channels_in, channels_out, 1))
 
 
 def draw_priors(levels: Sequence[Size], canvas: Size) -> Tensor:

@@ -174,7 +174,7 @@ class Csr(nn.Module):
         merged = c4 + self.enlarge[0](self.reweighting(features) * c5)
         merged = c3 + self.enlarge[1](merged)
         instance_features, mask_features = self.instance_branch(merged), self.mask_branch(merged)
-        kernels = self.kernels.expand(len(pixels), -1, -1)
+        kernels = self.kernels.expand(pixels.shape[0], -1, -1)
         gathered = gather_features(apply_kernels(kernels, mask_features), instance_features)
         scores, kernels = self.stage(kernels + gathered, gathered)
         return {"scores": scores.float(), "masks": apply_kernels(kernels, mask_features).float()}

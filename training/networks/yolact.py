@@ -129,7 +129,7 @@ class Yolact(nn.Module):
         heads = {name: self._predict(name, shared) for name in self.heads}
         heads["mask"] = heads["mask"].tanh()
         priors = draw_priors([Size(*level.shape[2:]) for level in levels], Size(*pixels.shape[1:3]))
-        heads["priors"] = priors.to(pixels.device).expand(len(pixels), -1, -1)
+        heads["priors"] = priors.to(pixels.device).expand(pixels.shape[0], -1, -1)
         heads["proto"] = self.prototype(levels[0]).permute(0, 2, 3, 1).float()
         if self.training:
             return heads | {"semantic": self.semantic(levels[0]).permute(0, 2, 3, 1).float()}

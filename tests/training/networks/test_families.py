@@ -3,12 +3,13 @@
 from dataclasses import asdict
 
 import pytest
+import torch
 
 from training.networks.blitzmask import Architecture
 from training.networks.csr import CsrArchitecture
 from training.networks.families import AnyArchitecture, build_network, name_architecture, read_architecture
 from training.networks.yolact import YolactArchitecture, mobile_yolact
-from training.recipe import Recipe, set_fields
+from training.recipe import Recipe, read_recipe, set_fields
 
 SMALL: list[AnyArchitecture] = [
     Architecture(2, width=0.25, neck_channels=8),
@@ -44,3 +45,16 @@ def test_a_recipe_builds_the_network_that_it_names() -> None:
 def test_a_network_without_a_form_of_boxes_only_is_refused() -> None:
     with pytest.raises(ValueError, match=r"yolact has no form without masks"):
         name_architecture("yolact", 2, backbone="resnet50", width=1.0, channels=8, masks=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("yolact_r50", 31.164943), ("mobile_yolact", None), ("csr_d2s", 32.123)]
+)
+def test_a_recipe_gives_the_network_of_its_paper(name: str, millions: float | None) -> None:
+    with torch.device("meta"):
+        network = build_network(read_recipe(name).architecture(80))
+    found = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+    if millions is None:  # the paper gives none
+        assert network.architecture == mobile_yolact(80)
+    else:
+        assert found == pytest.approx(millions, abs=0.0005)

@@ -159,7 +159,9 @@ def _sum_masks(heads: Mapping[str, Tensor], batch: Batch, owner: Tensor, most: i
     """The sum over the anchors whose object has a mask, of at most `most` random ones an image."""
     targets = resize_masks(batch.mask, heads["proto"].shape[1:3])
     number = batch.masked.cumsum(dim=0) - 1  # of an object among the masked ones
-    boxes, total = object_boxes(batch), heads["proto"].sum() * 0
+    boxes = object_boxes(batch)
+    # All processes of a run need a gradient of both heads, also for a batch without masks.
+    total = (heads["proto"].sum() + heads["mask"].sum()) * 0
     for place, (own, prototypes) in enumerate(zip(owner, heads["proto"], strict=True)):
         anchors = (own >= 0).nonzero()[:, 0]
         anchors = anchors[batch.masked[own[anchors]]]

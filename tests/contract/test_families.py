@@ -1,11 +1,16 @@
-"""A network of every family answers over every transport, in every form, for every image, and in streams."""
+"""A network of every family answers over every transport, in every form, for every image, and in streams.
+
+The families of other tools are toy graphs. Those that `training` has networks of are exports of these.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
+import cv2
 import httpx
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
 from service.inference.backends import BackendChoice
 from service.inference.masks.forms import form_to_mask
@@ -17,6 +22,7 @@ from service.serving.engine import Engine
 from service.telemetry.metrics import Metrics
 from service.types import Instance, Mask, MaskFormat, Options, Pixels, Size
 from tests.contract.conftest import Ask
+from tests.contract.networks import ARCHITECTURES, LABELS, answer_by_pytorch, write_network
 from tests.contract.test_oip import ask_binary, native_to_outputs, read_binary
 from tests.fakes import FakeCatalog, encode_picture
 from tests.service.inference.graphs import BUILDERS, write_family
@@ -25,9 +31,10 @@ PICTURE = encode_picture(90, 60)
 FORMS: tuple[MaskFormat, ...] = ("rle", "rle_crop", "polygon")
 
 
-@pytest.fixture(scope="module", params=BUILDERS)
+@pytest.fixture(scope="module", params=[*BUILDERS, *ARCHITECTURES])
 def segmenter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
-    folder = write_family(tmp_path_factory.mktemp("families") / request.param, request.param)
+    write = write_network if request.param in ARCHITECTURES else write_family
+    folder = write(tmp_path_factory.mktemp("families") / request.param, request.param)
     return open_model(folder, BackendChoice())
 
 
@@ -132,7 +139,7 @@ def test_all_forms_of_a_mask_are_the_same_pixels(segmenter: Segmenter) -> None:
             np.testing.assert_array_equal(read_mask(other, rles.image), mask)
 
 
-@pytest.mark.parametrize("segmenter", ["mask_list", "kernels", "queries-boxless"], indirect=True)
+@pytest.mark.parametrize("segmenter", ["mask_list", "kernels", "queries-boxless", "csr_d2s"], indirect=True)
 def test_a_network_without_boxes_gives_the_extents_of_its_masks(segmenter: Segmenter) -> None:
     pixels = draw_noise(Size(60, 90))
     answer = segmenter.segment_pixels(pixels, Options(score_threshold=0.05))
@@ -143,6 +150,27 @@ def test_a_network_without_boxes_gives_the_extents_of_its_masks(segmenter: Segme
         rows, columns = read_mask(instance, answer.image).nonzero()
         x, y = columns.min(), rows.min()
         assert instance.bbox == (x, y, columns.max() + 1 - x, rows.max() + 1 - y)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and numpy 2
+@pytest.mark.parametrize("segmenter", ARCHITECTURES, indirect=True)
+async def test_both_transports_give_the_answers_of_pytorch(
+    ask_rest: Ask, ask_grpc: Ask, segmenter: Segmenter
+) -> None:
+    card = segmenter.card
+    pixels = draw_noise(card.canvas)
+    picture = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
+    expected = answer_by_pytorch(card.name, pixels, 0.3)
+    assert len(expected) > 3
+    for ask in (ask_rest, ask_grpc):
+        content = (await ask(picture, score_threshold=0.3)).content
+        assert content is not None
+        found = content["instances"]
+        assert [each["label"] for each in found] == [LABELS[each.channel].name for each in expected]
+        assert [each["score"] for each in found] == pytest.approx([each.score for each in expected], abs=1e-4)
+        for instance, wanted in zip(found, expected, strict=True):
+            mask = coco_mask.decode(instance["segmentation"]).astype(bool)
+            assert (mask != wanted.mask.numpy()).mean() < 1e-3
 
 
 def draw_noise(size: Size) -> Pixels:

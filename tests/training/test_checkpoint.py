@@ -13,7 +13,13 @@ import pytest
 import torch
 
 from tests.running import PATIENCE_S
-from training.checkpoint import CheckpointNotWritten, load_network, read_checkpoint, write_checkpoint
+from training.checkpoint import (
+    CheckpointNotWritten,
+    CheckpointRefused,
+    load_network,
+    read_checkpoint,
+    write_checkpoint,
+)
 from training.data.annotations import read_collection
 from training.networks.blitzmask import Architecture, BlitzMask
 from training.recipe import Recipe, Stage
@@ -80,6 +86,14 @@ def test_a_failed_write_leaves_the_last_good_checkpoint_and_no_litter(tmp_path: 
         write_checkpoint({"weights": torch.zeros(1000), "step": DiskFull()}, path)
     assert read_checkpoint(path)["step"] == 1
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("architecture", [{"network": "vgg"}, {"classes": 2, "attention": True}])
+def test_a_checkpoint_of_a_newer_network_is_refused(tmp_path: Path, architecture: dict[str, Any]) -> None:
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint({"architecture": architecture, "labels": [], "average": {}}, path)
+    with pytest.raises(CheckpointRefused, match="a network that this version lacks"):
+        load_network(path)
 
 
 def test_the_draft_of_a_killed_write_is_not_taken_for_a_checkpoint(tmp_path: Path) -> None:

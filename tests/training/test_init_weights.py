@@ -25,8 +25,9 @@ from training.init_weights import (
 )
 from training.networks.backbones import mobilenet_v2
 from training.networks.blitzmask import BACKBONES, Architecture, BlitzMask
-from training.networks.families import build_network
+from training.networks.families import Network, build_network
 from training.networks.layers import Convolution
+from training.networks.yolact import YolactArchitecture
 from training.recipes import own
 
 
@@ -38,7 +39,7 @@ def make_labels(*names: str) -> tuple[Label, ...]:
     return tuple(Label(category_id=number, name=name) for number, name in enumerate(names, 1))
 
 
-def write(network: BlitzMask, labels: tuple[Label, ...], folder: Path) -> Path:
+def write(network: Network, labels: tuple[Label, ...], folder: Path) -> Path:
     content = {"average": network.state_dict(), "labels": [label.model_dump() for label in labels]}
     write_checkpoint(content, folder / "checkpoint.pt")
     return folder / "checkpoint.pt"
@@ -59,6 +60,18 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     learnt, start = (network.state_dict()["heads.heatmap.1.weight"] for network in (own, theirs))
     assert learnt[[2, 0]].equal(start)
     assert learnt[1].equal(fresh[1])
+
+
+@pytest.mark.parametrize("names", [("cat", "dog"), ("dog", "cat")])
+def test_another_network_takes_its_class_layers_only_with_equal_labels(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    architecture = YolactArchitecture(2, width=0.125, neck_channels=8, prototypes=4)
+    theirs, own = build_network(architecture), build_network(architecture)
+    checkpoint = write(theirs, make_labels("cat", "dog"), tmp_path)
+    left = load_checkpoint_weights(own, make_labels(*names), checkpoint)
+    classes = [f"{layer}.{kind}" for layer in ("heads.conf", "semantic") for kind in ("weight", "bias")]
+    assert left == ([] if names == ("cat", "dog") else classes)
 
 
 def test_what_has_another_shape_is_left_and_named(tmp_path: Path) -> None:

@@ -58,8 +58,7 @@ def _describe_yolact(
     architecture: YolactArchitecture, labels: tuple[Label, ...], score_threshold: float
 ) -> Description:
     decoder = PrototypesDecoder(score_threshold=score_threshold, coefficients=architecture.prototypes)
-    name = "mobileyolact" if architecture.separable else "yolact"
-    text = f"{name} {architecture.backbone} neck {architecture.neck_channels}"
+    text = f"{architecture.title.lower()} {architecture.backbone} neck {architecture.neck_channels}"
     after_background = tuple(
         label.model_copy(update={"channel": channel}) for channel, label in enumerate(labels, 1)
     )

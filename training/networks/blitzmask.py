@@ -36,6 +36,7 @@ BACKBONES: Mapping[str, Callable[[float], Backbone]] = MappingProxyType(
 class Architecture:
     """The options that determine the shapes of a network's weights."""
 
+    title: ClassVar[str] = "BlitzMask"
     network: ClassVar[str] = "blitzmask"  # no field: checkpoints of earlier versions do not have it
     classes: int
     backbone: str = "mobilenet_v2"

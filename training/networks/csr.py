@@ -18,7 +18,7 @@ The 512 of table III does not lie on the line through its other three values.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +41,7 @@ class CsrArchitecture:
     kernels: the most instances of a picture.
     """
 
+    title: ClassVar[str] = "CSR + D2S"
     classes: int
     backbone: str = "resnet50"
     width: float = 1.0
@@ -139,8 +140,9 @@ class UpdateStage(nn.Module):
 
     def _attend(self, kernels: Tensor) -> Tensor:
         """Self-attention of the kernels of one picture: float [N, Q, channels]."""
-        parts = self.attention_in(kernels).unflatten(2, (3, ATTENTION_HEADS, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*parts.unbind())  # [N, heads, Q, channels of a head]
+        parts = self.attention_in(kernels).chunk(3, dim=2)  # not five axes at once: NCNN has four
+        heads = [part.unflatten(2, (ATTENTION_HEADS, -1)).transpose(1, 2) for part in parts]
+        mixed = F.scaled_dot_product_attention(*heads)  # [N, heads, Q, channels of a head]
         output: Tensor = self.attention_out(mixed.transpose(1, 2).flatten(2))
         return output
 

@@ -4,10 +4,10 @@ mobileYOLACT's abstract names four changes; its text is not public. Here they ar
 
 | change | place |
 |---|---|
-| a light backbone that is quantised | `mobile_yolact`: MobileNetV2; `python -m training quantize` |
-| depthwise separable convolutions in the whole network | `Architecture.separable`: `_block` |
+| a light backbone that is quantised | `mobile_yolact`: MobileNetV2, not quantised yet |
+| depthwise separable convolutions in the whole network | `YolactArchitecture.separable`: `_block` |
 | a simpler prototype branch | `make_prototype_branch`: one block and one upsampling, not four and one |
-| TorchScript and NCNN files | export |
+| TorchScript and NCNN files | `export --torchscript FILE --runtimes ncnn` |
 
 Our anchors have the paper's ratios 1, 1/2 and 2. The authors' code, by an error that it documents, gives each
 anchor the height of its width; only their published weights need that.
@@ -61,6 +61,10 @@ class YolactArchitecture:
             raise ValueError(
                 f"YOLACT has no backbone {self.backbone!r}; it has {', '.join(YOLACT_BACKBONES)}"
             )
+
+    @property
+    def title(self) -> str:
+        return "mobileYOLACT" if self.separable else "YOLACT"
 
 
 def mobile_yolact(classes: int) -> YolactArchitecture:

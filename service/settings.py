@@ -102,8 +102,8 @@ class Settings(BaseSettings):
     )
     runtime: RuntimeChoice = Field(
         default="auto",
-        description="runtime of the models: onnx, tflite, openvino (which needs the extra openvino), or "
-        "auto: onnx or tflite",
+        description="runtime of the models: onnx, tflite, openvino or ncnn (these two need the extra of that "
+        "name), or auto: that of one of the model's files",
     )
     precision: PrecisionChoice = Field(
         default="auto",

@@ -95,7 +95,8 @@ class OpenWork:
         card, backend = segmenter.card, segmenter.backend
         crowded = backend.describe(crowded=True)
         (file,) = (each for each in card.files if is_file_of(each, crowded))
-        contents = {name: self.folder.contents[name] for name in ("card.json", "golden.json", file.path)}
+        names = ("card.json", "golden.json", *(part.path for part in file.parts))
+        contents = {name: self.folder.contents[name] for name in names}
         return Opened(card.model_dump_json(), backend.describe(), crowded, contents)
 
     def narrowed(self) -> "OpenWork":

@@ -30,7 +30,7 @@ from service.types import Precision
 
 TIMED_S = 1.0  # for each file
 LEAST_ROUNDS = 5
-PACKAGES = ("onnxruntime", "ai-edge-litert", "tflite-runtime")
+PACKAGES = ("onnxruntime", "ai-edge-litert", "tflite-runtime", "ncnn")
 
 log = structlog.get_logger("service.compute.timing")
 
@@ -147,7 +147,11 @@ class FastestFiles:
 
 def describe_case(card: Card, choice: BackendChoice) -> str:
     """A hash of all that decides which file is fastest: files, choice, processor, versions of runtimes."""
-    files = [*sorted(file.sha256 for file in card.files), choice.runtime, str(choice.threads)]
+    files = [
+        *sorted(part.sha256 for file in card.files for part in file.parts),
+        choice.runtime,
+        str(choice.threads),
+    ]
     versions = [f"{package} {_read_version(package)}" for package in PACKAGES]
     machine = [platform.machine(), _read_processor(), str(os.cpu_count())]
     return hashlib.sha256("\n".join(files + versions + machine).encode()).hexdigest()[:32]

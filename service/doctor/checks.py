@@ -13,11 +13,13 @@ State: TypeAlias = Literal["ok", "note", "warning", "fault"]
 
 X86 = ("x86_64", "AMD64")
 INT8_FAST = {"AVX512-VNNI", "AVX-VNNI", "AMX-INT8", "NEON dot product", "NEON i8mm"}
-LITERT, OLD, OPENVINO = "ai-edge-litert", "tflite-runtime", "openvino"
+LITERT, OLD, OPENVINO, NCNN = "ai-edge-litert", "tflite-runtime", "openvino", "ncnn"
+EXTRAS = (OPENVINO, NCNN)  # runtimes that a service has only where they are asked for
 REMEDIES = {
     "onnxruntime": "for models of the runtime onnx: pip install onnxruntime",
     LITERT: f"for models of the runtime tflite: pip install {LITERT}",
     OPENVINO: "for Intel processors and GPUs: install the extra openvino",
+    NCNN: "for models of the runtime ncnn: install the extra ncnn",
     OLD: f'where {LITERT} has no wheel: pip install {OLD} "numpy<2"',
 }
 SLOW = "its INT8 is some twenty times slower than its fp32 on x86"
@@ -55,15 +57,15 @@ def examine(hardware: Hardware, settings: Settings, benchmarks: Sequence[Benchma
 
 
 def _is_meant(runtime: str, choice: BackendChoice) -> bool:
-    """Whether the settings may take this runtime; OpenVINO has to be named."""
-    return runtime == choice.runtime or (choice.runtime == "auto" and runtime != OPENVINO)
+    """Whether the settings may take this runtime; those of EXTRAS have to be named."""
+    return runtime == choice.runtime or (choice.runtime == "auto" and runtime not in EXTRAS)
 
 
 def _is_missed(package: str, usable: set[str], choice: BackendChoice) -> bool:
     """Whether people want to know that a package is missing: of the two for TFLite, one is enough."""
     if package == OLD:
         return LITERT not in usable
-    return package != OPENVINO or choice.runtime == OPENVINO
+    return package not in EXTRAS or choice.runtime == package
 
 
 def is_fit(findings: Sequence[Finding]) -> bool:

@@ -185,7 +185,7 @@ def comparison_table(results: Sequence[Result]) -> Table:
             "" if file.accuracy is None else f"{file.accuracy.mask_ap:.3f}",
             f"{result.infer_ms:.1f}",
             f"{result.total_ms:.1f}",
-            f"{file.bytes / 1e6:.2f}",
+            f"{file.all_bytes / 1e6:.2f}",
             str(sum(len(each.instances) for each in result.found)),
         )
     return table

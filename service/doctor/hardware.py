@@ -41,6 +41,7 @@ PACKAGES = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
     "openvino": "openvino",
+    "ncnn": "ncnn",
 }
 
 

@@ -17,10 +17,12 @@ from service.inference.calibration import Calibration
 from service.inference.families import Decoder, Frozen, Shape
 from service.types import Precision, Size
 
-Runtime: TypeAlias = Literal["onnx", "tflite"]  # as a card names the kind of a file
+Runtime: TypeAlias = Literal["onnx", "tflite", "ncnn"]  # as a card names the kind of a file
 FilePrecision: TypeAlias = Literal["fp32", "fp16", "int8"]
 Triple: TypeAlias = tuple[float, float, float]  # one number for red, green and blue
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
+FileName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 _UNWRITTEN = frozenset({"Cc", "Zl", "Zp"})  # control characters, line and paragraph separators
 MOST_LABELS = 10_000  # public sets have fewer; 100,000 would take seconds to refuse
@@ -73,7 +75,7 @@ class Latency(Frozen):
 class GraphInput(Frozen):
     """The numbers that a graph takes where it does not take bytes: (byte / scale - mean) / std.
 
-    Only the TFLite backend computes them. The file's own quantisation, if it has one, follows.
+    Only the TFLite and NCNN backends compute them. A TFLite file's own quantisation, if it has one, follows.
     mean, std: for red, green and blue, whatever the order is.
     """
 
@@ -84,26 +86,54 @@ class GraphInput(Frozen):
     std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
 
 
+class Weights(Frozen):
+    """The file with a graph's weights, where the runtime keeps them apart from the graph."""
+
+    path: FileName
+    sha256: Sha256
+    bytes: int = Field(gt=0, lt=2**63)
+
+
 class ArtifactFile(Frozen):
     """One exported graph: takes uint8 [N, H, W, 3] RGB, gives the card's outputs as float32 [N, ...].
 
-    input: what a TFLite graph takes instead; None: uint8, or int8 that is the byte minus 128. An ONNX graph
-        has the conversion inside.
+    input: what a TFLite or NCNN graph takes instead; None: uint8, or int8 that is the byte minus 128. An ONNX
+        graph has the conversion inside.
+    weights: of an NCNN graph, whose `path` is the .param file: the .bin file. None for other runtimes.
     """
 
-    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    path: FileName
     runtime: Runtime
     precision: FilePrecision
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256
     bytes: int = Field(gt=0, lt=2**63)
+    weights: Weights | None = None
     input: GraphInput | None = None
     accuracy: Accuracy | None = None
     latency: Latency | None = None
+
+    @property
+    def parts(self) -> tuple["ArtifactFile | Weights", ...]:
+        """The files on the disk, the graph first."""
+        return (self,) if self.weights is None else (self, self.weights)
+
+    @property
+    def all_bytes(self) -> int:
+        """The bytes of all parts."""
+        return sum(part.bytes for part in self.parts)
 
     @model_validator(mode="after")
     def _takes_bytes_in_onnx(self) -> "ArtifactFile":
         if self.input is not None and self.runtime == "onnx":
             raise ValueError("an ONNX graph takes uint8: put the conversion into the graph, not on the card")
+        return self
+
+    @model_validator(mode="after")
+    def _is_a_pair_in_ncnn(self) -> "ArtifactFile":
+        if (self.weights is not None) != (self.runtime == "ncnn"):
+            raise ValueError("a file has `weights` if, and only if, its runtime is ncnn: name the .bin there")
+        if self.runtime == "ncnn" and (self.input is None or self.input.layout != "NCHW"):
+            raise ValueError("an NCNN graph takes numbers: describe them as `input`, with the layout NCHW")
         return self
 
 
@@ -185,7 +215,9 @@ class Card(Frozen):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Card":
         if self.schema_version == 1 and not self._is_of_version_1():
-            raise ValueError("only schema_version 2 has other families, fits, channels, inputs, calibration")
+            raise ValueError(
+                "only schema_version 2 has other families, fits, channels, inputs, calibration, ncnn"
+            )
         channels = self.labels_by_channel()
         if len(channels) != len(self.labels):
             raise ValueError("a label's channel stands twice")
@@ -193,7 +225,7 @@ class Card(Frozen):
         for what, values in (
             ("label name", [label.name for label in self.labels]),
             ("category_id", [label.category_id for label in self.labels]),
-            ("file", [file.path for file in self.files]),
+            ("file", [part.path for file in self.files for part in file.parts]),
             ("runtime and precision", [(file.runtime, file.precision) for file in self.files]),
         ):
             if len(set(values)) != len(values):
@@ -206,7 +238,7 @@ class Card(Frozen):
             and self.calibration is None
             and self.input == Input(height=self.input.height, width=self.input.width)
             and all(label.channel is None for label in self.labels)
-            and all(file.input is None for file in self.files)
+            and all(file.input is None and file.runtime != "ncnn" for file in self.files)
         )
 
 
@@ -253,8 +285,8 @@ def describe_faults(error: ValidationError, what: str) -> str:
     return "; ".join(faults[:_FAULTS]) + more
 
 
-def read_artifact(folder: Folder, file: ArtifactFile) -> bytes:
-    """The bytes of a model file, checked against the card's hash.
+def read_artifact(folder: Folder, file: ArtifactFile | Weights) -> bytes:
+    """The bytes of a graph's or its weights' file, checked against the card's hash.
 
     A runtime is given these bytes, not the path, so a file that is swapped or cut later changes nothing.
     Raises InvalidCard when the file is missing or is not the one the card describes.

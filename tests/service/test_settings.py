@@ -100,7 +100,7 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("HTTP_PORT", "http", "valid integer"),
         ("HTTP_PORT", "65536", "less than or equal to 65535"),
         ("GRPC_PORT", "-1", "greater than or equal to 0"),
-        ("RUNTIME", "torch", "'auto', 'onnx', 'tflite' or 'openvino'"),
+        ("RUNTIME", "torch", "'auto', 'onnx', 'tflite', 'openvino' or 'ncnn'"),
         ("PRECISION", "fp8", "'auto', 'fp32', 'fp16', 'int8' or 'bf16'"),
         ("FALLBACK", "maybe", "'strict' or 'prefer'"),
         ("SLOTS", "0", "greater than or equal to 1"),

@@ -23,7 +23,7 @@ class Row:
             "precision": self.file.precision,
             "differences": dict(self.differences),
             "milliseconds": self.milliseconds,
-            "bytes": self.file.bytes,
+            "bytes": self.file.all_bytes,
             "evaluation": self.evaluation.to_json(),
         }
 
@@ -51,7 +51,7 @@ def _draw_row(row: Row, first: Row) -> list[str]:
         *(f"{difference:.2g}" for difference in row.differences.values()),
         *(f"{100 * own:.2f} ({100 * (own - other):+.2f})" for own, other in zip(*figures, strict=True)),
         f"{row.milliseconds:.1f}",
-        f"{row.file.bytes / 1e6:.2f}",
+        f"{row.file.all_bytes / 1e6:.2f}",
     ]
 
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime, TFLite and OpenVINO behind one Protocol, and the choice of a model's file.
+"""ONNX Runtime, TFLite, OpenVINO and NCNN behind one Protocol, and the choice of a model's file.
 
 A runtime may be added or changed here without a look at decoding, masks or transports.
 """
@@ -6,6 +6,7 @@ A runtime may be added or changed here without a look at decoding, masks or tran
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from service.errors import BackendUnavailable, InvalidCard
 from service.inference.backends.base import FILES, Backend, BackendChoice, RuntimeName
 from service.inference.backends.batching import BatchingBackend
+from service.inference.backends.ncnn import import_ncnn, open_ncnn
 from service.inference.backends.onnx import find_devices, import_onnxruntime, open_onnx
 from service.inference.backends.openvino import find_openvino_devices, import_openvino, open_openvino
 from service.inference.backends.tflite import import_tflite, open_tflite
@@ -42,6 +44,7 @@ _RUNTIMES: Mapping[RuntimeName, _Runtime] = {
     "onnx": _Runtime(import_onnxruntime, find_devices, open_onnx),
     "tflite": _Runtime(import_tflite, lambda module, choice: choice.delegates, open_tflite),
     "openvino": _Runtime(import_openvino, find_openvino_devices, open_openvino),
+    "ncnn": _Runtime(import_ncnn, lambda module, choice: (), open_ncnn),
 }
 _GAINING = frozenset(  # providers whose devices compute a batch faster than its images one by one
     f"{name}ExecutionProvider" for name in ("CUDA", "Tensorrt", "NvTensorRTRTX", "MIGraphX", "ROCM", "Dml")
@@ -129,7 +132,10 @@ def _is_usable_on_cpu(file: ArtifactFile) -> bool:
 def _open_file(folder: Folder, card: Card, file: ArtifactFile, choice: BackendChoice) -> Backend:
     model = read_artifact(folder, file)
     precision = "bf16" if choice.precision == "bf16" else file.precision
-    return _RUNTIMES[_name_runtime(file, choice)].open(model, card, precision=precision, choice=choice)
+    open_graph: _Open = _RUNTIMES[_name_runtime(file, choice)].open
+    if file.weights is not None:
+        open_graph = partial(open_ncnn, weights=read_artifact(folder, file.weights))
+    return open_graph(model, card, precision=precision, choice=choice)
 
 
 def _name_runtime(file: ArtifactFile, choice: BackendChoice) -> RuntimeName:

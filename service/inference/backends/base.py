@@ -10,8 +10,8 @@ from service.inference.card import Card, GraphInput, Runtime
 from service.inference.families import Shape
 from service.types import BackendInfo, Heads, Pixels
 
-RuntimeName: TypeAlias = Literal["onnx", "tflite", "openvino"]
-RuntimeChoice: TypeAlias = Literal["auto", "onnx", "tflite", "openvino"]
+RuntimeName: TypeAlias = Literal["onnx", "tflite", "openvino", "ncnn"]
+RuntimeChoice: TypeAlias = Literal["auto", "onnx", "tflite", "openvino", "ncnn"]
 PrecisionChoice: TypeAlias = Literal["auto", "fp32", "fp16", "int8", "bf16"]
 Fallback: TypeAlias = Literal["strict", "prefer"]
 
@@ -22,11 +22,12 @@ PACKAGES: Mapping[str, RuntimeName] = MappingProxyType(
         "ai-edge-litert": "tflite",
         "tflite-runtime": "tflite",
         "openvino": "openvino",
+        "ncnn": "ncnn",
     }
 )
 # the kind of file that each runtime opens
 FILES: Mapping[RuntimeName, Runtime] = MappingProxyType(
-    {"onnx": "onnx", "tflite": "tflite", "openvino": "onnx"}
+    {"onnx": "onnx", "tflite": "tflite", "openvino": "onnx", "ncnn": "ncnn"}
 )
 
 
@@ -64,7 +65,7 @@ class BackendChoice:
     def __post_init__(self) -> None:
         if min(self.threads, self.slots, self.widest) < 1:
             raise ValueError(f"threads and slots start at 1, got {self.threads}, {self.widest}, {self.slots}")
-        if self.providers and (self.delegates or self.runtime == "tflite"):
+        if self.providers and (self.delegates or self.runtime in ("tflite", "ncnn")):
             raise InvalidSetting(
                 "providers belong to ONNX Runtime and OpenVINO: leave them out, or set the runtime to one of "
                 "these, onnx or openvino"
@@ -73,7 +74,7 @@ class BackendChoice:
             raise InvalidSetting(
                 "only OpenVINO computes bf16: set the runtime to openvino, or take another precision"
             )
-        if self.delegates and self.runtime in ("onnx", "openvino"):
+        if self.delegates and self.runtime not in ("auto", "tflite"):
             raise InvalidSetting("delegates belong to TFLite: leave them out, or set the runtime to tflite")
         for text in self.providers + self.delegates:
             split_options(text)

@@ -40,6 +40,7 @@ from training.optimizer import (
 )
 from training.recipe import Recipe, Stage, stage_at
 from training.run_log import Listener, MeanPrecision, StepReport, ValidationResult
+from training.teacher import Teacher
 from training.validation import EarlyStopping
 from training.yolact_loss import yolact_loss
 
@@ -77,7 +78,8 @@ class Trainer:
         self.folder = folder
         self.step = 0
         self.seconds = 0.0
-        self._ticked = time.monotonic()
+        self._read_clock = {"wall": time.monotonic, "cpu": time.process_time}[recipe.clock]
+        self._ticked = self._read_clock()
         freeze_blocks(network, recipe.frozen_blocks)
         self.average = make_average(network, recipe.average_decay)
         self.optimizer = make_optimizer(network, recipe)
@@ -87,6 +89,7 @@ class Trainer:
         self.evaluate = evaluate
         self.early_stopping = EarlyStopping()
         self.best: dict[str, Tensor] = {}  # the averaged weights of the best validation
+        self.teacher = None if recipe.teacher is None else Teacher(recipe.teacher, collection.labels)
 
     @property
     def averaged_network(self) -> Network:
@@ -170,7 +173,8 @@ class Trainer:
 
         Raises Diverged if the loss diverges and the schedule cannot roll back.
         """
-        saved = self._ticked = time.monotonic()
+        saved = time.monotonic()
+        self._ticked = self._read_clock()
         while not self._is_over(until):
             epoch, offset = divmod(self.step, self.steps_per_epoch)
             stage = self._find_stage(epoch)
@@ -215,7 +219,7 @@ class Trainer:
         is_best = self.early_stopping.epoch == epoch
         if is_best and validation.patience is not None:
             self.best = copy.deepcopy(self.averaged_network.state_dict())
-        self._ticked = time.monotonic()  # validation does not count as training time
+        self._ticked = self._read_clock()  # validation does not count as training time
         return ValidationResult(means, is_best=is_best)
 
     def _copy_weights(self) -> dict[str, dict[str, Tensor]]:
@@ -258,6 +262,8 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             heads = self.network(batch.pixels)
         terms = self._find_loss(batch, stage)(heads, batch)
+        if self.teacher is not None:
+            terms |= self.teacher.find_terms(heads, batch.pixels)
         self._update_weights(sum(terms.values(), start=torch.zeros((), device=self.device)))
         self.step += 1
         self.average.update_parameters(self.network)
@@ -286,7 +292,7 @@ class Trainer:
 
     def _tick(self) -> float:
         """The seconds since the last step, which it adds to the run's training time."""
-        before, self._ticked = self._ticked, time.monotonic()
+        before, self._ticked = self._ticked, self._read_clock()
         self.seconds = broadcast_value(self.seconds + self._ticked - before)
         return self._ticked - before
 

@@ -41,7 +41,7 @@ class Recipe:
     losses: of BlitzMask; the other networks have the weights of their papers.
     epochs: its length; with `LrFinderSchedule`, only an estimate for the progress bar.
     hours: its length by the clock instead, for machines of unknown speed; such a run cannot be repeated
-        exactly.
+        exactly. clock: the time on the wall, or the CPU time of the process, without its workers'.
     rate: peak learning rate; the backbone's is `backbone_rate` times as large. momentum: of SGD.
     frozen_blocks: the first backbone blocks, whose weights and statistics do not change.
     repeat_threshold: pictures of categories in a smaller share of the pictures are shown more often, see
@@ -50,6 +50,7 @@ class Recipe:
     trust_absence: a picture's `assumed_absent_category_ids` give negatives.
     average_decay: of the running average of the weights, which is evaluated and exported.
     init_weights: see `init_weights`; None: random weights.
+    teacher: a model folder for distillation, see `teacher`; None: none.
     snapshot_minutes: of training between two copies of the averaged weights in snapshots/; None: no copies.
     validation: evaluations on the val split during the run; None: none.
     """
@@ -61,6 +62,7 @@ class Recipe:
     masks: bool = True
     epochs: float = 60
     hours: float | None = None
+    clock: Literal["wall", "cpu"] = "wall"
     stages: tuple[Stage, ...] = (Stage(until=1.0, side=320),)
     batch_size: int = 16
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -82,6 +84,7 @@ class Recipe:
     augmentation: Augmentation | None = field(default_factory=Augmentation)
     losses: LossWeights = field(default_factory=LossWeights)
     init_weights: Path | None = None
+    teacher: Path | None = None
     snapshot_minutes: float | None = None
     validation: Validation | None = None
 
@@ -119,7 +122,12 @@ class SettingRefused(ValueError):
 
 
 def prepare_recipe(
-    name: str, settings: Sequence[str], *, hours: float | None, init_weights: Path | None
+    name: str,
+    settings: Sequence[str],
+    *,
+    hours: float | None = None,
+    init_weights: Path | None = None,
+    teacher: Path | None = None,
 ) -> Recipe:
     """The named recipe with the changes from the command line; raises BadParameter."""
     recipe = read_recipe(name)
@@ -127,7 +135,15 @@ def prepare_recipe(
         recipe = set_fields(recipe, settings)
     except SettingRefused as error:
         raise typer.BadParameter(str(error)) from error
-    return replace(recipe, hours=hours or recipe.hours, init_weights=init_weights or recipe.init_weights)
+    recipe = replace(
+        recipe,
+        hours=hours or recipe.hours,
+        init_weights=init_weights or recipe.init_weights,
+        teacher=teacher or recipe.teacher,
+    )
+    if recipe.teacher is not None and recipe.network != "blitzmask":
+        raise typer.BadParameter(f"only a blitzmask learns from a teacher, not a {recipe.network}")
+    return recipe
 
 
 def read_recipe(name: str) -> Recipe:

@@ -1,5 +1,6 @@
 """The loop: exact resumption, schedules, validation and frozen weights."""
 
+import itertools
 import math
 import time
 from dataclasses import replace
@@ -274,6 +275,17 @@ def test_validation_does_not_count_as_training_time(tiny_set: Path, tmp_path: Pa
     start = time.monotonic()
     run(trainer)
     assert trainer.seconds < time.monotonic() - start - 0.9  # two validations
+
+
+def test_a_run_by_cpu_time_ends_when_that_is_used_up(
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = itertools.count(0, 10)  # every step takes 10 seconds
+    monkeypatch.setattr(time, "process_time", lambda: float(next(readings)))
+    recipe = replace(TINY, hours=60 / 3600, clock="cpu")
+    assert [report.progress for report in run(make_trainer(tiny_set, tmp_path / "run", recipe))] == (
+        pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
+    )
 
 
 FOUND = replace(

@@ -14,7 +14,7 @@ from rich.console import Console
 from service.errors import BlitzError
 from service.inference.backends import BackendChoice, choose_file
 from service.inference.backends.base import PrecisionChoice, RuntimeChoice
-from service.inference.card import Runtime, read_card
+from service.inference.card import read_card
 from service.inference.segmenter import open_model
 from service.types import Size
 from training.checkpoint import CheckpointNotWritten, CheckpointRefused, load_network
@@ -36,8 +36,17 @@ from training.evaluation.evaluate import (
     record_accuracy,
     summarise,
 )
+from training.export.comparison import compare_networks
 from training.export.complexity import complexity
-from training.export.model_folder import EXPORTERS, ExportMismatch, ModelInfo, export_model
+from training.export.model_folder import (
+    EXPORTERS,
+    USUAL,
+    ExportMismatch,
+    ModelInfo,
+    export_model,
+    read_runtimes,
+)
+from training.export.ncnn import ConversionFailed, write_torchscript
 from training.export.parity import parity
 from training.export.precisions import FLOAT_HEADS, Source, add_precisions, read_calibration
 from training.export.release import release
@@ -59,11 +68,20 @@ from training.options import (
 from training.pseudo_label import pseudo_label
 from training.recipe import prepare_recipe
 from training.session import Run, export_and_report, find_threshold, run_training
+from training.teacher import TeacherRefused
 from training.throughput import draw_speed, measure_speed
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
-FAILURES = (CheckpointNotWritten, Diverged, ExportMismatch, WorkerDied)
-MISUSES = (BlitzError, CheckpointRefused, DataRefused, FileNotFoundError, PictureFailed, WeightsRefused)
+FAILURES = (CheckpointNotWritten, ConversionFailed, Diverged, ExportMismatch, WorkerDied)
+MISUSES = (
+    BlitzError,
+    CheckpointRefused,
+    DataRefused,
+    FileNotFoundError,
+    PictureFailed,
+    TeacherRefused,
+    WeightsRefused,
+)
 
 
 @contextmanager
@@ -79,7 +97,7 @@ def explained_errors() -> Iterator[None]:
 app = typer.Typer(
     help="Train, export and evaluate the networks that the service serves.", no_args_is_help=True
 )
-for command in (calibrate, complexity, parity, pseudo_label, release, shapes):
+for command in (calibrate, compare_networks, complexity, parity, pseudo_label, release, shapes):
     app.command()(explained_errors()(command))
 app.command("licences")(explained_errors()(licence_table))
 
@@ -103,6 +121,10 @@ def train(
             callback=check_source,
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="A BlitzMask's model folder; its heads are soft targets.", exists=True),
+    ] = None,
     hours: Annotated[float | None, typer.Option(help="Length of the run, instead of the recipe's.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -115,7 +137,7 @@ def train(
     ] = "onnx,tflite",
 ) -> None:
     """Train a network, evaluate it, export it. Under torchrun each process has a share of each batch."""
-    chosen = prepare_recipe(recipe, settings or [], hours=hours, init_weights=init)
+    chosen = prepare_recipe(recipe, settings or [], hours=hours, init_weights=init, teacher=teacher)
     title = name or re.sub(r"[^A-Za-z0-9._-]+", "-", data[0].resolve().name).strip("-._") or "model"
     console = Console(stderr=True)
     datasets = read_datasets(data, bad_data, trust_absence=chosen.trust_absence, licences=licences)
@@ -127,6 +149,7 @@ def train(
         "--out": out,
         "--name": name,
         "--init": init,
+        "--teacher": teacher,
         "--hours": hours,
         "--set": settings,
         "--bad-data": bad_data,
@@ -160,7 +183,7 @@ def throughput(
     settings: Annotated[list[str] | None, typer.Option("--set", help="As for train.")] = None,
 ) -> None:
     """Measure if loading and augmentation keep up with the network."""
-    chosen = prepare_recipe(recipe, settings or [], hours=None, init_weights=None)
+    chosen = prepare_recipe(recipe, settings or [])
     training = read_datasets(data, "skip", trust_absence=chosen.trust_absence).training
     speed = measure_speed(chosen, training, [int(text) for text in workers.split(",")], seconds=seconds)
     Console().print(draw_speed(speed))
@@ -172,7 +195,9 @@ def export(
     checkpoint: Checkpoint,
     folder: Destination,
     version: Annotated[str, typer.Option(help="The model's version.")] = "1.0.0",
-    description: Annotated[str, typer.Option(help="One sentence for the card.")] = "BlitzMask.",
+    description: Annotated[
+        str, typer.Option(help="One sentence for the card; the network's name if empty.")
+    ] = "",
     threshold: Annotated[
         float | None,
         typer.Option(help="Default score threshold; that of the best F1 on --data, or 0.3.", min=0, max=1),
@@ -182,11 +207,21 @@ def export(
         Path | None, typer.Option(help="A data set, to choose the score threshold.", exists=True)
     ] = None,
     split: Annotated[str, typer.Option(help="The split of the data.")] = "val",
+    runtimes: Annotated[
+        str, typer.Option(help=f"The model's files, separated by commas: {', '.join(EXPORTERS)}.")
+    ] = ",".join(USUAL),
+    torchscript: Annotated[
+        Path | None, typer.Option(help="A TorchScript file to write, too; the service does not read it.")
+    ] = None,
 ) -> None:
-    """Export a checkpoint to ONNX and TFLite files, checked against PyTorch, with a card."""
+    """Export a checkpoint to files of several runtimes, checked against PyTorch, with a card."""
+    exporters = {runtime: EXPORTERS[runtime] for runtime in read_runtimes(runtimes)}
+    if not exporters:
+        raise typer.BadParameter("a model needs a file: name a runtime", param_hint="--runtimes")
     place = None if data is None or threshold is not None else find_split(data, split)
     network, labels = load_network(checkpoint)
-    info = ModelInfo(folder.name, version, description, labels, Size(side, side))
+    sentence = description or f"{network.architecture.title}."
+    info = ModelInfo(folder.name, version, sentence, labels, Size(side, side))
     if threshold is not None:
         info = replace(info, score_threshold=threshold)
     elif place is not None:
@@ -195,8 +230,11 @@ def export(
         found = find_threshold(network, info, EvaluationSet(content, place.images, split))
         info = replace(info, score_threshold=found)
         typer.echo(f"score threshold {found}, with the best F1 on {place.annotations}", err=True)
-    for file in export_model(network, info, folder).files:
-        Console().print(f"{folder / file.path}: {file.bytes} bytes")
+    if torchscript is not None:
+        write_torchscript(network, info.canvas, torchscript)
+    for file in export_model(network, info, folder, exporters=exporters).files:
+        for part in file.parts:
+            Console().print(f"{folder / part.path}: {part.bytes} bytes")
 
 
 @app.command()
@@ -285,15 +323,3 @@ def shrink(
     """Copy a data set with smaller pictures, as JPEG files, which are quicker to read."""
     for line in shrink_set(data, folder, side, licences=licences):
         typer.echo(line)
-
-
-def read_runtimes(text: str) -> tuple[Runtime, ...]:
-    """
-    >>> read_runtimes("onnx,tflite"), read_runtimes("")
-    (('onnx', 'tflite'), ())
-    """
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    runtimes = tuple(runtime for runtime in EXPORTERS if runtime in names)
-    if unknown := set(names) - set(runtimes):
-        raise typer.BadParameter(f"there is no runtime {', '.join(sorted(unknown))}")
-    return runtimes

@@ -83,6 +83,7 @@ def test_a_run_gets_the_command_that_was_typed(
         "--out": tmp_path / "my run",
         "--name": "shapes",
         "--init": tmp_path,
+        "--teacher": tmp_path,
         "--hours": 0.5,
         "--set": 'stages=[{"until": 1, "side": 64}]',
         "--bad-data": "refuse",
@@ -140,12 +141,26 @@ def test_an_interrupted_run_names_the_command_that_continues_it(
     assert set(words) <= set(told)
 
 
+def test_an_export_writes_the_files_that_are_asked_for(trained: Path, tmp_path: Path) -> None:
+    export = ("export", trained / "run" / "checkpoint.pt", tmp_path / "new", "--side", 96)
+    script = tmp_path / "new.pt"
+    result = invoke(*export, "--runtimes", "ncnn", "--torchscript", script)
+    assert result.exit_code == 0, result.output
+    card = read_card(tmp_path / "new")
+    assert [file.runtime for file in card.files] == ["ncnn"]
+    assert card.description == "BlitzMask."
+    assert script.exists()
+    empty = invoke(*export, "--runtimes", "")
+    assert empty.exit_code == 2
+    assert "name a runtime" in empty.output
+
+
 def test_an_export_has_the_threshold_of_the_best_f1(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thresholds: list[float] = []
 
-    def keep(network: object, info: ModelInfo, folder: Path) -> Card:
+    def keep(network: object, info: ModelInfo, folder: Path, *, exporters: object) -> Card:
         thresholds.append(info.score_threshold)
         return read_card(trained / "model")
 

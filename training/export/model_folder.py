@@ -1,4 +1,4 @@
-"""Model folders that the service loads: ONNX and TFLite files, each checked against PyTorch, and a card."""
+"""Model folders that the service loads: ONNX, TFLite and NCNN files, checked against PyTorch, and a card."""
 
 import hashlib
 import tempfile
@@ -6,18 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
+import typer
 
 from service.inference.backends import BackendChoice, open_backend
-from service.inference.card import ArtifactFile, Card, Input, Label, Runtime
+from service.inference.card import ArtifactFile, Card, Input, Label, Runtime, Weights
 from service.inference.families import Shape
 from service.inference.golden import Golden, draw_picture, sample_heads
 from service.types import Heads, Pixels, Precision, Size
 from training.export.complexity import count_network
 from training.export.decoders import describe_architecture
+from training.export.ncnn import TAKEN, write_ncnn
 from training.export.tflite import write_tflite
 from training.networks.families import Network
 
@@ -77,17 +80,42 @@ def export_tflite(network: Network, canvas: Size, path: Path) -> None:
     write_tflite(network, _blank(canvas, batch=1), path)
 
 
-EXPORTERS: Mapping[Runtime, Exporter] = MappingProxyType({"onnx": export_onnx, "tflite": export_tflite})
+def export_ncnn(network: Network, canvas: Size, path: Path) -> None:
+    """NCNN's .param file at the path, and the .bin file beside it, batch size 1."""
+    write_ncnn(network, canvas, path, outputs=list(measure_heads(network, canvas)))
+
+
+EXPORTERS: Mapping[Runtime, Exporter] = MappingProxyType(
+    {"onnx": export_onnx, "tflite": export_tflite, "ncnn": export_ncnn}
+)
+USUAL: tuple[Runtime, ...] = ("onnx", "tflite")
+
+
+def read_runtimes(text: str) -> tuple[Runtime, ...]:
+    """The runtimes of a list; raises BadParameter for one that there is no exporter for.
+
+    >>> read_runtimes("onnx,tflite"), read_runtimes("")
+    (('onnx', 'tflite'), ())
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    runtimes = tuple(runtime for runtime in EXPORTERS if runtime in names)
+    if unknown := set(names) - set(runtimes):
+        missing = ", ".join(sorted(unknown))
+        raise typer.BadParameter(f"there is no runtime {missing}; there are {', '.join(EXPORTERS)}")
+    return runtimes
 
 
 def export_model(
-    network: Network, title: ModelInfo, folder: Path, *, exporters: Mapping[Runtime, Exporter] = EXPORTERS
+    network: Network, title: ModelInfo, folder: Path, *, exporters: Mapping[Runtime, Exporter] | None = None
 ) -> Card:
     """Writes the model folder; existing files are replaced only after all new files pass their check.
 
+    exporters: by runtime; None for the USUAL ones.
     Raises ExportMismatch if a file's heads differ from PyTorch's.
     """
     network.eval()
+    if exporters is None:
+        exporters = {runtime: EXPORTERS[runtime] for runtime in USUAL}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
         draft = Path(name)
@@ -100,7 +128,8 @@ def export_model(
         (draft / "golden.json").write_text(golden.model_dump_json(indent=1) + "\n")
         (draft / "labels.txt").write_text("".join(f"{label.name}\n" for label in title.labels))
         (draft / "card.json").write_text(card.model_dump_json(indent=2) + "\n")
-        for file_name in (*(file.path for file in card.files), "golden.json", "labels.txt", "card.json"):
+        parts = [part.path for file in card.files for part in file.parts]
+        for file_name in (*parts, "golden.json", "labels.txt", "card.json"):
             (draft / file_name).replace(folder / file_name)
     return card
 
@@ -150,8 +179,9 @@ def describe_model(network: Network, title: ModelInfo, files: tuple[ArtifactFile
     """The card of newly exported files, without accuracy and latency."""
     described = describe_architecture(network.architecture, title.labels, title.score_threshold)
     complexity = count_network(network, title.canvas)
+    has_ncnn = any(file.runtime == "ncnn" for file in files)
     return Card(
-        schema_version=described.schema_version,
+        schema_version=2 if has_ncnn else described.schema_version,
         name=title.name,
         version=title.version,
         description=title.description,
@@ -167,18 +197,25 @@ def describe_model(network: Network, title: ModelInfo, files: tuple[ArtifactFile
 
 
 def _file_name(runtime: Runtime) -> str:
-    return f"model.fp32.{runtime}"
+    return "model.fp32.param" if runtime == "ncnn" else f"model.fp32.{runtime}"
 
 
 def _describe_file(folder: Path, runtime: Runtime) -> ArtifactFile:
-    content = (folder / _file_name(runtime)).read_bytes()
+    path = folder / _file_name(runtime)
+    is_pair = runtime == "ncnn"
     return ArtifactFile(
-        path=_file_name(runtime),
+        **_measure(path),
         runtime=runtime,
         precision="fp32",
-        sha256=hashlib.sha256(content).hexdigest(),
-        bytes=len(content),
+        input=TAKEN if is_pair else None,
+        weights=Weights(**_measure(path.with_suffix(".bin"))) if is_pair else None,
     )
+
+
+def _measure(path: Path) -> dict[str, Any]:
+    """The name, hash and size of a file, as a card has them."""
+    content = path.read_bytes()
+    return {"path": path.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def _blank(canvas: Size, batch: int) -> torch.Tensor:

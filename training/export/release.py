@@ -38,7 +38,7 @@ def release(
     find_split(data, check.split)  # a missing split is refused here, before the export takes minutes
     network, labels = load_network(checkpoint)
     canvas = Size(side, side)
-    sentence = description or _known_description(folder) or "BlitzMask."
+    sentence = description or _known_description(folder) or f"{network.architecture.title}."
     before = _read_files(folder)
     export_model(network, ModelInfo(folder.name, version, sentence, labels, canvas), folder)
     canvases = read_calibration(training_split, canvas, pictures)
@@ -71,5 +71,6 @@ def _read_files(folder: Path) -> tuple[ArtifactFile, ...]:
 
 def _drop_unlisted(folder: Path, card: Card, before: tuple[ArtifactFile, ...]) -> None:
     """Deletes files of the previous version that are not on the new card."""
-    for path in {file.path for file in before} - {file.path for file in card.files}:
+    listed, known = ({part.path for file in files for part in file.parts} for files in (card.files, before))
+    for path in known - listed:
         (folder / path).unlink(missing_ok=True)

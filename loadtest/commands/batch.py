@@ -60,32 +60,33 @@ class Batch(Arguments):
             write_pictures(job.folder, photos, self.pictures)
             try:
                 first = await run_job(job)
-                findings = [judge_memory(first)]
-                if self.rounds and not stage.stop.is_set():
-                    findings.append(await self._compare(job, folder, photos, stage))
+                rates = await self._compare(job, folder, photos, stage)
             except BlitzError as error:
                 raise CannotRun(str(error)) from error
-        return Found(Outcome((), tuple(findings), tables=(to_table(first),)))
+        findings, tables = [judge_memory(first)], [tell_job(first)]
+        if rates:
+            findings.append(judge_share(rates))
+            tables.append(tell_rounds(rates))
+        return Found(Outcome((), tuple(findings), tables=tuple(tables)))
 
-    async def _compare(self, job: "JobPlan", folder: Path, photos: Sequence[Photo], stage: Stage) -> Finding:
-        """The share of the baseline that jobs reach, in turns with it."""
+    async def _compare(
+        self, job: "JobPlan", folder: Path, photos: Sequence[Photo], stage: Stage
+    ) -> list[tuple[float, float]]:
+        """The pictures per second of the baseline and of a job, in turns."""
         settings, options = job.settings, Options()
         choice = replace(settings.choice, slots=1, threads=1)
         data = tuple(photo.data for photo in photos)
         baseline = Baseline(BaselinePlan(folder, choice, options, data, processes=settings.slots))
-        jobs, bare = [], []
+        rates: list[tuple[float, float]] = []
         try:
-            for _ in range(self.rounds):
-                if stage.stop.is_set():
-                    break
+            while len(rates) < self.rounds and not stage.stop.is_set():
                 run = await baseline.measure(self.duration)
                 if run is None:
                     raise CannotRun("a process of the baseline died")
-                bare.append(run.rate)
-                jobs.append((await run_job(job)).rate)
+                rates.append((run.rate, (await run_job(job)).final_rate))
         finally:
             baseline.close()
-        return judge_share(jobs, bare)
+        return rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class Job(Progress):
 
     pictures: int
     memory_mb: dict[float, float] = field(default_factory=dict)
+    final_rate: float = 0.0  # pictures per second
 
     def __post_init__(self) -> None:
         super().__init__(Console(quiet=True))
@@ -115,6 +117,7 @@ class Job(Progress):
                 use = measure_use((os.getpid(),))
                 assert use is not None, "this process runs"
                 self.memory_mb[share] = use.memory_mb
+        self.final_rate = self.rate
 
 
 def write_pictures(folder: Path, photos: Sequence[Photo], count: int) -> None:
@@ -138,8 +141,9 @@ def judge_memory(job: Job) -> Finding:
     return Finding("memory growth of a job", 100 * growth, "%", target=goal, met=growth <= _MOST_GROWTH)
 
 
-def judge_share(jobs: Sequence[float], bare: Sequence[float]) -> Finding:
-    """The rate of jobs over that of the baseline beside each of them."""
+def judge_share(rates: Sequence[tuple[float, float]]) -> Finding:
+    """The rate of jobs over that of the baseline before each of them."""
+    bare, jobs = zip(*rates, strict=True)
     share = bootstrap_ratio(jobs, bare)
     return Finding(
         "rate of a job over the baseline", share.estimate, "times", share.low, share.high,
@@ -147,14 +151,20 @@ def judge_share(jobs: Sequence[float], bare: Sequence[float]) -> Finding:
     )  # fmt: skip
 
 
-def to_table(job: Job) -> TextTable:
+def tell_job(job: Job) -> TextTable:
     """One line for the job that ran alone."""
     early, late = (f"{job.memory_mb[share]:.0f}" for share in _LOOKS)
     return TextTable(
         "one job alone",
         ("pictures", "per second", "MB after a tenth", "MB at the end"),
-        ((str(job.pictures), f"{job.rate:.1f}", early, late),),
+        ((str(job.pictures), f"{job.final_rate:.1f}", early, late),),
     )
+
+
+def tell_rounds(rates: Sequence[tuple[float, float]]) -> TextTable:
+    """A line for each job, with the baseline before it."""
+    lines = tuple((f"{bare:.1f}", f"{job:.1f}") for bare, job in rates)
+    return TextTable("pictures per second", ("baseline", "job"), lines)
 
 
 async def run_job(plan: JobPlan) -> Job:

@@ -19,9 +19,10 @@ async def test_a_job_is_measured_alone_and_beside_the_baseline(models: Path) -> 
     assert share.value is not None
     assert share.low is not None
     assert 0 < share.low <= share.value
-    (table,) = outcome.tables
-    assert table.lines[0][0] == "20"
-    assert all(float(cell) > 0 for cell in table.lines[0])
+    alone, rounds = outcome.tables
+    assert alone.lines[0][0] == "20"
+    assert len(rounds.lines) == 2
+    assert all(float(cell) > 0 for line in (*alone.lines, *rounds.lines) for cell in line)
 
 
 async def test_an_absent_model_is_named(models: Path) -> None:
@@ -45,6 +46,7 @@ def test_memory_may_grow_by_a_twentieth(late_mb: float, met: bool) -> None:
 
 
 def test_the_share_is_that_of_all_rounds() -> None:
-    finding = judge_share([90.0, 100.0], [100.0, 100.0])
+    finding = judge_share([(100.0, 90.0), (100.0, 100.0)])
     assert (finding.value, finding.met) == (0.95, True)
-    assert not judge_share([90.0, 90.0], [100.0, 100.0]).met
+    finding = judge_share([(100.0, 90.0)] * 2)
+    assert not finding.met

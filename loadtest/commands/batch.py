@@ -74,7 +74,7 @@ class Batch(Arguments):
     ) -> list[tuple[float, float]]:
         """The pictures per second of the baseline and of a job, in turns."""
         settings, options = job.settings, Options()
-        choice = replace(settings.choice, slots=1, threads=1)
+        choice = replace(settings.choice, slots=1, threads=1, threads_alone=None)
         data = tuple(photo.data for photo in photos)
         baseline = Baseline(BaselinePlan(folder, choice, options, data, processes=settings.slots))
         rates: list[tuple[float, float]] = []

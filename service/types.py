@@ -6,7 +6,7 @@ frame*: the same convention on the network's input. Boxes are half-open float `x
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -29,6 +29,8 @@ MaskFormat: TypeAlias = Literal["rle", "rle_crop", "polygon", "contour", "none"]
 Nms: TypeAlias = Literal["class", "all"]
 Window: TypeAlias = Literal["none", "centres", "corners"]
 Extent: TypeAlias = Literal["canvas", "box", "pixels"]
+
+Tiles: TypeAlias = int | Literal["auto"]
 
 TOLERANCE = 1.0  # pixels by which a contour may leave the edge of its mask, where nobody says otherwise
 
@@ -213,6 +215,8 @@ class Options:
     nms: of objects with nearly the same box only the best stays: "class" compares objects of one class, so
         that one object may get several labels; "all" compares all objects.
     tolerance: the farthest, in pixels, that a contour may leave the edge of its mask.
+    tiles: the most tiles into which a picture larger than the network's input is cut, beside the whole of it;
+        "auto": as many as it takes that nothing is shrunk, and as the service allows. None: no tiles.
     """
 
     score_threshold: float | None = None
@@ -222,6 +226,7 @@ class Options:
     exact: bool | None = None
     nms: Nms = "class"
     tolerance: float = TOLERANCE
+    tiles: Tiles | None = None
 
 
 def split_labels(text: str | None) -> tuple[str, ...] | None:
@@ -280,6 +285,16 @@ class Timings:
 
 
 STAGES = tuple(stage.name for stage in fields(Timings))
+
+
+def longest_timings(shares: Sequence[Timings]) -> Timings:
+    """For each stage the longest of some works that run side by side, at least one."""
+    return Timings(*(max(getattr(share, stage) for share in shares) for stage in STAGES))
+
+
+def add_timings(parts: Sequence[Timings]) -> Timings:
+    """The sums of the stages of works that follow on each other."""
+    return Timings(*(round(sum(getattr(part, stage) for part in parts), 3) for stage in STAGES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from service.errors import ImageTooLarge, InvalidImage, OutOfMemory
+from service.errors import ImageTooLarge, InvalidImage, InvalidOption, OutOfMemory
 from service.inference import jpeg
 from service.inference.image_headers import ImageHeader, keep_picture, read_header
-from service.types import Pixels, Size
+from service.types import Pixels, Size, Tiles
 
 # Of OpenCV's reduction flags those of grey leave the colours open, so that RGB can be added to them.
 _FLAGS = {
@@ -39,15 +39,28 @@ _configure_opencv()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest image that is accepted; pixels are counted from its header, before decoding."""
+    """The largest image that is accepted; pixels are counted from its header, before decoding.
+
+    max_tiles: tiles into which one image may be cut; 0: none.
+    """
 
     max_bytes: int = 20_000_000
     max_pixels: int = 50_000_000
+    max_tiles: int = 32
 
     def check_bytes(self, count: int) -> None:
         """Raises ImageTooLarge."""
         if count > self.max_bytes:
             raise ImageTooLarge(f"the image has {count} bytes, at most {self.max_bytes} are accepted")
+
+    def count_tiles(self, asked: Tiles) -> int:
+        """The most tiles of an image; raises InvalidOption where more are asked for, or none may be."""
+        if asked == "auto" and self.max_tiles:
+            return self.max_tiles
+        if asked == "auto" or not 1 <= asked <= self.max_tiles:
+            expected = f'"auto" or 1 to {self.max_tiles}' if self.max_tiles else "no tiles on this service"
+            raise InvalidOption(f"tiles is {asked}, expected {expected}")
+        return asked
 
     def check_pixels(self, size: Size) -> None:
         """Raises ImageTooLarge."""

@@ -5,7 +5,7 @@ from typing import get_args
 
 from service.errors import InvalidOption
 from service.inference.card import Card
-from service.types import TOLERANCE, MaskFormat, Nms, Options
+from service.types import TOLERANCE, MaskFormat, Nms, Options, Tiles
 
 MOST_TOLERANT = 100  # pixels
 MOST_NAMED = 10  # unknown classes that an error names
@@ -21,6 +21,7 @@ class ResolvedOptions:
     masks: MaskFormat
     nms: Nms = "class"
     tolerance: float = TOLERANCE
+    tiles: Tiles | None = None
 
 
 def resolve_options(card: Card, options: Options) -> ResolvedOptions:
@@ -37,6 +38,7 @@ def resolve_options(card: Card, options: Options) -> ResolvedOptions:
         masks=options.masks if card.decoder.has_masks else "none",
         nms=options.nms,
         tolerance=_read_tolerance(options.tolerance),
+        tiles=options.tiles,
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,17 @@ from service.inference.decoding.selection import least_score
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.inference.images import Limits, Picture, decode_for_canvas, decode_image
 from service.inference.masks.forms import Masked, Traced, describe_masks, describe_traced, trace_masks
+from service.inference.masks.grid import boxes_to_windows
+from service.inference.masks.merging import (
+    Detections,
+    Findings,
+    join_detections,
+    merge_detections,
+    no_detections,
+)
+from service.inference.masks.runs import enclose_runs, fill_windows, place_runs
 from service.inference.resolved_options import ResolvedOptions, resolve_options
+from service.inference.views import Share, View, plan_views
 from service.types import (
     Floats,
     Heads,
@@ -31,10 +41,13 @@ from service.types import (
     Segmentation,
     Size,
     Timings,
+    add_timings,
+    longest_timings,
     seconds_to_ms,
 )
 
 _DEFAULT_LIMITS = Limits()
+_ALONE = Share()
 _MEMORY = re.compile(r"insufficient memory|bad.?alloc|(allocate|out of) memory", re.IGNORECASE)
 
 log = structlog.get_logger("service.inference.segmenter")
@@ -54,8 +67,41 @@ class Segmenter:
 
         Raises InvalidImage, ImageTooLarge, InvalidOption, OutOfMemory.
         """
+        if options.tiles is not None:
+            return self.join([self.search(data, options, crowded=crowded)], options)
         with _raise_out_of_memory():
             return self._segment_bytes(data, options, crowded=crowded)
+
+    def search(
+        self, data: bytes, options: Options, share: Share = _ALONE, *, crowded: bool = False
+    ) -> Findings:
+        """The detections in a share of the views of an encoded image, for `join`; raises as `segment`."""
+        watch = _Stopwatch()
+        with _raise_out_of_memory():
+            pixels = decode_image(data, self.limits)
+            watch.lap("decode")
+            return self._search(pixels, options, share, watch, crowded=crowded)
+
+    def join(self, shares: Sequence[Findings], options: Options) -> Segmentation:
+        """The instances of an image in all its views; `shares` are at least one, of the same options."""
+        watch = _Stopwatch()
+        resolved = resolve_options(self.card, options)
+        image = shares[0].detections.runs.image
+        found = merge_detections(join_detections([share.detections for share in shares]), resolved.nms)
+        found = found.keep(np.arange(min(len(found), resolved.limit)))
+        watch.lap("postprocess")
+        traced = Traced(found.runs, enclose_runs(found.runs))
+        masks = describe_traced(traced, resolved.masks, tolerance=resolved.tolerance)
+        described = self._describe(found.classes, found.scores, found.boxes_xyxy, masks)
+        watch.lap("masks")
+        return Segmentation(
+            image=image,
+            instances=described,
+            model=self.card.name,
+            version=self.card.version,
+            backend=shares[0].backend,
+            timings=add_timings([longest_timings([share.timings for share in shares]), watch.timings()]),
+        )
 
     def _segment_bytes(self, data: bytes, options: Options, *, crowded: bool) -> Segmentation:
         resolved = resolve_options(self.card, options)
@@ -74,6 +120,9 @@ class Segmenter:
             raise InvalidImage(f"expected uint8 [H, W, 3] RGB pixels, got {pixels.dtype} {pixels.shape}")
         watch = _Stopwatch()
         with _raise_out_of_memory():
+            if options.tiles is not None:
+                found = self._search(pixels, options, _ALONE, watch, crowded=crowded)
+                return self.join([found], options)
             return self._segment(_show_all(pixels), resolved, watch, crowded=crowded)
 
     def self_test(self, golden: Golden, *, crowded: bool = False) -> float:
@@ -93,17 +142,13 @@ class Segmenter:
         *,
         crowded: bool,
     ) -> Segmentation:
-        canvas, placement = place_picture(picture, self.card.input)
-        watch.lap("prepare")
-        heads = self.backend.run(canvas[None], crowded=crowded)
-        watch.lap("infer")
-        found = self._decode(heads, placement, resolved)
-        watch.lap("postprocess")
+        found, placement = self._find(picture, resolved, watch, crowded=crowded)
         if found.traced is None:
             masks = describe_masks(found.instances, placement, resolved.masks, tolerance=resolved.tolerance)
         else:
             masks = describe_traced(found.traced, resolved.masks, tolerance=resolved.tolerance)
-        described = self._describe(found.instances, found.boxes_xyxy_image, masks)
+        instances = found.instances
+        described = self._describe(instances.classes, instances.scores, found.boxes_xyxy_image, masks)
         watch.lap("masks")
         return Segmentation(
             image=placement.image,
@@ -112,6 +157,51 @@ class Segmenter:
             version=self.card.version,
             backend=self.backend.describe(crowded=crowded),
             timings=watch.timings(),
+        )
+
+    def _find(
+        self, picture: Picture, resolved: ResolvedOptions, watch: "_Stopwatch", *, crowded: bool
+    ) -> tuple["_Found", Placement]:
+        canvas, placement = place_picture(picture, self.card.input)
+        watch.lap("prepare")
+        heads = self.backend.run(canvas[None], crowded=crowded)
+        watch.lap("infer")
+        found = self._decode(heads, placement, resolved)
+        watch.lap("postprocess")
+        return found, placement
+
+    def _search(
+        self, pixels: Pixels, options: Options, share: Share, watch: "_Stopwatch", *, crowded: bool
+    ) -> Findings:
+        resolved = resolve_options(self.card, options)
+        image = Size(*pixels.shape[:2])
+        most = self.limits.count_tiles("auto" if resolved.tiles is None else resolved.tiles)
+        views = share.choose(plan_views(image, self.card.input, most))
+        parts = [no_detections(image)]
+        for view in views:
+            shown = np.ascontiguousarray(pixels[view.top : view.bottom, view.left : view.right])
+            found, placement = self._find(_show_all(shown), resolved, watch, crowded=crowded)
+            parts.append(self._detect(found, placement, view, image))
+            watch.lap("masks")
+        return Findings(join_detections(parts), self.backend.describe(crowded=crowded), watch.timings())
+
+    def _detect(self, found: "_Found", placement: Placement, view: View, image: Size) -> Detections:
+        """The instances of a view as detections in the whole image."""
+        instances, boxes = found.instances, found.boxes_xyxy_image
+        if not len(instances):
+            return no_detections(image)
+        if self.card.decoder.has_masks:
+            traced = found.traced or trace_masks(instances, placement)
+            runs = traced.runs
+        else:
+            runs = fill_windows(boxes_to_windows(boxes, placement.image), placement.image)
+        corner = np.array([view.left, view.top] * 2)
+        return Detections(
+            instances.classes,
+            instances.scores,
+            (boxes + corner).astype(np.float32),
+            np.tile(np.array(view.xyxy, np.int64), (len(instances), 1)),
+            place_runs(runs, view.left, view.top, image),
         )
 
     def _decode(self, heads: Heads, placement: Placement, resolved: ResolvedOptions) -> "_Found":
@@ -138,7 +228,7 @@ class Segmenter:
         return replace(found, scores=scores).keep(enough.nonzero()[0])
 
     def _describe(
-        self, instances: Instances, boxes_xyxy_image: Floats, masks: Iterable[Masked]
+        self, classes: Ints, scores: Floats, boxes_xyxy_image: Floats, masks: Iterable[Masked]
     ) -> tuple[Instance, ...]:
         boxes_xywh = boxes_xyxy_image.copy()
         boxes_xywh[:, 2:] -= boxes_xyxy_image[:, :2]
@@ -152,7 +242,7 @@ class Segmenter:
                 segmentation=mask,
             )
             for channel, score, bbox, (mask, area) in zip(
-                instances.classes.tolist(), instances.scores.tolist(), boxes_xywh.tolist(), masks, strict=True
+                classes.tolist(), scores.tolist(), boxes_xywh.tolist(), masks, strict=True
             )
         )
 
@@ -222,11 +312,11 @@ class _Stopwatch:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self._laps[stage] = seconds_to_ms(now - self._last)
+        self._laps[stage] = self._laps.get(stage, 0.0) + (now - self._last)
         self._last = now
 
     def timings(self) -> Timings:
-        return Timings(**self._laps)
+        return Timings(**{stage: seconds_to_ms(spent) for stage, spent in self._laps.items()})
 
 
 def _show_all(pixels: Pixels) -> Picture:

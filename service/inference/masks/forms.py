@@ -18,8 +18,7 @@ from service.inference.masks.runs import (
     enclose_runs,
     enlarge_runs,
     find_runs,
-    split_columns,
-    toggles_to_runs,
+    place_runs,
     trace_runs,
 )
 from service.types import (
@@ -166,13 +165,7 @@ def runs_to_crops(runs: Runs, windows: Ints) -> tuple[RleCrop, ...]:
 
 def crop_to_runs(crop: RleCrop, image: Size) -> Runs:
     """The runs of one crop over the whole image; raises ValueError where its window is not in the image."""
-    size = crop.rle.size
-    if min(crop.x, crop.y) < 0 or crop.x + size.width > image.width or crop.y + size.height > image.height:
-        raise ValueError(f"the crop of {size} at x {crop.x}, y {crop.y} does not lie in {image}")
-    _, x, starts, stops = split_columns(rles_to_runs([crop.rle], size))
-    columns = (x + crop.x) * image.height + crop.y
-    toggles = np.concatenate([columns + starts, columns + stops])
-    return toggles_to_runs(np.zeros_like(toggles), toggles, 1, image)
+    return place_runs(rles_to_runs([crop.rle], crop.rle.size), crop.x, crop.y, image)
 
 
 def _move(places: Ints, height: int, corners: Ints, heights: Ints) -> Ints:

@@ -142,3 +142,54 @@ def cancel_pairs(keys: Ints) -> Ints:
     starts = new.nonzero()[0]
     odd = (starts[1:] - starts[:-1]) & 1 > 0
     return keys[starts[:-1][odd]]
+
+
+def fill_windows(windows: Ints, image: Size) -> Runs:
+    """All pixels of windows as masks: int64 [N, 4] xyxy, half-open, image frame.
+
+    >>> fill_windows(np.array([[0, 1, 2, 3]]), Size(4, 4)).bounds.tolist()
+    [[1, 3], [5, 7]]
+    """
+    widths = np.maximum(windows[:, 2] - windows[:, 0], 0)
+    owners = np.repeat(np.arange(len(windows)), widths)
+    columns = np.arange(len(owners)) - np.repeat(np.cumsum(widths) - widths - windows[:, 0], widths)
+    toggles = [columns * image.height + windows[owners, side] for side in (1, 3)]
+    return toggles_to_runs(np.concatenate([owners, owners]), np.concatenate(toggles), len(windows), image)
+
+
+def combine_runs(one: Ints, other: Ints, *, least: int) -> Ints:
+    """The runs of two masks together, int64 [R, 2] each: of all pixels (least 1), of the common ones (2).
+
+    >>> one, other = np.array([[0, 5], [8, 9]]), np.array([[3, 8]])
+    >>> combine_runs(one, other, least=1).tolist(), combine_runs(one, other, least=2).tolist()
+    ([[0, 9]], [[3, 5]])
+    """
+    places = np.concatenate([one[:, 0], other[:, 0], one[:, 1], other[:, 1]])
+    steps = np.ones(len(places), np.int64)
+    steps[len(places) // 2 :] = -1
+    order = np.argsort(places, kind="stable")
+    inside = np.concatenate([[False], steps[order].cumsum() >= least])
+    changes = (inside[1:] != inside[:-1]).nonzero()[0]
+    return cancel_pairs(places[order][changes]).reshape(-1, 2)
+
+
+def count_pixels(bounds: Ints) -> int:
+    """Pixels in the runs of one mask: int64 [R, 2]."""
+    return int((bounds[:, 1] - bounds[:, 0]).sum())
+
+
+def place_runs(runs: Runs, x: int, y: int, image: Size) -> Runs:
+    """The masks of a window of an image, over all of it; the window's upper left pixel is (x, y).
+
+    Raises ValueError where the window does not lie in the image.
+
+    >>> place_runs(Runs(Size(2, 2), np.array([[1, 3]]), np.array([0, 1])), 1, 1, Size(4, 4)).bounds.tolist()
+    [[6, 7], [9, 10]]
+    """
+    size = runs.image
+    if min(x, y) < 0 or x + size.width > image.width or y + size.height > image.height:
+        raise ValueError(f"the crop of {size} at x {x}, y {y} does not lie in {image}")
+    owners, columns, starts, stops = split_columns(runs)
+    origins = (columns + x) * image.height + y
+    toggles = np.concatenate([origins + starts, origins + stops])
+    return toggles_to_runs(np.concatenate([owners, owners]), toggles, len(runs), image)

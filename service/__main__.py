@@ -123,6 +123,13 @@ def predict(
         Literal["rle", "rle_crop", "polygon", "contour", "none"],
         typer.Option(help="Form of the masks in the JSON."),
     ] = "rle",
+    tiles: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, or the most tiles into which a picture larger than the network's input is cut, so "
+            "that small objects are found. Unset: no tiles."
+        ),
+    ] = None,
     form: Annotated[
         Literal["coco", "yolo-seg", "labelme", "voc", "cvat"] | None,
         typer.Option("--format", help="Write files of this labelling format into --labels."),
@@ -137,10 +144,18 @@ def predict(
     from service.dialects.files import Style, name_pictures, write_annotations
     from service.doctor.tables import instances_table, print_table
     from service.inference.predict import plan_jobs, predict_file, write_json
+    from service.inference.resolved_options import parse_tiles
     from service.types import Options, split_labels
 
     jobs = plan_jobs(images, output)
-    options = Options(score_threshold, max_instances, split_labels(classes), masks, tolerance=tolerance)
+    options = Options(
+        score_threshold,
+        max_instances,
+        split_labels(classes),
+        masks,
+        tolerance=tolerance,
+        tiles=parse_tiles(tiles),
+    )
     segmenter = _load_catalog().get(model, version)
     answers: list[tuple[Path, Segmentation]] = []
     for job in jobs:

@@ -286,6 +286,13 @@ class Settings(BaseSettings):
     max_pixels: int = Field(
         default=Limits().max_pixels, ge=1, description="largest image in pixels, read from its header"
     )
+    tiles: int = Field(
+        default=Limits().max_tiles,
+        ge=0,
+        le=1024,
+        description="most tiles into which a request may have one image cut; work_s holds for those that one "
+        "process computes; 0: none",
+    )
 
     hsts_s: int = Field(
         default=86_400,
@@ -349,7 +356,7 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        return Limits(max_bytes=self.max_body_bytes, max_pixels=self.max_pixels)
+        return Limits(self.max_body_bytes, self.max_pixels, self.tiles)
 
     @property
     def tls(self) -> Tls | None:

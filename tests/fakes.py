@@ -3,7 +3,7 @@
 import asyncio
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -17,7 +17,9 @@ from service.inference.families import CentersDecoder
 from service.inference.images import Limits, decode_image
 from service.inference.masks.forms import form_to_runs, runs_to_forms
 from service.inference.masks.grid import boxes_to_windows
+from service.inference.masks.merging import Findings, no_detections
 from service.inference.resolved_options import resolve_options
+from service.inference.views import ALONE, Share
 from service.types import (
     BackendInfo,
     Heads,
@@ -29,6 +31,7 @@ from service.types import (
     Segmentation,
     Size,
     Timings,
+    longest_timings,
 )
 from tests.running import PATIENCE_S
 
@@ -88,6 +91,19 @@ class FakeModel:
         self.seen.append(data)
         self._before()
         return self.segment_pixels(decode_image(data, self.limits), options)
+
+    def search(
+        self, data: bytes, options: Options, share: Share = ALONE, *, crowded: bool = False
+    ) -> Findings:
+        self.seen.append(data)
+        self._before()
+        image = Size(*decode_image(data, self.limits).shape[:2])
+        return Findings(no_detections(image), self.backend.describe(), Timings(infer=10 + share.index))
+
+    def join(self, shares: Sequence[Findings], options: Options) -> Segmentation:
+        height, width = (shares[0].detections.runs.image.height, shares[0].detections.runs.image.width)
+        found = self.segment_pixels(np.zeros((height, width, 3), np.uint8), options)
+        return replace(found, timings=longest_timings([share.timings for share in shares]))
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
         criteria = resolve_options(self.card, options)

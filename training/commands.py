@@ -15,6 +15,7 @@ from service.errors import BlitzError
 from service.inference.backends import BackendChoice, choose_file
 from service.inference.backends.base import PrecisionChoice, RuntimeChoice
 from service.inference.card import read_card
+from service.inference.resolved_options import parse_tiles
 from service.inference.segmenter import open_model
 from service.types import Size
 from training.checkpoint import CheckpointNotWritten, CheckpointRefused, load_network
@@ -264,6 +265,7 @@ def evaluate(
     runtime: Annotated[RuntimeChoice, typer.Option(help="Runtime of the model's file.")] = "auto",
     precision: Annotated[PrecisionChoice, typer.Option(help="Precision of the model's file.")] = "auto",
     categories: Categories = "",
+    tiles: Annotated[str, typer.Option(help="Tiles of the pictures: auto, or the most. Unset: none.")] = "",
     out: Annotated[Path | None, typer.Option(help="A JSON file for the figures.")] = None,
     record: Annotated[bool, typer.Option(help="Write the figures into the model's card.")] = False,
     bad_data: Annotated[BadData, typer.Option(help="Leave out faulty data, or stop.")] = "skip",
@@ -274,11 +276,12 @@ def evaluate(
     check_objects(content, chosen, faults)
     choice = BackendChoice(runtime=runtime, precision=precision, threads=2)
     segmenter = open_model(folder, choice)
-    answers = collect_answers(segmenter, content, place.images, bad_data)
+    answers = collect_answers(segmenter, content, place.images, bad_data, tiles=parse_tiles(tiles))
     check_objects(answers.content, chosen, faults := faults + answers.faults)
     list_faults(faults)
     evaluation = evaluate_detections(answers.content, answers.detections, chosen)
     Console().print(draw_table(evaluation))
+    Console().print(f"{1000 * answers.seconds:.1f} ms for a picture")
     Console().print(f"best F1 of masks at IoU 0.5: {evaluation.f1:.3f} at score {evaluation.threshold:.2f}")
     if out is not None:
         out.write_text(json.dumps(evaluation.to_json(), indent=1) + "\n")
@@ -290,6 +293,7 @@ def evaluate(
             "--runtime": file.runtime,
             "--precision": file.precision,
             "--categories": categories,
+            "--tiles": tiles,
         }
         text = spell_command("evaluate", [folder], options=options)
         record_accuracy(folder, file, summarise(evaluation, f"{data.name} {split}", text))

@@ -41,6 +41,13 @@ def batch(
         Literal["class", "all"],
         typer.Option(help="Of objects with nearly the same box keep the best: of each class, or of all."),
     ] = "class",
+    tiles: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, or the most tiles into which a picture larger than the network's input is cut, so "
+            "that small objects are found. Unset: no tiles."
+        ),
+    ] = None,
     ray: Annotated[
         bool, typer.Option("--ray", help="Compute on the Ray cluster of RAY_ADDRESS. Needs the extra ray.")
     ] = False,
@@ -58,6 +65,7 @@ def batch(
     from service.batch.run import BatchPlan, run_batch
     from service.batch.sources import Source, read_ids
     from service.errors import BlitzError, InvalidOption
+    from service.inference.resolved_options import parse_tiles
     from service.settings import read_settings
     from service.telemetry.logs import configure_logs
     from service.types import Options, split_labels
@@ -66,7 +74,13 @@ def batch(
     configure_logs("warning", "console", sys.stderr)
     parsed = parse_output(output, masks)
     options = Options(
-        score_threshold, max_instances, split_labels(classes), masks, exact=settings.exact, nms=nms
+        score_threshold,
+        max_instances,
+        split_labels(classes),
+        masks,
+        exact=settings.exact,
+        nms=nms,
+        tiles=parse_tiles(tiles),
     )
     ids = None if images_of is None else read_ids(images_of)
     plan = BatchPlan(Source(place, settings.limits.max_bytes, ids), parsed, options, model, version)

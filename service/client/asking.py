@@ -102,6 +102,7 @@ def check_options(options: Options) -> Options:
         raise InvalidOption(f"max_instances is {most!r}, expected a whole number from 1 to {LARGEST}")
     if isinstance(options.tolerance, bool) or not isinstance(options.tolerance, Real):
         raise InvalidOption(f"tolerance is {options.tolerance!r}, expected a number of pixels")
+    _check_tiles(options.tiles)
     return replace(options, classes=_check_classes(options.classes))
 
 
@@ -117,6 +118,13 @@ def check_name(name: str, value: str | None) -> str | None:
     if value is not None and not isinstance(value, str):
         raise InvalidOption(f"{name} is {value!r}, expected a text")
     return None if value is None else _check_text(name, value)
+
+
+def _check_tiles(tiles: object) -> None:
+    if tiles is None or tiles == "auto":
+        return
+    if isinstance(tiles, bool) or not isinstance(tiles, Integral) or not 1 <= tiles <= LARGEST:
+        raise InvalidOption(f'tiles is {tiles!r}, expected "auto" or a whole number from 1')
 
 
 def _check_classes(classes: object) -> tuple[str, ...] | None:

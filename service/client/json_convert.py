@@ -35,6 +35,7 @@ def options_to_query(options: Options, *, model: str | None, version: str | None
         "exact": options.exact,
         "nms": options.nms,
         "tolerance": options.tolerance if options.masks == "contour" else None,
+        "tiles": options.tiles,
     }
     return {name: str(value) for name, value in asked.items() if value is not None}
 

@@ -51,6 +51,7 @@ def options_to_proto(options: Options, *, model: str | None, version: str | None
         exact=options.exact,
         nms=NMS[options.nms],
         tolerance=options.tolerance if options.masks == "contour" else None,
+        tiles="" if options.tiles is None else str(options.tiles),
     )
 
 

@@ -4,7 +4,7 @@ import ctypes
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from service.errors import NotReady
 from service.inference.backends.base import FILES, PACKAGES, Backend, BackendChoice
 from service.inference.card import ArtifactFile, Card
 from service.inference.images import Limits
+from service.inference.masks.merging import Findings
 from service.inference.segmenter import Segmenter, open_model
+from service.inference.views import ALONE, Share
 from service.types import BackendInfo, Heads, Options, Pixels, Segmentation
 
 
@@ -168,6 +170,14 @@ class DescribedModel:
         raise NotImplementedError("this model computes in compute processes only")
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
+        raise NotImplementedError("this model computes in compute processes only")
+
+    def search(
+        self, data: bytes, options: Options, share: Share = ALONE, *, crowded: bool = False
+    ) -> Findings:
+        raise NotImplementedError("this model computes in compute processes only")
+
+    def join(self, shares: Sequence[Findings], options: Options) -> Segmentation:
         raise NotImplementedError("this model computes in compute processes only")
 
     def close(self) -> None:

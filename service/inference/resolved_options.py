@@ -42,6 +42,21 @@ def resolve_options(card: Card, options: Options) -> ResolvedOptions:
     )
 
 
+def parse_tiles(text: str | None) -> Tiles | None:
+    """The option `tiles` from a text: "auto", or a whole number; None for an empty one or none.
+
+    Raises InvalidOption.
+
+    >>> parse_tiles("auto"), parse_tiles("4"), parse_tiles("")
+    ('auto', 4, None)
+    """
+    if text == "auto":
+        return "auto"
+    if text and (not text.isascii() or not text.isdigit() or len(text) > 6):
+        raise InvalidOption(f'tiles is {text[:40]!r}, expected "auto" or a whole number')
+    return int(text) if text else None
+
+
 def _check_word(name: str, asked: str, known: tuple[str, ...]) -> None:
     if asked not in known:
         raise InvalidOption(f"{name} is {asked!r}, expected one of {', '.join(known)}")

@@ -28,7 +28,7 @@ from service.inference.masks.merging import (
 )
 from service.inference.masks.runs import enclose_runs, fill_windows, place_runs
 from service.inference.resolved_options import ResolvedOptions, resolve_options
-from service.inference.views import Share, View, plan_views
+from service.inference.views import ALONE, Share, View, plan_views
 from service.types import (
     Floats,
     Heads,
@@ -47,7 +47,6 @@ from service.types import (
 )
 
 _DEFAULT_LIMITS = Limits()
-_ALONE = Share()
 _MEMORY = re.compile(r"insufficient memory|bad.?alloc|(allocate|out of) memory", re.IGNORECASE)
 
 log = structlog.get_logger("service.inference.segmenter")
@@ -73,7 +72,7 @@ class Segmenter:
             return self._segment_bytes(data, options, crowded=crowded)
 
     def search(
-        self, data: bytes, options: Options, share: Share = _ALONE, *, crowded: bool = False
+        self, data: bytes, options: Options, share: Share = ALONE, *, crowded: bool = False
     ) -> Findings:
         """The detections in a share of the views of an encoded image, for `join`; raises as `segment`."""
         watch = _Stopwatch()
@@ -121,7 +120,7 @@ class Segmenter:
         watch = _Stopwatch()
         with _raise_out_of_memory():
             if options.tiles is not None:
-                found = self._search(pixels, options, _ALONE, watch, crowded=crowded)
+                found = self._search(pixels, options, ALONE, watch, crowded=crowded)
                 return self.join([found], options)
             return self._segment(_show_all(pixels), resolved, watch, crowded=crowded)
 
@@ -175,7 +174,8 @@ class Segmenter:
     ) -> Findings:
         resolved = resolve_options(self.card, options)
         image = Size(*pixels.shape[:2])
-        most = self.limits.count_tiles("auto" if resolved.tiles is None else resolved.tiles)
+        assert resolved.tiles is not None  # else there is nothing to share
+        most = self.limits.count_tiles(resolved.tiles)
         views = share.choose(plan_views(image, self.card.input, most))
         parts = [no_detections(image)]
         for view in views:

@@ -47,6 +47,9 @@ class Share:
         return views[self.index :: self.count]
 
 
+ALONE = Share()
+
+
 def plan_views(image: Size, rule: Input, most: int) -> tuple[View, ...]:
     """The whole image, and after it at most `most` tiles; no tiles where the image fits the canvas nearly.
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from service.errors import InvalidOption
 from service.oip.models import Kind
-from service.types import Nms, Options
+from service.types import Nms, Options, Tiles
 
 
 def _refuse_bool(value: object) -> object:
@@ -45,6 +45,7 @@ class ImageParameters(TensorParameters):
     masks: Literal["rle", "none"] = "rle"  # the forms that a tensor can have
     exact: bool | None = None
     nms: Nms = "class"
+    tiles: Tiles | None = None
 
     @property
     def options(self) -> Options:
@@ -53,7 +54,13 @@ class ImageParameters(TensorParameters):
         if self.classes is not None and not names:
             raise InvalidOption("classes is empty: name at least one label, or leave it out for all")
         return Options(
-            self.score_threshold, self.max_instances, names or None, self.masks, self.exact, self.nms
+            self.score_threshold,
+            self.max_instances,
+            names or None,
+            self.masks,
+            self.exact,
+            self.nms,
+            tiles=self.tiles,
         )
 
 

@@ -18,7 +18,7 @@ from service.rest.scene import SceneOptions
 from service.rest.schemas import Schema
 from service.serving.streaming import Policy, RawFormat
 from service.serving.tracking import Overlap
-from service.types import TOLERANCE, MaskFormat, Nms, Options
+from service.types import TOLERANCE, MaskFormat, Nms, Options, Tiles
 
 LISTS = {"classes"}
 
@@ -123,6 +123,15 @@ class SegmentOptions(Schema):
             examples=[2],
         ),
     ] = TOLERANCE
+    tiles: Annotated[
+        Tiles | None,
+        Field(
+            description="Cuts a picture that is larger than the network's input into at most so many tiles, "
+            "so that small objects are found, too; it takes that many times as long. `auto`: as many as "
+            "show the picture at its full size, within the service's limit. Default: no tiles.",
+            examples=["auto"],
+        ),
+    ] = None
 
 
 class SegmentQuery(SegmentOptions):
@@ -266,6 +275,7 @@ def query_to_options(query: SegmentOptions) -> Options:
         query.exact,
         query.nms,
         query.tolerance,
+        query.tiles,
     )
 
 

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from service.errors import InvalidOption
+from service.inference.resolved_options import parse_tiles
 from service.oip.tensors import write_tensor
 from service.rpc.generated import grpc_predict_v2_pb2 as oip_pb
 from service.rpc.generated import segmentation_pb2 as pb
@@ -171,6 +172,7 @@ def options_from_proto(asked: pb.SegmentOptions) -> Options:
         exact=asked.exact if asked.HasField("exact") else None,
         nms=NMS[asked.nms],
         tolerance=asked.tolerance if asked.HasField("tolerance") else TOLERANCE,
+        tiles=parse_tiles(asked.tiles),
     )
 
 

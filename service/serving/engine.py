@@ -17,6 +17,7 @@ from service.serving.streaming import (
     StreamOptions,
     StreamSession,
 )
+from service.serving.tiles import segment_tiles
 from service.serving.tracking import plan_tracking, widen_options
 from service.serving.work import FrameWork, SegmentWork
 from service.telemetry.metrics import Metrics
@@ -170,7 +171,10 @@ class Engine:
         model = self.catalog.get(call.model, call.version)
         options = self._complete(call.options)
         work = SegmentWork(model, call.image, options, render, call.unpack)
-        found, rendered = await self.admission.run(work, deadline=call.deadline)
+        if options.tiles is None:
+            found, rendered = await self.admission.run(work, deadline=call.deadline)
+        else:
+            found, rendered = await segment_tiles(self.admission, work, deadline=call.deadline)
         self.metrics.answered(found)
         return found, rendered
 

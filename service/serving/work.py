@@ -34,13 +34,21 @@ class SegmentWork(Generic[T]):
     unpack: Callable[[bytes], bytes] | None = None
 
     def __call__(self, turn: Turn) -> tuple[Summary, T]:
-        image = self.image if self.unpack is None else self.unpack(self.image)
-        found = self.model.segment(image, self.options, crowded=turn.crowded)
-        answer = Answer(found, seconds_to_ms(turn.waited_s))
-        begun = time.perf_counter()
-        rendered = self.render(answer)
-        render_ms = seconds_to_ms(time.perf_counter() - begun)
-        return replace(answer, render_ms=render_ms).summary(), rendered
+        found = self.model.segment(self.read_image(), self.options, crowded=turn.crowded)
+        return render_answer(found, turn.waited_s, self.render)
+
+    def read_image(self) -> bytes:
+        """The encoded image; raises what `unpack` raises."""
+        return self.image if self.unpack is None else self.unpack(self.image)
+
+
+def render_answer(found: Segmentation, waited_s: float, render: Callable[[Answer], T]) -> tuple[Summary, T]:
+    """The summary of an answer that waited so many seconds, and what `render` makes of it."""
+    answer = Answer(found, seconds_to_ms(waited_s))
+    begun = time.perf_counter()
+    rendered = render(answer)
+    render_ms = seconds_to_ms(time.perf_counter() - begun)
+    return replace(answer, render_ms=render_ms).summary(), rendered
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ OPTIONS = [
     Options(),
     Options(0.1, 7, ("cat", "traffic light"), "polygon", exact=True, nms="all"),
     Options(1.0, 1, ("é",), "none", exact=False, nms="class"),
-    Options(masks="contour", tolerance=2.5),
+    Options(masks="contour", tolerance=2.5, tiles=4),
+    Options(tiles="auto"),
 ]
 
 

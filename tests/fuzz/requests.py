@@ -64,6 +64,7 @@ OPTIONS: dict[str, st.SearchStrategy[str]] = {
     "masks": st.sampled_from(["rle", "rle_crop", "polygon", "contour", "none"]),
     "model": st.just(MODEL),
     "exact": st.sampled_from(["true", "false"]),
+    "tiles": st.sampled_from(["auto", "1", "4", "32"]),
     "tolerance": st.floats(0, 100).map(str),
     "format": st.sampled_from(["compressed", "uncompressed"]),
     "image_id": st.integers(-(2**63), 2**63 - 1).map(str),

@@ -1,5 +1,6 @@
 """The precision of a model on a data set, through the service's own Segmenter, by COCO's rules."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.table import Table
 from service.errors import ImageTooLarge, InvalidImage
 from service.inference.card import Accuracy, ArtifactFile, Card, read_card
 from service.inference.segmenter import Segmenter
-from service.types import Instance, Options, Rle, Segmentation, Size
+from service.types import Instance, Options, Rle, Segmentation, Size, Tiles
 from training.data.faults import BadData, DataRefused, Fault, name_reason
 from training.data.pictures import PictureFailed
 from training.evaluation.accuracy import ClassAccuracy, KindAccuracy, best_threshold, measure_accuracy
@@ -55,13 +56,15 @@ def evaluate_detections(
     return Evaluation(len(content["images"]), masks, boxes, threshold, f1)
 
 
-def detect(segmenter: Segmenter, content: Record, images: Path) -> Iterator[list[dict[str, Any]]]:
-    """The service's detections, image by image, as in COCO's results file.
+def detect(
+    segmenter: Segmenter, content: Record, images: Path, *, tiles: Tiles | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """The service's detections, image by image, as in COCO's results file; `tiles` as in `Options`.
 
     Raises DataRefused if the model and the data have no category in common, PictureFailed if the service
     cannot read a picture.
     """
-    options = Options(score_threshold=_least_score(segmenter.card), max_instances=MAX_INSTANCES)
+    options = Options(_least_score(segmenter.card), MAX_INSTANCES, tiles=tiles)
     renamed = match_categories(segmenter.card, content["categories"])
     for image in content["images"]:
         found = _answer(segmenter, images / image["file_name"], options)
@@ -87,29 +90,39 @@ def _answer(segmenter: Segmenter, path: Path, options: Options) -> Segmentation:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """content: of the pictures that the service can read. faults: of the others."""
+    """content: of the pictures that the service can read. faults: of the others.
+
+    seconds: for a picture, from its file to its detections.
+    """
 
     content: Record
     detections: Sequence[Record]
     faults: tuple[Fault, ...]
+    seconds: float
 
 
-def collect_answers(segmenter: Segmenter, content: Record, images: Path, bad_data: BadData) -> Answers:
+def collect_answers(
+    segmenter: Segmenter, content: Record, images: Path, bad_data: BadData, *, tiles: Tiles | None = None
+) -> Answers:
     """The detections in all pictures; raises as `detect`, but may skip pictures that cannot be read."""
     readable, detections, faults = [], [], []
+    seconds = 0.0
     for image in track(content["images"], "evaluating"):
+        begun = time.perf_counter()
         try:
-            (found,) = detect(segmenter, {**content, "images": [image]}, images)
+            (found,) = detect(segmenter, {**content, "images": [image]}, images, tiles=tiles)
         except PictureFailed as error:
             if bad_data == "refuse":
                 raise
             faults.append(Fault("the service cannot read it", f"image {image['id']} {error}"))
         else:
+            seconds += time.perf_counter() - begun
             readable.append(image)
             detections += found
     ids = {image["id"] for image in readable}
     objects = [item for item in content["annotations"] if item["image_id"] in ids]
-    return Answers({**content, "images": readable, "annotations": objects}, detections, tuple(faults))
+    described = {**content, "images": readable, "annotations": objects}
+    return Answers(described, detections, tuple(faults), seconds / max(1, len(readable)))
 
 
 def check_objects(content: Record, categories: frozenset[int] | None, faults: Sequence[Fault]) -> None:

@@ -105,7 +105,7 @@ EVENT_KIND_LEFT: EventKind
 EVENT_KIND_CROSSED: EventKind
 
 class SegmentOptions(_message.Message):
-    __slots__ = ("model", "version", "score_threshold", "max_instances", "classes", "masks", "exact", "nms", "tolerance")
+    __slots__ = ("model", "version", "score_threshold", "max_instances", "classes", "masks", "exact", "nms", "tolerance", "tiles")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SCORE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +115,7 @@ class SegmentOptions(_message.Message):
     EXACT_FIELD_NUMBER: _ClassVar[int]
     NMS_FIELD_NUMBER: _ClassVar[int]
     TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    TILES_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     score_threshold: float
@@ -124,7 +125,8 @@ class SegmentOptions(_message.Message):
     exact: bool
     nms: Nms
     tolerance: float
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., score_threshold: _Optional[float] = ..., max_instances: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., masks: _Optional[_Union[MaskFormat, str]] = ..., exact: _Optional[bool] = ..., nms: _Optional[_Union[Nms, str]] = ..., tolerance: _Optional[float] = ...) -> None: ...
+    tiles: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., score_threshold: _Optional[float] = ..., max_instances: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., masks: _Optional[_Union[MaskFormat, str]] = ..., exact: _Optional[bool] = ..., nms: _Optional[_Union[Nms, str]] = ..., tolerance: _Optional[float] = ..., tiles: _Optional[str] = ...) -> None: ...
 
 class SegmentRequest(_message.Message):
     __slots__ = ("image", "options")

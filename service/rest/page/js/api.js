@@ -15,6 +15,7 @@ import { Problem, sentence } from "./problem.js";
  * @property {MaskFormat} [masks]
  * @property {string} [classes] comma-separated
  * @property {"class" | "all"} [nms]
+ * @property {string} [tiles]
  */
 
 /**

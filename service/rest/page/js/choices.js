@@ -13,6 +13,7 @@ import { NOTHING_HIGHLIGHTED, classCounts } from "./state.js";
 export function mountChoices(store, session) {
   mountModel(store, session);
   mountFormat(store, session);
+  mountTiles(session);
   mountLayers(store);
   mountThreshold(store);
   mountClasses(store, session);
@@ -41,6 +42,12 @@ function mountFormat(store, session) {
   select.addEventListener("change", () => {
     session.choose({ masks: /** @type {MaskFormat} */ (select.value) });
   });
+}
+
+/** @param {Session} session */
+function mountTiles(session) {
+  const select = byId("tiles", HTMLSelectElement);
+  select.addEventListener("change", () => session.choose({ tiles: select.value }));
 }
 
 /** @param {Store<State>} store */

@@ -136,12 +136,13 @@ export class Session {
    * @returns {import("./api.js").Ask}
    */
   options() {
-    const { model, masks } = this.store.get();
-    return { model: model?.name, version: model?.version, score_threshold: SCORE_FLOOR, masks, nms: NMS };
+    const { model, masks, tiles } = this.store.get();
+    const named = { model: model?.name, version: model?.version };
+    return { ...named, score_threshold: SCORE_FLOOR, masks, nms: NMS, tiles };
   }
 
   /**
-   * What a stream asks for: the same, identities for what the model is sure of wherever the slider is, and the
+   * What a stream asks for: the same without tiles, identities for what the model is sure of wherever the slider is, and the
    * events of the places. Its counts begin at nothing.
    */
   beginStream() {
@@ -149,7 +150,7 @@ export class Session {
     this.store.set({ events: [], counts: null });
     const policy = clip ? "all" : "latest"; // a file can wait, a camera cannot
     const follow = { policy, track: true, track_threshold: defaultThreshold(model) };
-    return { ...this.options(), ...follow, scene: sceneOf(places) };
+    return { ...this.options(), tiles: undefined, ...follow, scene: sceneOf(places) };
   }
 
   /** @param {Partial<State>} choice of model or mask format */

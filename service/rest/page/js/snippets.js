@@ -18,10 +18,10 @@ const SHOWN_CORNERS = 12; // numbers of a ring's corners
  * @returns {string}
  */
 export function curlLine(state) {
-  const { masks, picture } = state;
+  const { masks, tiles, picture } = state;
   const ask = askOf(state);
   if (!ask) return "# Every class is switched off: there is nothing to ask for.";
-  const url = segmentUrl({ ...ask, ...(masks !== "rle" && { masks }) });
+  const url = segmentUrl({ ...ask, ...(masks !== "rle" && { masks }), ...(tiles && { tiles }) });
   return [
     `curl ${quote(url.href)}`,
     ...(currentKey() ? ['-H "X-API-Key: $KEY"'] : []),

@@ -35,6 +35,7 @@ export function initialState() {
     models: [],
     model: null,
     masks: "rle",
+    tiles: "",
     phase: "empty",
     failure: null,
     roundTrip: 0,

@@ -94,6 +94,7 @@
  * @property {readonly Model[]} models the default first
  * @property {Model | null} model
  * @property {MaskFormat} masks
+ * @property {string} tiles "auto", or the most tiles of a picture; "": none
  * @property {"empty" | "busy" | "ready" | "failed"} phase
  * @property {Failure | null} failure
  * @property {Picture | null} picture

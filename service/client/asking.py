@@ -123,7 +123,7 @@ def check_name(name: str, value: str | None) -> str | None:
 def _check_tiles(tiles: object) -> None:
     if tiles is None or tiles == "auto":
         return
-    if isinstance(tiles, bool) or not isinstance(tiles, Integral) or not 1 <= tiles <= LARGEST:
+    if isinstance(tiles, bool) or not isinstance(tiles, Integral) or not 1 <= int(tiles) <= LARGEST:
         raise InvalidOption(f'tiles is {tiles!r}, expected "auto" or a whole number from 1')
 
 

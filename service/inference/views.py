@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.inference.card import Input
-from service.types import Ints, Mask, Size
+from service.types import Floats, Ints, Mask, Size
 
 OVERLAP = 0.2  # of a tile's side that it shares with the next one, at least
 _WORTH = 1.25  # a picture that is shrunk by less shows its small objects well enough
@@ -70,10 +70,11 @@ def plan_views(image: Size, rule: Input, most: int) -> tuple[View, ...]:
     return (whole, *tiles) if len(tiles) > 1 else (whole,)
 
 
-def find_cut(boxes_xyxy: Ints, views_xyxy: Ints, image: Size) -> Mask:
+def find_cut(boxes_xyxy: Floats, views_xyxy: Ints, image: Size) -> Mask:
     """True where a box reaches the edge of its view inside the image, so that the object may go on there.
 
-    boxes_xyxy, views_xyxy: int64 [N, 4], image frame; a box within 1 % of the view's side reaches the edge.
+    boxes_xyxy: float32 [N, 4], views_xyxy: int64 [N, 4], image frame. A box within 1 % of the view's side
+        reaches the edge.
     """
     sides = views_xyxy[:, 2:] - views_xyxy[:, :2]
     rim = np.maximum(1, sides // 100)

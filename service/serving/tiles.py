@@ -1,16 +1,18 @@
 """One large picture over several slots: each computes a share of its tiles, and one joins what they find."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
 from service.compute.task import Turn
 from service.inference.masks.merging import Findings
+from service.inference.model import Model
 from service.inference.views import Share
 from service.serving.admission import Admission
 from service.serving.work import SegmentWork, render_answer
-from service.types import Answer, Summary
+from service.types import Options, Summary
 
 T = TypeVar("T")
 
@@ -21,22 +23,19 @@ MOST_SHARES = 8  # every share decodes the picture anew, so more of them save li
 class SearchWork:
     """Gives the findings in a share of a picture's tiles, and the seconds that it waited for its slot.
 
-    Raises what the whole work raises.
+    image, unpack: as in `SegmentWork`. Raises what that raises.
     """
 
-    whole: SegmentWork[None]
+    model: Model
+    image: bytes
+    options: Options
+    unpack: Callable[[bytes], bytes] | None
     share: Share
 
-    @property
-    def image(self) -> bytes:
-        """The picture, or the body of the request that holds it."""
-        return self.whole.image
-
     def __call__(self, turn: Turn) -> tuple[Findings, float]:
-        whole = self.whole
-        image = whole.read_image()
+        image = self.image if self.unpack is None else self.unpack(self.image)
         # The other shares run at the same time, so this one keeps to its core.
-        return whole.model.search(image, whole.options, self.share, crowded=True), turn.waited_s
+        return self.model.search(image, self.options, self.share, crowded=True), turn.waited_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +56,6 @@ class JoinWork(Generic[T]):
         return render_answer(found, self.waited_s + turn.waited_s, self.whole.render)
 
 
-def _render_nothing(answer: Answer) -> None:
-    """The rendering of a share: none."""
-
-
 def _give(work: SearchWork) -> SearchWork:
     return work
 
@@ -76,10 +71,10 @@ async def segment_tiles(
     shares = min(admission.slots - admission.running, MOST_SHARES)
     if shares < 2:
         return await admission.run(work, deadline=deadline)
-    plan = partial(SearchWork, replace(work, render=_render_nothing))
-    works = [plan(Share(index, shares)) for index in range(shares)]
-    first = asyncio.ensure_future(admission.run(works[0], deadline=deadline))
-    await asyncio.sleep(0)  # it takes its slot, or is refused, before the others
-    found = await asyncio.gather(first, *(admission.queue(partial(_give, each)) for each in works[1:]))
+    search = partial(SearchWork, work.model, work.image, work.options, work.unpack)
+    works = [search(Share(index, shares)) for index in range(shares)]
+    admission.check()
+    others = [admission.queue(partial(_give, each)) for each in works[1:]]
+    found = await asyncio.gather(admission.run(works[0], deadline=deadline), *others)
     findings = tuple(each for each, _ in found)
     return await admission.queue(lambda: JoinWork(work, findings, found[0][1]))

@@ -34,12 +34,9 @@ class SegmentWork(Generic[T]):
     unpack: Callable[[bytes], bytes] | None = None
 
     def __call__(self, turn: Turn) -> tuple[Summary, T]:
-        found = self.model.segment(self.read_image(), self.options, crowded=turn.crowded)
+        image = self.image if self.unpack is None else self.unpack(self.image)
+        found = self.model.segment(image, self.options, crowded=turn.crowded)
         return render_answer(found, turn.waited_s, self.render)
-
-    def read_image(self) -> bytes:
-        """The encoded image; raises what `unpack` raises."""
-        return self.image if self.unpack is None else self.unpack(self.image)
 
 
 def render_answer(found: Segmentation, waited_s: float, render: Callable[[Answer], T]) -> tuple[Summary, T]:

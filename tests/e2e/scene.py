@@ -1,6 +1,6 @@
 """A drawn scene, and models that find it, without any runtime."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -12,6 +12,8 @@ from pycocotools import mask as coco
 from service.inference.card import ArtifactFile, Card, Input, Label
 from service.inference.families import CentersDecoder
 from service.inference.images import Limits, decode_image
+from service.inference.masks.merging import Findings
+from service.inference.views import ALONE, Share
 from service.types import (
     BackendInfo,
     Heads,
@@ -88,6 +90,14 @@ class SceneModel:
         )
         timings = Timings(decode=2.1, prepare=0.4, infer=14.2, postprocess=0.6, masks=1.1)
         return Segmentation(size, instances, self.card.name, self.card.version, self.describe(), timings)
+
+    def search(
+        self, data: bytes, options: Options, share: Share = ALONE, *, crowded: bool = False
+    ) -> Findings:
+        raise NotImplementedError
+
+    def join(self, shares: Sequence[Findings], options: Options) -> Segmentation:
+        raise NotImplementedError
 
     def describe(self, *, crowded: bool = False) -> BackendInfo:
         return BackendInfo(

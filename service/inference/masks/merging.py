@@ -4,20 +4,24 @@ Two detections are compared where both views look: an object that a tile cuts of
 that the whole image shows. Fragments of an object that no view shows whole are joined, so no seam is left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
 from service.inference.masks.runs import Runs, combine_runs, count_pixels
 from service.inference.views import find_cut
-from service.types import BackendInfo, Floats, Ints, Nms, Size, Timings
+from service.types import BackendInfo, Floats, Ints, Mask, Nms, Size, Timings
+
+Boxes = TypeVar("Boxes", Floats, Ints)
 
 AGREEMENT = 0.5  # IoU of two masks, where both views look, from which on they are one object
 COVERED = 0.7  # share of a fragment that lies in a whole object, from which on it is a part of that
 MOST = 1000  # detections that are compared; the best of them
 _CANDIDATE = 0.3  # IoU of boxes, or share of one, below which masks are not compared
+_TINY = 1e-6  # pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,138 +92,124 @@ def merge_detections(found: Detections, nms: Nms) -> Detections:
     Of detections of one object, that of a view that shows all of it stays, and the best of these. With `nms`
     "all" objects of different classes may be one, too.
     """
-    best = np.argsort(-found.scores, kind="stable")[:MOST]
-    found = found.keep(best)
-    groups = found.classes if nms == "class" else np.zeros_like(found.classes)
-    waiting = [_Object.read(found, index, int(group)) for index, group in enumerate(groups)]
+    found = found.keep(np.argsort(-found.scores, kind="stable")[:MOST])
+    near = _find_near(found, nms)
+    waiting = list(_read_objects(found))
     waiting.sort(key=lambda each: (each.is_cut, -each.score), reverse=True)
-    kept: list[_Object] = []
+    kept: dict[int, _Object] = {}  # by the first of their members
+    owners = np.full(len(found), -1)  # of the members, the keys in `kept`
     while waiting:
         new = waiting.pop()
-        place = _find_same(new, kept)
-        if place is None:
-            kept.append(new)
-        elif new.is_cut and kept[place].is_cut:
-            waiting.append(kept.pop(place).join(new))
-    kept.sort(key=lambda each: -each.score)
-    return _collect(kept, found)
+        rivals = np.unique(owners[near[list(new.members)].any(axis=0)])
+        same = next((key for key in rivals.tolist() if key >= 0 and _is_same(new, kept[key])), None)
+        if same is None:
+            kept[new.members[0]] = new
+            owners[list(new.members)] = new.members[0]
+        elif new.is_cut and kept[same].is_cut:
+            old = kept.pop(same)
+            owners[list(old.members)] = -1
+            waiting.append(_join(old, new))
+    return _collect(sorted(kept.values(), key=lambda each: -each.score), found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Object:
-    """One object as far as it is known: `index` is the best of its detections."""
+    """One object as far as it is known; `members` are its detections, the best one first."""
 
-    index: int
-    group: int
+    members: tuple[int, ...]
     score: float
     box: Floats
     view: Ints
     bounds: Ints
     image: Size
+    is_cut: bool
 
-    @classmethod
-    def read(cls, found: Detections, index: int, group: int) -> "_Object":
-        start, end = found.runs.splits[index : index + 2].tolist()
-        return cls(
-            index,
-            group,
+
+def _read_objects(found: Detections) -> Iterator[_Object]:
+    """An object for each detection."""
+    cut = find_cut(found.boxes_xyxy, found.views_xyxy, found.runs.image)
+    for index, (start, end) in enumerate(pairwise(found.runs.splits.tolist())):
+        yield _Object(
+            (index,),
             float(found.scores[index]),
             found.boxes_xyxy[index],
             found.views_xyxy[index],
             found.runs.bounds[start:end],
             found.runs.image,
-        )
-
-    @property
-    def is_cut(self) -> bool:
-        box = np.concatenate([np.floor(self.box[:2]), np.ceil(self.box[2:])]).astype(np.int64)
-        return bool(find_cut(box[None], self.view[None], self.image)[0])
-
-    def join(self, other: "_Object") -> "_Object":
-        """Both fragments as one object, of the score of the better one, as both views together show it."""
-        better = max(self, other, key=lambda each: each.score)
-        return replace(
-            better,
-            box=_enclose(self.box, other.box),
-            view=_enclose(self.view, other.view),
-            bounds=combine_runs(self.bounds, other.bounds, least=1),
+            bool(cut[index]),
         )
 
 
-def _find_same(new: _Object, kept: Sequence[_Object]) -> int | None:
-    """The place of the object among the kept ones that is the same as the new one; None without one."""
-    if not kept:
-        return None
-    boxes, views = np.stack([each.box for each in kept]), np.stack([each.view for each in kept])
-    groups = np.array([each.group for each in kept])
-    near = _measure_boxes(new, boxes, views) >= _CANDIDATE
-    others = (views != new.view).any(axis=1)  # one view names an object once
-    for place in (near & others & (groups == new.group)).nonzero()[0].tolist():
-        if _is_same(new, kept[place]):
-            return int(place)
-    return None
+def _join(one: _Object, other: _Object) -> _Object:
+    """Both fragments as one object, of the score of the better one, as both views together show it."""
+    better, worse = sorted((one, other), key=lambda each: -each.score)
+    box, view = _enclose(one.box, other.box), _enclose(one.view, other.view)
+    return replace(
+        better,
+        members=better.members + worse.members,
+        box=box,
+        view=view,
+        bounds=combine_runs(one.bounds, other.bounds, least=1),
+        is_cut=bool(find_cut(box[None], view[None], one.image)[0]),
+    )
 
 
-def _measure_boxes(new: _Object, boxes: Floats, views: Ints) -> Floats:
-    """The IoU of boxes where both views look, or the share of the new box in the other; the larger one."""
-    low = np.maximum(new.view[:2], views[:, :2])
-    high = np.minimum(new.view[2:], views[:, 2:])
-    ones, others = _clip(new.box[None], low, high), _clip(boxes, low, high)
-    shared = _measure(_clip(ones, others[:, :2], others[:, 2:]))
-    either = np.maximum(_measure(ones) + _measure(others) - shared, 1e-6)
-    own = max(float(_measure(new.box[None])[0]), 1e-6)
-    near: Floats = np.maximum(shared / either, shared / own)
-    return near
+def _find_near(found: Detections, nms: Nms) -> Mask:
+    """True where a detection may be a part of another one, by their boxes: bool [N, N].
+
+    Two detections in one view are two objects: the network has compared them.
+    """
+    boxes, views = found.boxes_xyxy, found.views_xyxy.astype(np.float32)
+    seen = _intersect(views[:, None], views)  # [N, N, 4], where both views look
+    ones, others = _intersect(boxes[:, None], seen), _intersect(boxes, seen)
+    shared = _measure(_intersect(ones, others))
+    either = np.maximum(_measure(ones) + _measure(others) - shared, _TINY)
+    own = np.maximum(_measure(boxes), _TINY)[:, None]
+    near: Mask = np.maximum(shared / either, shared / own) >= _CANDIDATE
+    near &= (views[:, None] != views).any(axis=2)
+    return near if nms == "all" else near & (found.classes[:, None] == found.classes)
 
 
 def _is_same(new: _Object, old: _Object) -> bool:
     """Whether two masks agree where both views look, or the new one is a fragment that the old one covers."""
-    shared = combine_runs(new.bounds, old.bounds, least=2)
-    common = count_pixels(shared)
+    common = count_pixels(combine_runs(new.bounds, old.bounds, least=2))
     if new.is_cut and not old.is_cut and common >= COVERED * count_pixels(new.bounds):
         return True
-    window = _list_columns(_overlap(new.view, old.view), new.image)
+    window = _list_columns(_intersect(new.view, old.view), new.image)
     both = [combine_runs(each.bounds, window, least=2) for each in (new, old)]
-    either = sum(map(count_pixels, both)) - common
-    return common > 0 and common >= AGREEMENT * either
+    return common > 0 and common >= AGREEMENT * (sum(map(count_pixels, both)) - common)
 
 
 def _list_columns(view: Ints, image: Size) -> Ints:
     """The pixels of a window as one run for each column: int64 [W, 2]."""
     left, top, right, bottom = view.tolist()
-    columns = np.arange(left, right)[:, None] * image.height
-    runs: Ints = columns + np.array([top, bottom])
+    runs: Ints = np.arange(left, right)[:, None] * image.height + np.array([top, bottom])
     return runs
 
 
-def _overlap(one: Ints, other: Ints) -> Ints:
-    return np.concatenate([np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])])
+def _intersect(ones: Boxes, others: Boxes) -> Boxes:
+    """The common part of boxes [..., 4]; its sides are negative where there is none."""
+    low = np.maximum(ones[..., :2], others[..., :2])
+    return np.concatenate([low, np.minimum(ones[..., 2:], others[..., 2:])], axis=-1)  # type: ignore[return-value]
 
 
-def _enclose(one: Floats | Ints, other: Floats | Ints) -> Any:
-    return np.concatenate([np.minimum(one[:2], other[:2]), np.maximum(one[2:], other[2:])])
-
-
-def _clip(boxes: Floats, low: Floats | Ints, high: Floats | Ints) -> Floats:
-    return np.concatenate([np.maximum(boxes[:, :2], low), np.minimum(boxes[:, 2:], high)], axis=1)
+def _enclose(one: Boxes, other: Boxes) -> Boxes:
+    low = np.minimum(one[:2], other[:2])
+    return np.concatenate([low, np.maximum(one[2:], other[2:])])  # type: ignore[return-value]
 
 
 def _measure(boxes: Floats) -> Floats:
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    areas: Floats = sides[:, 0] * sides[:, 1]
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    areas: Floats = sides[..., 0] * sides[..., 1]
     return areas
 
 
 def _collect(objects: Sequence[_Object], found: Detections) -> Detections:
     """The objects as detections; each keeps the class and score of the best that it is made of."""
-    best = found.keep(np.array([each.index for each in objects], np.int64))
+    best = found.keep(np.array([each.members[0] for each in objects], np.int64))
     if not objects:
         return best
-    lengths = [len(each.bounds) for each in objects]
-    runs = Runs(
-        found.runs.image,
-        np.concatenate([each.bounds for each in objects]),
-        np.concatenate([[0], np.cumsum(lengths)]),
-    )
+    splits = np.concatenate([[0], np.cumsum([len(each.bounds) for each in objects])])
+    runs = Runs(found.runs.image, np.concatenate([each.bounds for each in objects]), splits)
     boxes, views = (np.stack([getattr(each, name) for each in objects]) for name in ("box", "view"))
     return replace(best, boxes_xyxy=boxes, views_xyxy=views, runs=runs)

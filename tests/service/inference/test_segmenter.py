@@ -4,6 +4,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ from service.inference.golden import read_golden
 from service.inference.images import Limits, Picture
 from service.inference.masks.forms import form_to_mask
 from service.inference.segmenter import Segmenter, open_model
+from service.inference.views import Share
 from service.types import (
     Floats,
     Heads,
@@ -397,3 +399,54 @@ def test_memory_that_is_short_has_a_name_whoever_runs_out_of_it(
         failing.segment_pixels(FLOWERS, Options())
     with pytest.raises(expected):
         failing.segment(encode_png(FLOWERS), Options())
+
+
+def draw_patch(height: int, width: int, *, x: int, y: int) -> Pixels:
+    """A black picture with a square of 4 pixels that the toy calls a rose where it fills a cell."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[y : y + 4, x : x + 4] = 255, 0, 255
+    return pixels
+
+
+LARGE = draw_patch(196, 300, x=176, y=112)  # 16 tiles; the one at x 136, y 88 shows the patch in one cell
+
+
+def test_tiles_find_a_small_object_and_give_the_mask_of_its_tile_exactly(onnx_segmenter: Segmenter) -> None:
+    tiled = onnx_segmenter.segment_pixels(LARGE, Options(0.5, tiles="auto"))
+    (instance,) = tiled.instances
+    assert onnx_segmenter.segment_pixels(LARGE, Options(0.5)).instances == ()
+    (alone,) = onnx_segmenter.segment_pixels(LARGE[88:152, 136:232], Options(0.5)).instances
+    assert instance.segmentation is not None
+    assert alone.segmentation is not None
+    expected = np.zeros((196, 300), bool)
+    expected[88:152, 136:232] = form_to_mask(alone.segmentation, Size(64, 96))
+    assert np.array_equal(form_to_mask(instance.segmentation, tiled.image), expected)
+    assert (tiled.image, instance.label, instance.area) == (Size(196, 300), "rose", alone.area)
+
+
+def test_tiles_of_an_encoded_picture_are_those_of_its_pixels(onnx_segmenter: Segmenter) -> None:
+    png = cv2.imencode(".png", cv2.cvtColor(LARGE, cv2.COLOR_RGB2BGR))[1].tobytes()
+    for masks in get_args(MaskFormat):
+        options = Options(0.5, masks=masks, tiles=16)
+        found = onnx_segmenter.segment(png, options)
+        assert found == onnx_segmenter.segment_pixels(LARGE, options)
+        assert [instance.label for instance in found.instances] == ["rose"]
+
+
+def test_shares_of_the_tiles_together_find_what_one_process_finds(onnx_segmenter: Segmenter) -> None:
+    png = cv2.imencode(".png", cv2.cvtColor(LARGE, cv2.COLOR_RGB2BGR))[1].tobytes()
+    options = Options(0.05, tiles="auto")
+    shares = [onnx_segmenter.search(png, options, Share(index, 3)) for index in range(3)]
+    assert onnx_segmenter.join(shares, options) == onnx_segmenter.segment(png, options)
+
+
+def test_tiles_of_a_small_picture_change_nothing(onnx_segmenter: Segmenter) -> None:
+    pixels = draw_patch(64, 96, x=40, y=24)
+    plain, tiled = (onnx_segmenter.segment_pixels(pixels, Options(tiles=tiles)) for tiles in (None, "auto"))
+    assert plain == tiled
+
+
+@pytest.mark.parametrize("tiles", [0, -1, 33, 10**9])
+def test_more_tiles_than_the_service_allows_are_refused(onnx_segmenter: Segmenter, tiles: int) -> None:
+    with pytest.raises(InvalidOption, match="tiles is"):
+        onnx_segmenter.segment_pixels(draw_patch(64, 96, x=0, y=0), Options(tiles=tiles))

@@ -107,6 +107,8 @@ class FakeModel:
 
     def segment_pixels(self, pixels: Pixels, options: Options, *, crowded: bool = False) -> Segmentation:
         criteria = resolve_options(self.card, options)
+        if options.tiles is not None:
+            self.limits.count_tiles(options.tiles)
         height, width = pixels.shape[:2]
         wanted = criteria.classes is None or 0 in criteria.classes
         middle = find_middle(Size(height, width), masked=criteria.masks != "none")

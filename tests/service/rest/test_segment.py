@@ -344,3 +344,19 @@ def test_every_renderer_can_be_sent_to_another_process(media: str) -> None:
     render = pickle.loads(pickle.dumps(choose_renderer(media, picture, image_id=3)))
     answer = Answer(FakeModel().segment(picture.body, Options()), queue_ms=0.5)
     assert render(answer) == choose_renderer(media, picture, image_id=3)(answer)
+
+
+@pytest.mark.parametrize("tiles", ["auto", "1", "32"])
+async def test_a_picture_may_be_cut_into_tiles(client: httpx.AsyncClient, tiles: str) -> None:
+    answer = await client.post("/v1/segment", params={"tiles": tiles}, content=encode_picture(), headers=PNG)
+    assert answer.status_code == 200
+    assert len(answer.json()["instances"]) == 1
+
+
+@pytest.mark.parametrize("tiles", ["0", "-3", "33", "many", "1.5", ""])
+async def test_tiles_that_the_service_does_not_make_are_refused(
+    client: httpx.AsyncClient, tiles: str
+) -> None:
+    answer = await client.post("/v1/segment", params={"tiles": tiles}, content=encode_picture(), headers=PNG)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:blitzmask:problem:InvalidOption")
+    assert "tiles" in answer.json()["detail"]

@@ -142,8 +142,8 @@ export class Session {
   }
 
   /**
-   * What a stream asks for: the same without tiles, identities for what the model is sure of wherever the slider is, and the
-   * events of the places. Its counts begin at nothing.
+   * What a stream asks for: the same without tiles, identities for what the model is sure of wherever the
+   * slider is, and the events of the places. Its counts begin at nothing.
    */
   beginStream() {
     const { model, places, clip } = this.store.get();

@@ -1,7 +1,4 @@
-"""The format and size of an encoded image from its header, so that a bomb is refused before it is decoded.
-
-TIFF is left out on purpose: its tiles may be larger than the picture, so its header bounds nothing.
-"""
+"""The format and size of an encoded image from its header, so that a bomb is refused before it is decoded."""
 
 import re
 import struct
@@ -11,12 +8,13 @@ from itertools import repeat
 from typing import Literal, TypeAlias
 
 from service.errors import InvalidImage
-from service.inference import jpeg
+from service.inference import heif, jpeg, tiff
+from service.inference.heif import HeifHeader
 from service.types import Size
 
-ACCEPTED = "JPEG, PNG, WebP, BMP or GIF"
+ACCEPTED = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP or GIF"
 
-Format: TypeAlias = Literal["JPEG", "PNG", "WebP", "BMP", "GIF"]
+Format: TypeAlias = Literal["JPEG", "PNG", "WebP", "BMP", "GIF", "TIFF", "HEIC", "AVIF"]
 
 _CHUNKS = 100_000  # of PNG, and blocks of GIF: 200 bytes each at the default limit of bytes
 _WEBP_CHUNKS = 1000
@@ -28,12 +26,16 @@ _UNCOMPRESSED = frozenset({0, 3})
 
 @dataclass(frozen=True, slots=True)
 class ImageHeader:
-    """`size` is as stored; `upright`: EXIF does not turn the picture; `ended`: its end marker is there."""
+    """`size` is as stored; `upright`: EXIF does not turn the picture; `ended`: its end marker is there.
+
+    container: of HEIC and AVIF, which turn pictures in a way of their own.
+    """
 
     format: Format
     size: Size
     upright: bool = False
     ended: bool = True
+    container: HeifHeader | None = None
 
 
 def read_header(data: bytes) -> ImageHeader:
@@ -42,7 +44,7 @@ def read_header(data: bytes) -> ImageHeader:
     Raises InvalidImage when it is empty, of another format, cut off, or too short for its size.
 
     >>> read_header(b"GIF89a" + bytes([64, 0, 48, 0, 0, 0, 0]))
-    ImageHeader(format='GIF', size=Size(height=48, width=64), upright=False, ended=True)
+    ImageHeader(format='GIF', size=Size(height=48, width=64), upright=False, ended=True, container=None)
     """
     if not data:
         raise InvalidImage("the image is empty")
@@ -106,6 +108,15 @@ def _read_png(data: bytes) -> ImageHeader:
     for _ in _walk_png(data):
         pass
     return ImageHeader("PNG", Size(height, width))
+
+
+def _read_tiff(data: bytes) -> ImageHeader:
+    return ImageHeader("TIFF", tiff.read_tiff(data))
+
+
+def _read_heif(data: bytes) -> ImageHeader:
+    header = heif.read_heif(data)
+    return ImageHeader(header.kind, header.size, container=header)
 
 
 def _walk_png(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -218,4 +229,6 @@ _READERS: tuple[tuple[re.Pattern[bytes], Callable[[bytes], ImageHeader]], ...] =
     (re.compile(rb"RIFF....WEBP(VP8[ LX])", re.DOTALL), _read_webp),
     (re.compile(rb"BM"), _read_bmp),
     (re.compile(rb"GIF8[79]a"), _read_gif),
+    (re.compile(tiff.START), _read_tiff),
+    (re.compile(heif.START, re.DOTALL), _read_heif),
 )

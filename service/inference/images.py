@@ -7,6 +7,7 @@ import numpy as np
 
 from service.errors import ImageTooLarge, InvalidImage, InvalidOption, OutOfMemory
 from service.inference import jpeg
+from service.inference.heif import decode_heic, turn
 from service.inference.image_headers import ImageHeader, keep_picture, read_header
 from service.types import Pixels, Size, Tiles
 
@@ -144,11 +145,14 @@ def _read_header(data: bytes, limits: Limits) -> ImageHeader:
 
 
 def _decode(data: bytes, header: ImageHeader, *, reduction: int) -> Pixels:
-    data = keep_picture(data, header) if header.ended else _end_jpeg(data, header.size)
-    pixels = _decode_bytes(data, _FLAGS[reduction], header.size)
+    if header.format == "HEIC":
+        pixels = decode_heic(data)
+    else:
+        data = keep_picture(data, header) if header.ended else _end_jpeg(data, header.size)
+        pixels = _decode_bytes(data, _FLAGS[reduction], header.size)
     if pixels is None:
         raise InvalidImage("the image cannot be decoded: it is corrupt, or OpenCV cannot read its kind here")
-    return pixels
+    return pixels if header.format != "AVIF" or header.container is None else turn(pixels, header.container)
 
 
 def _end_jpeg(data: bytes, size: Size) -> bytes:

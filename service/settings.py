@@ -16,6 +16,7 @@ from service.inference.backends.base import BackendChoice, Fallback, PrecisionCh
 from service.inference.images import Limits
 from service.process.limits import usable_cores
 from service.security.callers import Key, parse_keys
+from service.security.fetching import Host, parse_host
 from service.security.tls import Tls, read_tls
 from service.telemetry.logs import LogFormat, LogLevel
 
@@ -61,12 +62,22 @@ def _read_keys(value: object) -> object:
     return parse_keys([part for part in value.split(",") if part.strip()])
 
 
+def _read_hosts(value: object) -> object:
+    parts = _split_commas(value)
+    return (
+        [parse_host(part) if isinstance(part, str) else part for part in parts]
+        if isinstance(parts, list)
+        else parts
+    )
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 KeyEntries = Annotated[tuple[Key, ...], NoDecode, BeforeValidator(_read_keys)]
+FetchHosts = Annotated[tuple[Host, ...], NoDecode, BeforeValidator(_read_hosts)]
 DropInName = Literal["deepstack", "cvat"]
 DropIns = Annotated[tuple[DropInName, ...], NoDecode, BeforeValidator(_split_commas)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -221,6 +232,12 @@ class Settings(BaseSettings):
         description="PEM file of authorities; clients have to show a certificate of one of them; unset: none",
     )
 
+    fetch: FetchHosts = Field(
+        default=(),
+        description="hosts from which POST /v1/segment fetches a picture whose URL it gets, separated by "
+        "commas, each as host or host:port; one with private addresses as host=network "
+        "(nas.lan=192.168.1.0/24); unset: it fetches nothing",
+    )
     drop_in: DropIns = Field(
         default=(),
         description="other servers whose clients are answered too, separated by commas: deepstack "

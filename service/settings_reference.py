@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from service.security.callers import Key
+from service.security.fetching import Host
 from service.settings import DropInName, Settings, variable
 
 HEADING = """\
@@ -32,6 +33,7 @@ KINDS: dict[object, str] = {
     Path: "a path",
     tuple[str, ...]: "a list, separated by commas",
     tuple[Key, ...]: "a list, separated by commas",
+    tuple[Host, ...]: "a list, separated by commas",
     tuple[DropInName, ...]: "`deepstack`, `cvat`, or both with a comma between them",
     SecretStr: "text",
 }

@@ -21,6 +21,7 @@ from service.rest.dialects import DropIn
 from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer
 from service.security.callers import Callers, Cells, Rules
+from service.security.fetching import Fetcher
 from service.serving.admission import Admission
 from service.serving.changes import serve_fastest, watch_models
 from service.serving.engine import Engine, Models
@@ -111,6 +112,7 @@ class Server:
             rules=rules,
             drop_in=make_drop_in(settings),
         )
+        app.state.fetcher = Fetcher(settings.fetch, settings.max_body_bytes)
         most = int(min(settings.connections, count_spare_files()))
         limits = ConnectionLimits(settings.head_s, settings.keep_alive_s, most)
         self._rest = RestServer(app, drain_s=settings.drain_s, limits=limits, tls=tls)

@@ -19,6 +19,7 @@ from service.errors import (
     shorten,
 )
 from service.rest.problem import TIMEOUT
+from service.security.fetching import Fetcher
 from service.serving.engine import Engine
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ WINDOW = zlib.MAX_WBITS
 ENCODINGS = {"gzip": WINDOW | 16, "x-gzip": WINDOW | 16, "deflate": WINDOW}
 # One thread: the parsers hold the interpreter's lock, so a second one would only delay the event loop.
 PARSER = ThreadPoolExecutor(1, thread_name_prefix="parse")
+FETCHERS = ThreadPoolExecutor(4, thread_name_prefix="fetch")  # each holds one picture at most
 
 
 class BodyBudget:
@@ -114,6 +116,16 @@ class Body:
         self._budget.take(self, len(inflated))
         self._budget.arrived(self)
         return inflated
+
+    async def fetch(self, url: str, deadline: float) -> bytes:
+        """The bytes behind a URL, which count as those of this body; raises what `Fetcher.fetch` raises."""
+        fetcher: Fetcher = self._request.app.state.fetcher
+        fetcher.check(url)  # without a thread
+        patience_s = deadline - asyncio.get_running_loop().time()
+        content = await asyncio.get_running_loop().run_in_executor(FETCHERS, fetcher.fetch, url, patience_s)
+        self._budget.take(self, len(content))
+        self._budget.arrived(self)
+        return content
 
     def evict(self) -> None:
         """End the reading of this body with Overloaded."""

@@ -16,7 +16,7 @@ from service.rest.formats import JSON, Picture, check_counts, choose_format, cho
 from service.rest.openapi import SEGMENT_BODY, SEGMENT_RESPONSES
 from service.rest.parameters import CallHeaders, SegmentQuery, query_to_options, read_query, read_timeout
 from service.rest.problem import answer_blitz_error, answer_http_error, record_of
-from service.rest.upload import unpack_image
+from service.rest.upload import read_url, unpack_image
 from service.serving.engine import Call, Engine
 
 CURL_DEFAULT = "application/x-www-form-urlencoded"
@@ -60,6 +60,8 @@ async def answer_segment(request: Request, query: SegmentQuery, timeout_s: float
     with Body(request) as body:
         model = engine.check(name, version)
         content, kind = await body.read(deadline), request.headers.get("content-type", "")
+        if (url := read_url(content, kind)) is not None:
+            content, kind = await body.fetch(url, deadline), ""
         unpack = partial(unpack_image, content_type=kind)
         call = Call(content, options, name, version, deadline, unpack)
         render = choose_renderer(media, Picture(content, kind, model.limits), query.image_id, counts)

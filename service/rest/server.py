@@ -28,6 +28,7 @@ from service.rest.guard import Cors, Guard
 from service.rest.live_connection import LiveConnection
 from service.rest.problem import answer_blitz_error, answer_http_error, answer_validation_error
 from service.security.callers import ANYBODY, Rules
+from service.security.fetching import Fetcher
 from service.security.tls import Tls
 from service.serving.engine import Engine
 
@@ -71,6 +72,7 @@ def create_app(
     app.state.bodies = BodyBudget(max_body, max_bodies)
     app.state.rules = rules
     app.state.drop_in = drop_in
+    app.state.fetcher = Fetcher()  # fetches nothing
     routers = (*ROUTERS, *drop_in.routers())
     app.state.routes = [route for router in routers for route in router.routes]
     for router in routers:

@@ -20,6 +20,7 @@ RAW = ("", "application/octet-stream")
 MOST_PIECES = 100  # parts of a form, or fields of JSON
 MOST_STRINGS = 1000  # of any JSON
 MOST_LISTS = 150_000  # of any JSON: one image of 320 x 320 pixels that are lists of their own
+MOST_URL = 4096  # bytes of a body that names a picture by its URL
 MOST_HEAD = 4096  # bytes of a part's headers
 BASE64_CHUNK = 1 << 20  # characters decoded at once; the interpreter's lock is free between two chunks
 DATA_URI = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
@@ -81,6 +82,22 @@ def _unpack_json(body: bytes) -> bytes:
         return decode_base64(content[FIELD])
     except ValueError as error:
         raise InvalidImage(f"image is not base64: {error}") from error
+
+
+def read_url(body: bytes, content_type: str) -> str | None:
+    """The URL of a body {"url": "..."}; None for any other body.
+
+    >>> read_url(b'{"url": "https://host/cat.jpg"}', "application/json")
+    'https://host/cat.jpg'
+    """
+    if len(body) > MOST_URL or body[:1] != b"{" or b'"url"' not in body:
+        return None
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    alone = isinstance(content, dict) and content.keys() == {"url"} and isinstance(content["url"], str)
+    return content["url"] if alone else None
 
 
 def check_json(body: bytes, elements: int, *, strings: int = MOST_STRINGS) -> None:

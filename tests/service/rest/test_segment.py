@@ -20,8 +20,12 @@ from service.rest import schemas
 from service.rest.formats import CUTOUT, FORMATS, MASKED, ZIP, Picture, choose_renderer
 from service.rest.schemas import CocoResult, SegmentAnswer
 from service.rest.segment import HotPath
+from service.rest.server import create_app
+from service.security.fetching import Fetcher, Host
+from service.serving.engine import Engine
 from service.types import Answer, Options, Pixels, Rle, Size
 from tests.fakes import SCORE, FakeModel, encode_picture
+from tests.service.rest.conftest import MAX_BODY
 
 PICTURE = encode_picture(60, 30)
 PNG = {"content-type": "image/png"}
@@ -360,3 +364,27 @@ async def test_tiles_that_the_service_does_not_make_are_refused(
     answer = await client.post("/v1/segment", params={"tiles": tiles}, content=encode_picture(), headers=PNG)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:blitzmask:problem:InvalidOption")
     assert "tiles" in answer.json()["detail"]
+
+
+async def test_a_url_is_refused_unless_hosts_are_listed(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/segment", json={"url": "http://pictures.example/cat.jpg"})
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:blitzmask:problem:InvalidOption")
+    assert "fetches no pictures" in answer.json()["detail"]
+
+
+class Pictures(Fetcher):
+    """Fetches a drawn picture, from the hosts that it lists."""
+
+    def fetch(self, url: str, patience_s: float = 1) -> bytes:
+        assert 0 < patience_s <= 10
+        return encode_picture()
+
+
+async def test_a_picture_is_fetched_from_a_listed_host(engine: Engine) -> None:
+    app = create_app(engine, max_body=MAX_BODY)
+    app.state.fetcher = Pictures((Host("pictures.example"),), MAX_BODY)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        answer = await client.post("/v1/segment", json={"url": "https://pictures.example/cat.jpg"})
+        refused = await client.post("/v1/segment", json={"url": "https://other.example/cat.jpg"})
+    assert answer.json()["instances"][0]["label"] == "cat"
+    assert (refused.status_code, app.state.bodies.held) == (400, 0)

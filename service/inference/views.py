@@ -73,11 +73,11 @@ def plan_views(image: Size, rule: Input, most: int) -> tuple[View, ...]:
 def find_cut(boxes_xyxy: Floats, views_xyxy: Ints, image: Size) -> Mask:
     """True where a box reaches the edge of its view inside the image, so that the object may go on there.
 
-    boxes_xyxy: float32 [N, 4], views_xyxy: int64 [N, 4], image frame. A box within 1 % of the view's side
-        reaches the edge.
+    boxes_xyxy: float32 [N, 4], views_xyxy: int64 [N, 4], image frame. A box within a fortieth of the view's
+        side reaches the edge: the network does not place boxes to the pixel.
     """
     sides = views_xyxy[:, 2:] - views_xyxy[:, :2]
-    rim = np.maximum(1, sides // 100)
+    rim = np.maximum(1, sides // 40)
     starts = (boxes_xyxy[:, :2] < views_xyxy[:, :2] + rim) & (views_xyxy[:, :2] > 0)
     ends = (boxes_xyxy[:, 2:] > views_xyxy[:, 2:] - rim) & (views_xyxy[:, 2:] < [image.width, image.height])
     cut: Mask = (starts | ends).any(axis=1)

@@ -99,7 +99,8 @@ def _image_object(schema: dict[str, str]) -> dict[str, Any]:
 SEGMENT_BODY = {
     "required": True,
     "description": f"An encoded image ({ACCEPTED}) in one of three forms. A body that begins as an image "
-    "does is taken under any Content-Type.",
+    'does is taken under any Content-Type. Where BLITZ_FETCH lists hosts, the JSON `{"url": "..."}` names an '
+    "image on one of them.",
     "content": {
         "image/jpeg": BINARY,
         "image/png": BINARY,

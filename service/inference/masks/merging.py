@@ -190,12 +190,12 @@ def _list_columns(view: Ints, image: Size) -> Ints:
 def _intersect(ones: Boxes, others: Boxes) -> Boxes:
     """The common part of boxes [..., 4]; its sides are negative where there is none."""
     low = np.maximum(ones[..., :2], others[..., :2])
-    return np.concatenate([low, np.minimum(ones[..., 2:], others[..., 2:])], axis=-1)  # type: ignore[return-value]
+    return np.concatenate([low, np.minimum(ones[..., 2:], others[..., 2:])], axis=-1)
 
 
 def _enclose(one: Boxes, other: Boxes) -> Boxes:
     low = np.minimum(one[:2], other[:2])
-    return np.concatenate([low, np.maximum(one[2:], other[2:])])  # type: ignore[return-value]
+    return np.concatenate([low, np.maximum(one[2:], other[2:])])
 
 
 def _measure(boxes: Floats) -> Floats:

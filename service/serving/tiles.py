@@ -7,12 +7,12 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from service.compute.task import Turn
-from service.inference.masks.merging import Findings
+from service.inference.masks.merging import Findings, pack_detections, unpack_detections
 from service.inference.model import Model
 from service.inference.views import Share
 from service.serving.admission import Admission
 from service.serving.work import SegmentWork, render_answer
-from service.types import Options, Summary
+from service.types import BackendInfo, Options, Summary, Timings
 
 T = TypeVar("T")
 
@@ -20,8 +20,21 @@ MOST_SHARES = 8  # every share decodes the picture anew, so more of them save li
 
 
 @dataclass(frozen=True, slots=True)
+class PackedFindings:
+    """The findings of a share, as the front passes them on: it reads nothing but plain values.
+
+    waited_s: seconds that the share waited for its slot.
+    """
+
+    detections: bytes
+    backend: BackendInfo
+    timings: Timings
+    waited_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class SearchWork:
-    """Gives the findings in a share of a picture's tiles, and the seconds that it waited for its slot.
+    """Gives the findings in a share of a picture's tiles.
 
     image, unpack: as in `SegmentWork`. Raises what that raises.
     """
@@ -32,19 +45,19 @@ class SearchWork:
     unpack: Callable[[bytes], bytes] | None
     share: Share
 
-    def __call__(self, turn: Turn) -> tuple[Findings, float]:
+    def __call__(self, turn: Turn) -> PackedFindings:
         image = self.image if self.unpack is None else self.unpack(self.image)
         # The other shares run at the same time, so this one keeps to its core.
-        return self.model.search(image, self.options, self.share, crowded=True), turn.waited_s
+        found = self.model.search(image, self.options, self.share, crowded=True)
+        return PackedFindings(pack_detections(found.detections), found.backend, found.timings, turn.waited_s)
 
 
 @dataclass(frozen=True, slots=True)
 class JoinWork(Generic[T]):
-    """Gives the summary of the answer, and its rendering, of the findings in all shares."""
+    """Gives the summary of the answer, and its rendering, of the findings of all shares."""
 
     whole: SegmentWork[T]
-    findings: tuple[Findings, ...]
-    waited_s: float
+    shares: tuple[PackedFindings, ...]
 
     @property
     def image(self) -> bytes:
@@ -52,8 +65,12 @@ class JoinWork(Generic[T]):
         return self.whole.image
 
     def __call__(self, turn: Turn) -> tuple[Summary, T]:
-        found = self.whole.model.join(self.findings, self.whole.options)
-        return render_answer(found, self.waited_s + turn.waited_s, self.whole.render)
+        findings = [
+            Findings(unpack_detections(share.detections), share.backend, share.timings)
+            for share in self.shares
+        ]
+        found = self.whole.model.join(findings, self.whole.options)
+        return render_answer(found, self.shares[0].waited_s + turn.waited_s, self.whole.render)
 
 
 def _give(work: SearchWork) -> SearchWork:
@@ -68,13 +85,12 @@ async def segment_tiles(
     Raises what `Admission.run` raises for the work itself. The request takes one place in the queue: the
     shares beside the first go to free slots, and joining them is never refused.
     """
-    shares = min(admission.slots - admission.running, MOST_SHARES)
-    if shares < 2:
+    count = min(admission.slots - admission.running, MOST_SHARES)
+    if count < 2:
         return await admission.run(work, deadline=deadline)
     search = partial(SearchWork, work.model, work.image, work.options, work.unpack)
-    works = [search(Share(index, shares)) for index in range(shares)]
+    first, *others = (search(Share(index, count)) for index in range(count))
     admission.check()
-    others = [admission.queue(partial(_give, each)) for each in works[1:]]
-    found = await asyncio.gather(admission.run(works[0], deadline=deadline), *others)
-    findings = tuple(each for each, _ in found)
-    return await admission.queue(lambda: JoinWork(work, findings, found[0][1]))
+    queued = [admission.queue(partial(_give, each)) for each in others]
+    shares = await asyncio.gather(admission.run(first, deadline=deadline), *queued)
+    return await admission.queue(lambda: JoinWork(work, tuple(shares)))

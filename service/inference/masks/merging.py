@@ -4,6 +4,7 @@ Two detections are compared where both views look: an object that a tile cuts of
 that the whole image shows. Fragments of an object that no view shows whole are joined, so no seam is left.
 """
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -62,6 +63,31 @@ class Findings:
     timings: Timings
 
 
+def pack_detections(found: Detections) -> bytes:
+    """The detections as bytes for another process, which are no pickle: what is packed may be hostile."""
+    packed, runs = io.BytesIO(), found.runs
+    np.savez(
+        packed,
+        classes=found.classes,
+        scores=found.scores,
+        boxes=found.boxes_xyxy,
+        views=found.views_xyxy,
+        bounds=runs.bounds,
+        splits=runs.splits,
+        image=np.array([runs.image.height, runs.image.width]),
+    )
+    return packed.getvalue()
+
+
+def unpack_detections(packed: bytes) -> Detections:
+    """The detections in the bytes of `pack_detections`; raises ValueError for any others."""
+    with np.load(io.BytesIO(packed), allow_pickle=False) as content:
+        runs = Runs(Size(*content["image"].tolist()), content["bounds"], content["splits"])
+        names = ("classes", "scores", "boxes", "views")
+        classes, scores, boxes, views = (content[name] for name in names)
+        return Detections(classes, scores, boxes, views, runs)
+
+
 def no_detections(image: Size) -> Detections:
     """Detections of an image without an instance."""
     boxes, none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
@@ -92,7 +118,7 @@ def merge_detections(found: Detections, nms: Nms) -> Detections:
     Of detections of one object, that of a view that shows all of it stays, and the best of these. With `nms`
     "all" objects of different classes may be one, too.
     """
-    found = found.keep(np.argsort(-found.scores, kind="stable")[:MOST])
+    found = found.keep(_order(found)[:MOST])
     near = _find_near(found, nms)
     waiting = list(_read_objects(found))
     waiting.sort(key=lambda each: (each.is_cut, -each.score), reverse=True)
@@ -123,6 +149,15 @@ class _Object:
     bounds: Ints
     image: Size
     is_cut: bool
+
+
+def _order(found: Detections) -> Ints:
+    """The detections by their scores, equal ones by their places: int64 [N].
+
+    So the answer does not depend on how the views were shared among processes.
+    """
+    places = np.concatenate([found.boxes_xyxy, found.views_xyxy], axis=1)
+    return np.lexsort((*places.T, found.classes, -found.scores))
 
 
 def _read_objects(found: Detections) -> Iterator[_Object]:

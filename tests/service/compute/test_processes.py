@@ -25,8 +25,9 @@ from service.errors import BackendUnavailable, ComputeFailed, DeadlineExceeded, 
 from service.inference.backends.base import BackendChoice
 from service.inference.images import Limits
 from service.serving.admission import Admission
+from service.serving.tiles import segment_tiles
 from service.serving.work import SegmentWork
-from service.types import Answer, Options
+from service.types import Answer, Instance, Options
 from tests.fakes import encode_picture
 from tests.running import PATIENCE_S
 from tests.service.compute.works import Abort, Fail, Give, Grow, Look, Say, Sleep, Spin, Stop, TryAll
@@ -237,6 +238,10 @@ def count_instances(answer: Answer) -> int:
     return len(answer.segmentation.instances)
 
 
+def list_instances(answer: Answer) -> tuple[Instance, ...]:
+    return answer.segmentation.instances
+
+
 async def test_a_model_is_opened_everywhere_and_again_where_a_process_is_replaced(
     pool: Pool, toy_folder: Path
 ) -> None:
@@ -252,6 +257,19 @@ async def test_a_model_is_opened_everywhere_and_again_where_a_process_is_replace
             os.kill(pid, signal.SIGKILL)
         await pool.replaced(before, count=SLOTS)
         before = pool.pids
+
+
+async def test_tiles_that_several_processes_compute_give_what_one_computes(
+    pool: Pool, toy_folder: Path
+) -> None:
+    model = await open_toy(pool, toy_folder)
+    picture, options = encode_picture(400, 300), Options(0.01, tiles=12)
+    work = SegmentWork(model, picture, options, list_instances)
+    async with asyncio.timeout(PATIENCE_S):
+        _, alone = await pool.admission.run(work)
+        summary, together = await segment_tiles(pool.admission, work, deadline=None)
+    assert together == alone
+    assert summary.instances == len(alone) > 0
 
 
 async def test_a_process_that_is_replaced_opens_the_model_as_it_was_whatever_became_of_its_folder(

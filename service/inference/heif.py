@@ -24,7 +24,7 @@ START = rb"....ftyp(heic|heix|heim|heis|hevc|mif1|msf1|avif|avis)"
 Kind: TypeAlias = Literal["HEIC", "AVIF"]
 
 _BOXES = 10_000  # real files have a few hundred; a phone's picture of 48 megapixels has about 100 tiles
-_NESTED = {b"iprp", b"ipco"}
+_CHANNELS = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}  # by pi-heif's modes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,13 @@ def decode_heic(data: bytes) -> Pixels | None:
     pi_heif.options.DECODE_THREADS = 1
     try:
         main = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
-        pixels: Pixels = np.asarray(main)
-    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError, IndexError):
+        (width, height), channels = main.size, _CHANNELS[main.mode]
+        rows = np.frombuffer(main.data, np.uint8).reshape(height, main.stride)  # with padding at their ends
+    except (ValueError, RuntimeError, OSError, EOFError, SyntaxError, LookupError):
         return None
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    return np.ascontiguousarray(pixels[..., :3])
+    pixels = rows[:, : width * channels].reshape(height, width, channels)
+    # A copy, because the decoder's memory goes with `main`.
+    return np.repeat(pixels[..., :1], 3, axis=2) if channels < 3 else pixels[..., :3].copy()
 
 
 def turn(pixels: Pixels, header: HeifHeader) -> Pixels:

@@ -1,7 +1,7 @@
 """HEIC and AVIF: decoded as they are meant to be seen, and refused where their containers say odd things.
 
 `quarters.heic` and `quarters-turned.heic` have 80 x 48 pixels: red, green, black and blue. pillow-heif
-wrote them, the second one with EXIF orientation 6.
+wrote them, the second one with EXIF orientation 6. `ramp.heic` has 50 x 40 pixels: its decoder pads the rows.
 """
 
 import contextlib
@@ -52,6 +52,13 @@ def is_like(one: Pixels, other: Pixels) -> bool:
 def test_a_heic_comes_back_nearly() -> None:
     pytest.importorskip("pi_heif")
     assert is_like(decode_image(PLAIN.read_bytes(), LIMITS), draw_quarters())
+
+
+def test_the_rows_of_a_heic_of_any_width_are_in_line() -> None:
+    pytest.importorskip("pi_heif")
+    ramp = np.repeat(np.arange(40)[:, None] * 3, 50, axis=1)
+    decoded = decode_image((HERE / "ramp.heic").read_bytes(), LIMITS)
+    assert np.abs(decoded.astype(int) - np.dstack([ramp, ramp, 255 - ramp])).mean() < 3
 
 
 def test_a_heic_is_turned_as_its_container_says() -> None:

@@ -121,8 +121,7 @@ class Body:
         """The bytes behind a URL, which count as those of this body; raises what `Fetcher.fetch` raises."""
         fetcher: Fetcher = self._request.app.state.fetcher
         fetcher.check(url)  # without a thread
-        patience_s = deadline - asyncio.get_running_loop().time()
-        content = await asyncio.get_running_loop().run_in_executor(FETCHERS, fetcher.fetch, url, patience_s)
+        content = await asyncio.get_running_loop().run_in_executor(FETCHERS, fetcher.fetch, url, deadline)
         self._budget.take(self, len(content))
         self._budget.arrived(self)
         return content

@@ -60,7 +60,7 @@ async def answer_segment(request: Request, query: SegmentQuery, timeout_s: float
     with Body(request) as body:
         model = engine.check(name, version)
         content, kind = await body.read(deadline), request.headers.get("content-type", "")
-        if (url := read_url(content, kind)) is not None:
+        if (url := read_url(content)) is not None:
             content, kind = await body.fetch(url, deadline), ""
         unpack = partial(unpack_image, content_type=kind)
         call = Call(content, options, name, version, deadline, unpack)

@@ -84,10 +84,10 @@ def _unpack_json(body: bytes) -> bytes:
         raise InvalidImage(f"image is not base64: {error}") from error
 
 
-def read_url(body: bytes, content_type: str) -> str | None:
+def read_url(body: bytes) -> str | None:
     """The URL of a body {"url": "..."}; None for any other body.
 
-    >>> read_url(b'{"url": "https://host/cat.jpg"}', "application/json")
+    >>> read_url(b'{"url": "https://host/cat.jpg"}')
     'https://host/cat.jpg'
     """
     if len(body) > MOST_URL or body[:1] != b"{" or b'"url"' not in body:

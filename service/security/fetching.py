@@ -8,6 +8,7 @@ followed, and no proxy is used.
 
 import http.client
 import ipaddress
+import math
 import re
 import socket
 import ssl
@@ -91,12 +92,12 @@ class Fetcher:
             "ask the operator to add the host to BLITZ_FETCH"
         )
 
-    def fetch(self, url: str, patience_s: float = PATIENCE_S) -> bytes:
-        """The bytes behind a URL; blocks for at most about `patience_s` seconds.
+    def fetch(self, url: str, deadline: float = math.inf) -> bytes:
+        """The bytes behind a URL; blocks up to the deadline, a time of the monotonic clock, or PATIENCE_S.
 
         Raises InvalidOption, InvalidImage, ImageTooLarge, DeadlineExceeded.
         """
-        end = time.monotonic() + min(patience_s, PATIENCE_S)
+        end = min(deadline, time.monotonic() + PATIENCE_S)
         parts, host = self.check(url)
         try:
             connection = _connect(parts, host, end)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import pickle
 import zipfile
 from typing import Any
@@ -375,8 +376,8 @@ async def test_a_url_is_refused_unless_hosts_are_listed(client: httpx.AsyncClien
 class Pictures(Fetcher):
     """Fetches a drawn picture, from the hosts that it lists."""
 
-    def fetch(self, url: str, patience_s: float = 1) -> bytes:
-        assert 0 < patience_s <= 10
+    def fetch(self, url: str, deadline: float = math.inf) -> bytes:
+        assert deadline < math.inf
         return encode_picture()
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
@@ -133,14 +134,14 @@ def test_one_that_is_too_large_is_refused(port: int) -> None:
         small.fetch(f"http://127.0.0.1:{port}/cat.jpg")
 
 
-def test_a_host_that_does_not_answer_costs_no_more_than_the_patience(fetcher: Fetcher, port: int) -> None:
+def test_a_host_that_does_not_answer_is_given_up_at_the_deadline(fetcher: Fetcher, port: int) -> None:
     with pytest.raises(DeadlineExceeded):
-        fetcher.fetch(f"http://127.0.0.1:{port}/never", patience_s=0.2)
+        fetcher.fetch(f"http://127.0.0.1:{port}/never", deadline=time.monotonic() + 0.2)
 
 
-def test_a_patience_that_is_over_asks_nobody(fetcher: Fetcher, port: int) -> None:
+def test_a_deadline_that_has_passed_fetches_nothing(fetcher: Fetcher, port: int) -> None:
     with pytest.raises((DeadlineExceeded, InvalidImage)):
-        fetcher.fetch(f"http://127.0.0.1:{port}/cat.jpg", patience_s=-1)
+        fetcher.fetch(f"http://127.0.0.1:{port}/cat.jpg", deadline=time.monotonic() - 1)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from pycocotools import mask as coco
 
 from service.errors import ModelNotFound
 from service.inference.card import ArtifactFile, Card, Input, Label
+from service.inference.detections import Findings, no_detections
 from service.inference.families import CentersDecoder
 from service.inference.images import Limits, decode_image
 from service.inference.masks.forms import form_to_runs, runs_to_forms
 from service.inference.masks.grid import boxes_to_windows
-from service.inference.masks.merging import Findings, no_detections
 from service.inference.resolved_options import resolve_options
 from service.inference.views import ALONE, Share
 from service.types import (

@@ -12,8 +12,8 @@ from service.compute.task import Turn
 from service.errors import NotReady
 from service.inference.backends.base import FILES, PACKAGES, Backend, BackendChoice
 from service.inference.card import ArtifactFile, Card
+from service.inference.detections import Findings
 from service.inference.images import Limits
-from service.inference.masks.merging import Findings
 from service.inference.segmenter import Segmenter, open_model
 from service.inference.views import ALONE, Share
 from service.types import BackendInfo, Heads, Options, Pixels, Segmentation

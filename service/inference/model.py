@@ -5,8 +5,8 @@ from typing import Protocol
 
 from service.inference.backends.base import Backend
 from service.inference.card import Card
+from service.inference.detections import Findings
 from service.inference.images import Limits
-from service.inference.masks.merging import Findings
 from service.inference.views import ALONE, Share
 from service.types import Options, Pixels, Segmentation
 

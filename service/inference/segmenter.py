@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import structlog
@@ -15,20 +15,15 @@ from service.inference.canvas import place_picture
 from service.inference.card import Card, Folder, read_card
 from service.inference.decoding import DECODERS, Criteria
 from service.inference.decoding.selection import least_score
+from service.inference.detections import Findings, join_detections, no_detections
 from service.inference.golden import Golden, check_heads, draw_picture, read_golden
 from service.inference.images import Limits, Picture, decode_for_canvas, decode_image
-from service.inference.masks.forms import Masked, Traced, describe_masks, describe_traced, trace_masks
-from service.inference.masks.grid import boxes_to_windows
-from service.inference.masks.merging import (
-    Detections,
-    Findings,
-    join_detections,
-    merge_detections,
-    no_detections,
-)
-from service.inference.masks.runs import enclose_runs, fill_windows, place_runs
+from service.inference.masks.forms import Masked, Traced, describe_masks, describe_traced
+from service.inference.masks.merging import merge_detections
+from service.inference.masks.runs import enclose_runs
+from service.inference.placing import Found, place_instances
 from service.inference.resolved_options import ResolvedOptions, resolve_options
-from service.inference.views import ALONE, Share, View, plan_views
+from service.inference.views import ALONE, Share, plan_views
 from service.types import (
     Floats,
     Heads,
@@ -75,6 +70,7 @@ class Segmenter:
         self, data: bytes, options: Options, share: Share = ALONE, *, crowded: bool = False
     ) -> Findings:
         """The detections in a share of the views of an encoded image, for `join`; raises as `segment`."""
+        self._count_tiles(options)  # before a picture is decoded in vain
         watch = _Stopwatch()
         with _raise_out_of_memory():
             pixels = decode_image(data, self.limits)
@@ -160,7 +156,7 @@ class Segmenter:
 
     def _find(
         self, picture: Picture, resolved: ResolvedOptions, watch: "_Stopwatch", *, crowded: bool
-    ) -> tuple["_Found", Placement]:
+    ) -> tuple[Found, Placement]:
         canvas, placement = place_picture(picture, self.card.input)
         watch.lap("prepare")
         heads = self.backend.run(canvas[None], crowded=crowded)
@@ -172,41 +168,23 @@ class Segmenter:
     def _search(
         self, pixels: Pixels, options: Options, share: Share, watch: "_Stopwatch", *, crowded: bool
     ) -> Findings:
-        resolved = resolve_options(self.card, options)
-        image = Size(*pixels.shape[:2])
-        assert resolved.tiles is not None  # else there is nothing to share
-        most = self.limits.count_tiles(resolved.tiles)
-        views = share.choose(plan_views(image, self.card.input, most))
+        resolved, image = resolve_options(self.card, options), Size(*pixels.shape[:2])
+        views = share.choose(plan_views(image, self.card.input, self._count_tiles(options)))
         parts = [no_detections(image)]
         for view in views:
             shown = np.ascontiguousarray(pixels[view.top : view.bottom, view.left : view.right])
             found, placement = self._find(_show_all(shown), resolved, watch, crowded=crowded)
-            parts.append(self._detect(found, placement, view, image))
+            parts.append(found.to_detections(placement, view, image))
             watch.lap("masks")
         return Findings(join_detections(parts), self.backend.describe(crowded=crowded), watch.timings())
 
-    def _detect(self, found: "_Found", placement: Placement, view: View, image: Size) -> Detections:
-        """The instances of a view as detections in the whole image."""
-        instances, boxes = found.instances, found.boxes_xyxy_image
-        if not len(instances):
-            return no_detections(image)
-        if self.card.decoder.has_masks:
-            traced = found.traced or trace_masks(instances, placement)
-            runs = traced.runs
-        else:
-            runs = fill_windows(boxes_to_windows(boxes, placement.image), placement.image)
-        corner = np.array([view.left, view.top] * 2)
-        return Detections(
-            instances.classes,
-            instances.scores,
-            (boxes + corner).astype(np.float32),
-            np.tile(np.array(view.xyxy, np.int64), (len(instances), 1)),
-            place_runs(runs, view.left, view.top, image),
-        )
+    def _count_tiles(self, options: Options) -> int:
+        assert options.tiles is not None  # else there is nothing to share
+        return self.limits.count_tiles(options.tiles)
 
-    def _decode(self, heads: Heads, placement: Placement, resolved: ResolvedOptions) -> "_Found":
+    def _decode(self, heads: Heads, placement: Placement, resolved: ResolvedOptions) -> Found:
         """The best instances that are at least partly in the image."""
-        found = _place_instances(self._find_instances(heads, placement.canvas, resolved), placement)
+        found = place_instances(self._find_instances(heads, placement.canvas, resolved), placement)
         boxes = found.boxes_xyxy_image
         visible = np.logical_and.reduce(boxes[:, :2] < boxes[:, 2:], axis=1)
         if found.traced is not None and found.instances.mask_decides:
@@ -287,22 +265,6 @@ def _raise_out_of_memory() -> Iterator[None]:
         raise OutOfMemory("the service has too little memory left for this request") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Instances with their boxes, clipped to the image, float32 [N, 4] xyxy, image frame.
-
-    traced: their masks, where the masks decide which instances there are, or their boxes.
-    """
-
-    instances: Instances
-    boxes_xyxy_image: Floats
-    traced: Traced | None
-
-    def keep(self, chosen: Ints) -> "_Found":
-        traced = None if self.traced is None else self.traced.keep(chosen)
-        return _Found(self.instances.keep(chosen), self.boxes_xyxy_image[chosen], traced)
-
-
 class _Stopwatch:
     """Measures the milliseconds of each stage."""
 
@@ -322,16 +284,3 @@ class _Stopwatch:
 def _show_all(pixels: Pixels) -> Picture:
     """The picture of a full image."""
     return Picture(pixels, Size(*pixels.shape[:2]))
-
-
-def _place_instances(instances: Instances, placement: Placement) -> _Found:
-    """The instances in the image; their masks are traced where that is needed to know them or their boxes."""
-    traced = None
-    if len(instances) and (instances.mask_decides or instances.box_is_extent):
-        traced = trace_masks(instances, placement)
-    if traced is not None and instances.box_is_extent:
-        return _Found(instances, traced.windows.astype(np.float32), traced)
-    size = placement.image
-    edges = np.array([size.width, size.height, size.width, size.height], np.float32)
-    boxes = np.minimum(np.maximum(placement.boxes_to_image(instances.boxes_xyxy_canvas), 0), edges)
-    return _Found(instances, boxes, traced)

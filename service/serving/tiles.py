@@ -7,7 +7,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from service.compute.task import Turn
-from service.inference.masks.merging import Findings, pack_detections, unpack_detections
+from service.inference.detections import Findings, pack_detections, unpack_detections
 from service.inference.model import Model
 from service.inference.views import Share
 from service.serving.admission import Admission

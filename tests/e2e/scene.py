@@ -10,9 +10,9 @@ import numpy.typing as npt
 from pycocotools import mask as coco
 
 from service.inference.card import ArtifactFile, Card, Input, Label
+from service.inference.detections import Findings
 from service.inference.families import CentersDecoder
 from service.inference.images import Limits, decode_image
-from service.inference.masks.merging import Findings
 from service.inference.views import ALONE, Share
 from service.types import (
     BackendInfo,

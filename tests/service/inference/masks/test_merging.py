@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from service.inference.masks.merging import Detections, join_detections, merge_detections, no_detections
+from service.inference.detections import (
+    Detections,
+    join_detections,
+    no_detections,
+    pack_detections,
+    unpack_detections,
+)
+from service.inference.masks.merging import merge_detections
 from service.inference.masks.runs import Runs, combine_runs, count_pixels, fill_windows, place_runs
 from service.types import Ints, Mask, Size
 
@@ -103,3 +110,22 @@ def to_bounds(mask: Mask) -> Ints:
     flat = np.concatenate([[False], mask.T.reshape(-1), [False]])
     bounds: Ints = (flat[1:] != flat[:-1]).nonzero()[0].reshape(-1, 2)
     return bounds
+
+
+def test_detections_come_out_as_they_were_packed() -> None:
+    found = join_detections([see((60, 20, 240, 80), LEFT), see((10, 10, 290, 90), WHOLE, label=3)])
+    for each in (found, no_detections(IMAGE)):
+        again = unpack_detections(pack_detections(each))
+        for name in ("classes", "scores", "boxes_xyxy", "views_xyxy"):
+            one, other = getattr(each, name), getattr(again, name)
+            assert one.dtype == other.dtype
+            assert np.array_equal(one, other)
+        assert np.array_equal(again.runs.bounds, each.runs.bounds)
+        assert np.array_equal(again.runs.splits, each.runs.splits)
+        assert again.runs.image == IMAGE
+
+
+@pytest.mark.parametrize("packed", [b"", b"PK", b"cos\nsystem\n(S'true'\ntR."])
+def test_bytes_that_are_no_detections_are_refused(packed: bytes) -> None:
+    with pytest.raises((ValueError, EOFError)):
+        unpack_detections(packed)

@@ -30,7 +30,9 @@ RECIPES: dict[str, Recipe] = {
         rate=2e-3,
         backbone_rate=1.0,
     ),
-    "mobile_yolact": replace(BY_HEART, network="mobile_yolact", neck_channels=32, backbone_rate=1.0),
+    "mobile_yolact": replace(
+        BY_HEART, network="mobile_yolact", neck_channels=32, epochs=300, backbone_rate=1.0
+    ),
     "csr_d2s": replace(
         BY_HEART,
         network="csr",

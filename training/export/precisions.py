@@ -25,6 +25,7 @@ from training.export.quantize import (
     quantise_onnx,
     quantise_tflite,
 )
+from training.export.tflite import UnknownNormalisation
 
 MIN_COSINE: Mapping[Precision, float] = MappingProxyType({"fp16": 0.999, "int8": 0.9})
 MIN_TOLERANCE: Mapping[Precision, float] = MappingProxyType({"fp16": 0.02, "int8": 0.1})
@@ -65,7 +66,10 @@ def _write_onnx_int8(source: Source, path: Path) -> None:
 
 def _write_tflite_int8(source: Source, path: Path) -> None:
     fp32 = _locate_fp32(source.folder, "tflite")
-    quantise_tflite(fp32, path, source.pictures, float_heads=source.float_heads)
+    try:
+        quantise_tflite(fp32, path, source.pictures, float_heads=source.float_heads)
+    except UnknownNormalisation as error:
+        raise InvalidCard(f"{fp32} cannot become INT8: {error}") from error
 
 
 WRITERS: Mapping[tuple[Runtime, FilePrecision], Writer] = MappingProxyType(

@@ -1,5 +1,6 @@
 """TFLite files by litert-torch, and the graph changes that quantisation needs."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,24 @@ def _pad_channels_last(node: Any) -> None:
     node.args = (features, [0, 0, *sides], *value)
 
 
+class UnknownNormalisation(ValueError):
+    """A graph does not begin with the normalisation that INT8 puts into the scale of its input."""
+
+
 def strip_normalisation(content: bytes) -> bytes:
     """The file without the normalisation; its input is the normalised image, float32 [1, H, W, 3].
 
-    Raises ValueError if the first layers are not a BlitzMask's cast, multiplication and subtraction.
+    Raises UnknownNormalisation if the first layers are not a cast, a multiplication and a subtraction, or if
+    these treat each colour by itself, as with ResNet-50: one scale cannot do that.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     graph = model.subgraphs[0]
     first, rest = graph.operators[: len(NORMALISATION)], graph.operators[len(NORMALISATION) :]
     if {model.operatorCodes[operator.opcodeIndex].builtinCode for operator in first} != NORMALISATION:
-        raise ValueError("the graph does not begin with a normalisation: it is not an export of a BlitzMask")
+        raise UnknownNormalisation("the graph does not begin with a normalisation")
+    numbers = [graph.tensors[place] for operator in first for place in operator.inputs[1:]]
+    if any(math.prod(number.shape) > 1 for number in numbers):
+        raise UnknownNormalisation("the graph normalises each colour by itself, as ResNet-50 needs it")
     (image,) = first[-1].outputs
     graph.operators, graph.inputs = rest, [image]
     graph.tensors[image].name = f"{SIGNATURE}_{INPUT}".encode()

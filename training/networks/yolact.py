@@ -4,7 +4,7 @@ mobileYOLACT's abstract names four changes; its text is not public. Here they ar
 
 | change | place |
 |---|---|
-| a light backbone that is quantised | `mobile_yolact`: MobileNetV2, not quantised yet |
+| a light backbone that is quantised | `mobile_yolact`: MobileNetV2; `python -m training quantize` |
 | depthwise separable convolutions in the whole network | `YolactArchitecture.separable`: `_block` |
 | a simpler prototype branch | `make_prototype_branch`: one block and one upsampling, not four and one |
 | TorchScript and NCNN files | `export --torchscript FILE --runtimes ncnn` |

@@ -28,6 +28,7 @@ RECIPES: dict[str, Recipe] = {
         width=0.25,
         neck_channels=32,
         rate=2e-3,
+        epochs=300,
         backbone_rate=1.0,
     ),
     "mobile_yolact": replace(

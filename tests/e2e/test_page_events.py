@@ -98,6 +98,8 @@ def test_the_camera_command_and_the_options_of_a_stream_describe_what_is_drawn(w
     assert asked.scene is not None
     scene = scene_from_json(asked.scene)
     assert (scene.zones, scene.lines) == ((zone,), (line,))
+    (limits,) = scene.limits
+    assert (limits.label, limits.min_s) == (None, float(words[words.index("--min-time") + 1]))
     assert (zone.name, zone.classes, line.name) == ("yard", ("person", "cat"), "line 1")
     drawn = [value for point in BESIDE_IT for value in point]
     assert [value for point in zone.corners for value in point] == pytest.approx(drawn, abs=0.003)

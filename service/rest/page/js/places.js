@@ -9,6 +9,7 @@ import { quote } from "./snippets.js";
 
 const SMALLEST = 0.0005; // of the picture's area: a smaller zone was a slip
 const DIGITS = 3;
+const LEAST_S = 0.3; // in sight, for an object to count: a wrong answer of one or two frames does not
 const GRPC_PORT = 8001; // the service's default; this page does not learn another
 
 /**
@@ -80,6 +81,7 @@ export function sceneOf(places) {
       return { ...headOf(place), start, end };
     }),
     ignored: ofKind("ignored").map(({ points }) => ({ corners: points.map(roundPoint) })),
+    limits: [{ min_s: LEAST_S }],
   };
 }
 
@@ -118,7 +120,15 @@ export function cameraCommand(places, model) {
   const server = `--server ${scheme}://${location.hostname}:${GRPC_PORT}`;
   const chosen = model ? [`--model ${quote(model.name)}`] : [];
   const key = currentKey() ? ['--key "$KEY"'] : [];
-  return ["blitzmask camera SOURCE", server, ...key, ...chosen, ...options, "--out events"].join(" \\\n  ");
+  return [
+    "blitzmask camera SOURCE",
+    server,
+    ...key,
+    ...chosen,
+    ...options,
+    `--min-time ${LEAST_S}`,
+    "--out events",
+  ].join(" \\\n  ");
 }
 
 /** @param {number} share @returns {string} */

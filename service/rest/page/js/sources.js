@@ -17,6 +17,8 @@
 
 import { Problem } from "./problem.js";
 
+// How a video's speed follows the server: a little slower each time that it is behind, and faster with each answer.
+const SPEED = { slowest: 0.1, brake: 0.8, gain: 1.02 };
 const WANTED = { video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "environment" } };
 
 /** @implements {Source} */
@@ -122,12 +124,14 @@ export class Clip {
     this.resume();
   }
 
-  /** Stands still until the server has caught up, so that hardly a frame is left out. */
+  /** Stands still until the server has caught up, and then plays slower, so that hardly a frame is left out. */
   wait() {
+    this.video.playbackRate = Math.max(SPEED.slowest, this.video.playbackRate * SPEED.brake);
     this.video.pause();
   }
 
   resume() {
+    this.video.playbackRate = Math.min(1, this.video.playbackRate * SPEED.gain);
     if (!this.opened || this.paused || this.video.ended) return;
     this.video.play().catch(() => {}); // another pause came before it played
   }

@@ -182,7 +182,7 @@ export function explainRest(state, shown) {
   const sentences = [
     all > scoring && `Below the threshold: ${all - scoring}.`,
     scoring > shown.length && `In classes that are switched off: ${scoring - shown.length}.`,
-    grey && "Grey objects are not tracked: their scores are too low to begin an identity.",
+    grey && "Grey objects have no identity: they score too low to begin one, or have been seen only once.",
   ];
   return sentences.filter(Boolean).join(" ");
 }

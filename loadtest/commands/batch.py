@@ -130,7 +130,7 @@ def write_pictures(folder: Path, photos: Sequence[Photo], count: int) -> None:
             path.write_bytes(photo.data)
             files.append(path)
         else:
-            path.hardlink_to(files[number % len(photos)])
+            path.symlink_to(files[number % len(photos)])
 
 
 def judge_memory(job: Job) -> Finding:

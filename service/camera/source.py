@@ -13,7 +13,9 @@ from service.errors import InvalidOption
 from service.serving.streaming import Frame, Policy, RawImage
 from service.serving.streaming.frame import Clock, FrameSlot
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"))
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif")
+)
 FOLDER_FPS = 1.0  # of a video that is made of a folder's pictures
 
 

@@ -25,7 +25,7 @@ _CELL = Size(360, 480)  # of the contact sheet, with a strip for the caption
 _STRIP = 28
 _PAPER = 255
 _SHEETS = (".jpg", ".jpeg", ".png")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
-KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 MODES = ("RGB", "L", "RGBA", "P", "CMYK", "I;16", "1")
 MOST = 4096  # bytes of noise
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from service.errors import BackendUnavailable
+from service.inference.backends.ncnn import import_ncnn
 from service.process.limits import usable_cores
 
 # The features that the kernels of ONNX Runtime and XNNPACK use, by their names in Linux: x86, then ARM.
@@ -100,8 +102,9 @@ def read_hardware(root: Path = Path("/")) -> Hardware:
 def find_runtime(package: str) -> RuntimeFound:
     """The runtime of one of PACKAGES, which is imported for that."""
     try:
-        module: Any = importlib.import_module(PACKAGES[package])
-    except ImportError as error:
+        # NCNN is set up before it is loaded, so it has to be loaded as for a model.
+        module: Any = import_ncnn() if package == "ncnn" else importlib.import_module(PACKAGES[package])
+    except (ImportError, BackendUnavailable) as error:
         return RuntimeFound(package, fault=str(error))
     providers = module.get_available_providers() if package == "onnxruntime" else ()
     parent: Any = importlib.import_module(PACKAGES[package].partition(".")[0])

@@ -1,6 +1,7 @@
 """NCNN's pair of files: one convolution by hand, its heads, and what is refused."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from service.errors import InvalidCard, InvalidSetting
 from service.inference.backends import BackendChoice, open_backend
+from service.inference.backends.ncnn import import_ncnn
 from service.inference.card import ArtifactFile, Card, GraphInput, Input, Label, Weights, read_card
 from service.inference.families import CentersDecoder
 from service.inference.golden import Golden, draw_picture, sample_heads
@@ -97,6 +99,17 @@ def test_it_computes_the_heads_of_each_picture(tmp_path: Path, crowded: bool) ->
     assert (info.runtime, info.precision, info.in_effect) == ("ncnn", "fp32", ("CPU",))
     assert info.threads == (1 if crowded else 2)
     backend.close()
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "passive"), ("active", "active")])
+def test_threads_that_wait_sleep_unless_the_environment_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, used: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", given or "")
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    import_ncnn()
+    assert os.environ["OMP_WAIT_POLICY"] == used
 
 
 def test_a_model_with_nothing_else_is_served_by_ncnn(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ FROM scratch AS sbom
 COPY --from=build /sbom.json /
 
 FROM scratch
-ARG VERSION=0.2.0
+ARG VERSION=0.3.0
 ARG REVISION
 LABEL org.opencontainers.image.title="BlitzMask Server" \
     org.opencontainers.image.description="Real-time instance segmentation over REST and gRPC" \

@@ -1,3 +1,3 @@
 """BlitzMask Server: images in, instance masks out."""
 
-__version__ = "0.2.0"  # as in pyproject.toml; a checkout that is served in place has no other
+__version__ = "0.3.0"  # as in pyproject.toml; a checkout that is served in place has no other

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pnnx
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +18,7 @@ TAKEN = GraphInput(layout="NCHW", scale=1.0)  # NCNN's tensors are planes of flo
 
 
 class ConversionFailed(Exception):
-    """pnnx has no NCNN layers for a part of the network."""
+    """pnnx is missing, or has no NCNN layers for a part of the network."""
 
 
 def write_torchscript(network: nn.Module, canvas: Size, path: Path) -> None:
@@ -47,8 +46,12 @@ class Planar(nn.Module):
 def write_ncnn(network: nn.Module, canvas: Size, path: Path, *, outputs: Sequence[str]) -> None:
     """NCNN's graph at the path, and its weights beside it as .bin; fp32, for planes as in TAKEN.
 
-    outputs: the names of the heads. Raises ConversionFailed.
+    outputs: the names of the heads. Raises ConversionFailed, also where pnnx is not installed.
     """
+    try:
+        import pnnx  # imported here, as all other commands work without it
+    except ImportError as error:
+        raise ConversionFailed(f"NCNN files need a package: pip install pnnx ({error})") from error
     shape = (1, 3, canvas.height, canvas.width)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,5 +1,6 @@
 """TorchScript and NCNN files compute what the network does."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,9 @@ def test_a_network_that_ncnn_has_no_layer_for_is_refused(tmp_path: Path) -> None
     with pytest.raises(ConversionFailed, match=r"no layer for .*Tensor\."):
         write_ncnn(FiveAxes(), CANVAS, path, outputs=["mixed"])
     assert not path.exists()
+
+
+def test_without_pnnx_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pnnx", None)
+    with pytest.raises(ConversionFailed, match="pip install pnnx"):
+        write_ncnn(FiveAxes(), CANVAS, tmp_path / "network.param", outputs=["mixed"])

@@ -107,7 +107,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What to watch for; raises InvalidOption where two names are the same, or too many places are given.
+    """The places to watch, and the limits of what counts.
+
+    Raises InvalidOption where two names are the same, or too many places are given.
 
     anchor: the point that stands for an object: the middle of its box's lower edge, where it stands on the
         ground, or the middle of its box.

@@ -1,4 +1,4 @@
-"""What the network finds in views of an image, and its way from one process to another."""
+"""The findings of the network in views of an image, and their way from one process to another."""
 
 import io
 from collections.abc import Sequence

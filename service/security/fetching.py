@@ -6,14 +6,18 @@ checked addresses: a name that changes between the look-up and the connection ga
 followed, and no proxy is used.
 """
 
-import http.client
 import ipaddress
 import math
 import re
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
@@ -100,23 +104,24 @@ class Fetcher:
         end = min(deadline, time.monotonic() + PATIENCE_S)
         parts, host = self.check(url)
         try:
-            connection = _connect(parts, host, end)
+            connected = _connect(parts, host, end)
         except OSError as error:
             raise InvalidImage(f"{shorten(url, 80)} cannot be reached: {error}") from error
         try:
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("GET", path, headers={"Accept": "image/*", "Accept-Encoding": "identity"})
-            return self._read(connection, url, end)
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"{shorten(url, 80)} was not read in time") from error
-        except (OSError, http.client.HTTPException) as error:
+            with connected, _cutting_off(connected, end), closing(_open_http(connected, parts, host)) as http:
+                content = self._read(http, url, parts)
+                _remaining(end)  # a connection that was cut off may look like the end of the picture
+                return content
+        except (OSError, HTTPException) as error:
+            if time.monotonic() >= end:
+                raise DeadlineExceeded(f"{shorten(url, 80)} was not read in time") from error
             raise InvalidImage(f"{shorten(url, 80)} cannot be read: {error!r}") from error
-        finally:
-            connection.close()
 
-    def _read(self, connection: http.client.HTTPConnection, url: str, end: float) -> bytes:
+    def _read(self, connection: HTTPConnection, url: str, parts: SplitResult) -> bytes:
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", path, headers={"Accept": "image/*", "Accept-Encoding": "identity"})
         response = connection.getresponse()
-        if response.status != http.client.OK:
+        if response.status != HTTPStatus.OK:
             raise InvalidImage(
                 f"{shorten(url, 80)} answers {response.status}; only 200 gives a picture, and redirects are "
                 "not followed"
@@ -126,13 +131,12 @@ class Fetcher:
             content += chunk
             if len(content) > self.most:
                 raise ImageTooLarge(f"{shorten(url, 80)} has more than the {self.most} bytes accepted here")
-            _limit(connection.sock, end)
         if response.length:
-            raise InvalidImage(f"{shorten(url, 80)} is cut off: {response.length} bytes are missing")
+            raise HTTPException(f"it is cut off: {response.length} bytes are missing")
         return bytes(content)
 
 
-def _connect(parts: SplitResult, host: Host, end: float) -> http.client.HTTPConnection:
+def _connect(parts: SplitResult, host: Host, end: float) -> socket.socket:
     """A connection to a checked address of the host; raises OSError, and InvalidOption where none may be."""
     port = parts.port or PORTS[parts.scheme]
     found = socket.getaddrinfo(host.name, port, type=socket.SOCK_STREAM)
@@ -142,25 +146,35 @@ def _connect(parts: SplitResult, host: Host, end: float) -> http.client.HTTPConn
             f"{host.name} has an address that is not public: the operator can allow its network, as in "
             f"BLITZ_FETCH={host.name}=NETWORK"
         )
-    # Its host is the name, for the Host header; its socket is made here, for a checked address.
-    connection = http.client.HTTPConnection(host.name, port)
+    return socket.create_connection((addresses[0], port), _remaining(end))
+
+
+def _open_http(connected: socket.socket, parts: SplitResult, host: Host) -> HTTPConnection:
+    """HTTP, or HTTPS by the URL, over a connection; the name of the host is for the Host header alone."""
+    connection = HTTPConnection(host.name, parts.port or PORTS[parts.scheme])
     connection.default_port = PORTS[parts.scheme]  # which the Host header leaves out
-    plain = socket.create_connection((addresses[0], port), _remaining(end))
-    connection.sock = plain
+    connection.sock = connected
     if parts.scheme == "https":
-        try:
-            connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host.name)
-        except BaseException:
-            plain.close()
-            raise
+        connection.sock = ssl.create_default_context().wrap_socket(connected, server_hostname=host.name)
     return connection
 
 
-def _limit(connected: socket.socket | None, end: float) -> None:
-    """Let the next read of a socket wait no longer than to the end."""
-    remaining = _remaining(end)
-    if connected is not None:  # http.client lets go of it with the last byte
-        connected.settimeout(remaining)
+@contextmanager
+def _cutting_off(connected: socket.socket, end: float) -> Iterator[None]:
+    """Shut the connection down at the end: a peer that sends a byte now and then outlives every time-out."""
+    with connected.dup() as other:  # TLS takes the first one over
+        timer = threading.Timer(_remaining(end), _shut_down, (other,))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _shut_down(connected: socket.socket) -> None:
+    with suppress(OSError):  # the peer has closed it
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 def _remaining(end: float) -> float:

@@ -1,5 +1,6 @@
 """Pictures by URL: only from listed hosts with allowed addresses, without redirects, within bounds."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -18,9 +19,21 @@ LOOPBACK = ip_network("127.0.0.0/8")
 
 
 class Pictures(BaseHTTPRequestHandler):
-    """Answers by the path; "/never" waits until the caller has gone."""
+    """Answers by the path.
+
+    "/never" waits until the caller has gone; "/drip" sends a head, and "/endless" a body without a length,
+    a byte now and then.
+    """
 
     def do_GET(self) -> None:
+        if self.path in ("/drip", "/endless"):
+            if self.path == "/endless":
+                self.send_response(200)
+                self.end_headers()
+            with contextlib.suppress(OSError):  # the caller has gone
+                while True:
+                    self.wfile.write(b"H")
+                    time.sleep(0.02)
         if self.path == "/never":
             self.rfile.read(1)
             return
@@ -134,9 +147,12 @@ def test_one_that_is_too_large_is_refused(port: int) -> None:
         small.fetch(f"http://127.0.0.1:{port}/cat.jpg")
 
 
-def test_a_host_that_does_not_answer_is_given_up_at_the_deadline(fetcher: Fetcher, port: int) -> None:
+@pytest.mark.parametrize("path", ["/never", "/drip", "/endless"])
+def test_a_host_that_takes_too_long_is_given_up_at_the_deadline(
+    fetcher: Fetcher, port: int, path: str
+) -> None:
     with pytest.raises(DeadlineExceeded):
-        fetcher.fetch(f"http://127.0.0.1:{port}/never", deadline=time.monotonic() + 0.2)
+        fetcher.fetch(f"http://127.0.0.1:{port}{path}", deadline=time.monotonic() + 0.3)
 
 
 def test_a_deadline_that_has_passed_fetches_nothing(fetcher: Fetcher, port: int) -> None:

@@ -1,6 +1,7 @@
 """The page's files as they are served."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,12 @@ ADDRESS = re.compile(r"""(?:href|src)="(?!#|docs"|openapi.json|\./)([^"]+)\"""")
 IMPORT = re.compile(r"""from "\./([\w.]+)";""")
 PAGES = ("index.html", "docs.html")
 TEXTS = [path for path in ASSETS if not path.endswith((".jpg", ".png"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_two_elements_of_a_page_have_the_same_id(page: str) -> None:
+    found = Counter(re.findall(r"""\bid="([^"]+)\"""", (FOLDER / page).read_text()))
+    assert [name for name, times in found.items() if times > 1] == []
 
 
 async def test_the_page_is_at_the_root(client: httpx.AsyncClient) -> None:

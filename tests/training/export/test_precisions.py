@@ -161,7 +161,7 @@ def test_a_precision_is_replaced_when_it_is_made_again(
 
 
 @pytest.mark.parametrize(
-    ("lost", "clue"), [(["tflite"], "for tflite"), (["onnx", "tflite"], "for onnx or tflite")]
+    ("lost", "clue"), [(["tflite"], "for tflite"), (["onnx", "tflite"], "for onnx or tflite or ncnn")]
 )
 def test_without_the_fp32_file_it_is_made_from_none_is_made(
     folder: Path, canvases: Pixels, tmp_path: Path, lost: list[str], clue: str

@@ -46,7 +46,7 @@ function mountFormat(store, session) {
 
 /** @param {Session} session */
 function mountTiles(session) {
-  const select = byId("tiles", HTMLSelectElement);
+  const select = byId("tiling", HTMLSelectElement);
   select.addEventListener("change", () => session.choose({ tiles: select.value }));
 }
 

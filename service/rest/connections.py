@@ -22,6 +22,7 @@ from service.rest.problem import answer_early
 MAX_HEAD = 65_536  # bytes of a request's line and headers; more in a single read are taken
 MAX_HEADERS = 500
 MAX_PIPELINE = 100  # requests that a connection may send ahead of their answers
+FIRST_S = 5.0  # for the request of a new connection, where the server stops meanwhile
 CONTINUE = b"HTTP/1.1 100 "
 VERSIONS = ("1.0", "1.1")
 HOST = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*")  # RFC 3986, sections 3.2.2 and 3.2.3
@@ -108,6 +109,8 @@ class Connection(HttpToolsProtocol):
         self._refused = False
         self._owed: BlitzError | HTTPException | None = None  # the refusal, until it may be sent
         self._running: RequestResponseCycle | None = None
+        self._made_at = self.loop.time()
+        self._last = False  # the next request is the last one: the server stops
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as theirs
         super().connection_made(transport)
@@ -160,6 +163,7 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._advanced = False, True
         if self.cycle is not before:
             Together(self.cycle)
+            self.cycle.keep_alive = self.cycle.keep_alive and not self._last
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -177,6 +181,18 @@ class Connection(HttpToolsProtocol):
             self._send(self._owed)
             self._end()
 
+    def shutdown(self) -> None:
+        """Close, after the answer where there is a request. One whose head is still on its way is awaited.
+
+        A client on a busy machine may need seconds between connecting and sending its first request.
+        """
+        left = self._made_at + FIRST_S - self.loop.time()
+        if self._in_head and not self._refused and left > 0:
+            self._last = True
+            self.loop.call_later(left, self._stop_waiting)
+        else:
+            super().shutdown()
+
     def debt(self) -> tuple[object, ...] | None:
         """The client's overdue part, equal for as long as nothing comes; None where nothing is due."""
         if unsent := self.transport.get_write_buffer_size():
@@ -185,6 +201,10 @@ class Connection(HttpToolsProtocol):
         waiting = self.timeout_keep_alive_task is None and (cycle is None or cycle.response_complete)
         left = self._refused and self._owed is None
         return ("headers", cycle) if waiting or left else None
+
+    def _stop_waiting(self) -> None:
+        if self._in_head:
+            self.transport.close()
 
     def _pass_body(self) -> None:
         if self._pieces:

@@ -15,11 +15,14 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.process.listening import accept_all
+from service.rest import connections
 from service.rest import server as rest
 from service.rest.server import RestServer, create_app
 from service.serving.engine import Engine
+from tests.running import PATIENCE_S
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+KEPT = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 REPEAT_S = 1.0  # how long Linux waits before it asks again to be let in
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can ignore newcomers")
 
@@ -64,6 +67,38 @@ async def test_who_was_in_before_is_answered(engine: Engine) -> None:
     engine.admission.close()
 
 
+@pytest.mark.parametrize("early", [0, 10], ids=["nothing", "part of a head"])
+async def test_a_new_client_that_is_slow_is_answered_though_the_server_stops(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, early: int
+) -> None:
+    monkeypatch.setattr(connections, "FIRST_S", PATIENCE_S)
+    server = RestServer(create_app(engine, max_body=100_000), drain_s=PATIENCE_S)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
+    writer.write(KEPT[:early])
+    await server.close_door()
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0.3)  # idle connections are closed by now
+    writer.write(KEPT[early:])
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")  # and then the server closes
+    await stopping
+    writer.close()
+    engine.admission.close()
+
+
+async def test_a_new_client_that_stays_silent_does_not_hold_the_stop_up(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "FIRST_S", 0.5)
+    server = RestServer(create_app(engine, max_body=100_000), drain_s=3600)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
+    await server.close_door()
+    async with asyncio.timeout(PATIENCE_S):
+        await server.stop()
+        assert await reader.read() == b""
+    writer.close()
+    engine.admission.close()
+
+
 def test_uvicorn_is_the_version_that_these_tests_cover() -> None:
     """`connections` and `server` override methods that uvicorn may change in any release."""
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
@@ -76,6 +111,7 @@ def test_uvicorn_is_the_version_that_these_tests_cover() -> None:
     [
         (HttpToolsProtocol, "__init__", ["self", "config", "server_state", "app_state", "_loop"]),
         (HttpToolsProtocol, "_start_asgi_task", ["self", "cycle", "app"]),
+        (HttpToolsProtocol, "shutdown", ["self"]),
         (HttpToolsProtocol, "send_400_response", ["self", "msg"]),
         (HttpToolsProtocol, "on_response_complete", ["self"]),
         (uvicorn.Server, "startup", ["self", "sockets"]),

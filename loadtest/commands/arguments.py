@@ -104,6 +104,11 @@ class ServerArguments(RunArguments):
     metrics: str | None = Field(
         default=None, description="the server's Prometheus page; unset: /metrics of --url"
     )
+    server_pid: int | None = Field(
+        default=None,
+        ge=1,
+        description="the server is this process and all that it started; unset: the one on the port",
+    )
 
     def target(self) -> Target:
         """The server; raises CannotRun when its address is wrong or it may not be loaded."""
@@ -134,6 +139,7 @@ class ServerArguments(RunArguments):
             warmup=self.warmup,
             requests=self.max_requests,
             metrics=self.metrics or page,
+            server_pid=self.server_pid,
         )
 
 

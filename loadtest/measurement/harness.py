@@ -31,6 +31,7 @@ class Setup:
     """The operator's choices.
 
     warmup: seconds before each load; requests: at most in one load; metrics: URL of a Prometheus page.
+    server_pid: the server's first process; None: the one on the port.
     """
 
     target: Target
@@ -40,6 +41,7 @@ class Setup:
     warmup: float = 1.0
     requests: int = 1_000_000
     metrics: str | None = None
+    server_pid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Harness:
         self.answers = answers
         self.stop = stage.stop
         self.notes: list[str] = []
-        self.server_pids = find_servers(setup.target.port) if setup.target.is_local else ()
+        self.server_pids = _find_pids(setup)
         self._progress = stage.progress
         self._baseline: Baseline | None = None
         self._null_server: NullServer | None = None
@@ -159,6 +161,12 @@ class Harness:
             return None
         self._last_baseline = (time.perf_counter(), run)
         return run
+
+
+def _find_pids(setup: Setup) -> tuple[int, ...]:
+    if setup.server_pid is not None:
+        return (setup.server_pid,)
+    return find_servers(setup.target.port) if setup.target.is_local else ()
 
 
 def count_slices(seconds: float) -> int:

@@ -122,6 +122,14 @@ class Row:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def server_ms(self) -> float | None:
+        """CPU milliseconds of the server's processes per request; None where the system hides them."""
+        requests = self.answered + sum(self.errors.values())
+        if self.host.server is None or not requests:
+            return None
+        return 1e3 * self.host.server * self.host.seconds / requests
+
+    @property
     def outside_ms(self) -> float | None:
         """Mean milliseconds that a client waited outside the stages that the server reports."""
         if self.latency.mean is None or not self.stages:

@@ -88,7 +88,7 @@ def show_bounds(ratio: Interval | None) -> str:
 
 
 def _tabulate_rows(rows: Sequence[Row]) -> TextTable:
-    columns = ("load", "req/s", "p50 ms", "p95 ms", "p99 ms", "errors", "own ms")
+    columns = ("load", "req/s", "p50 ms", "p95 ms", "p99 ms", "errors", "own ms", "server ms")
     return TextTable("throughput and latency", columns, tuple(_to_cells(row) for row in rows))
 
 
@@ -100,6 +100,7 @@ def _to_cells(row: Row) -> tuple[str, ...]:
         *(show(value) for value in (latency.p50, latency.p95, latency.p99)),
         str(sum(row.errors.values())),
         show(row.generator_ms, digits=2),
+        show(row.server_ms, digits=2),
     )
 
 

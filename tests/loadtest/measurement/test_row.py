@@ -1,4 +1,5 @@
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,19 @@ def test_throughput_is_what_was_answered_within_the_window() -> None:
     assert row.latency.p50 == pytest.approx(10.0)
     assert row.stages["infer"].mean == 9.0
     assert row.generator_ms == pytest.approx(0.1 * 2000 / 6)
+    assert row.server_ms == pytest.approx(1.9 * 2000 / 6)
     assert (row.clients, row.offered, row.baseline) == (3, None, None)
+
+
+async def test_the_servers_processes_may_be_named(setup: Setup) -> None:
+    named = dataclasses.replace(setup, server_pid=os.getpid())
+    async with open_harness(named, make_stage()) as harness:
+        assert harness.server_pids == (os.getpid(),)
 
 
 def test_a_run_without_an_answer_still_gives_a_row() -> None:
     row = sum_up(Load("x"), Recorder(), spans=[Span(0, 2.0)], host=CALM)
+    assert row.server_ms is None
     assert (row.throughput, row.answered, row.latency.p99, row.timeline) == (0, 0, None, ())
 
 

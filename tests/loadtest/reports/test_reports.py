@@ -60,6 +60,7 @@ def test_the_tables_hold_every_row_stage_camera_and_finding() -> None:
         "50.0",
         "0",
         "0.50",
+        "19.00",  # 1.9 cores for 10 s, 1000 answers
     )
     shares = tables["share of the in-process baseline"]
     assert shares.lines[0] == ("4 clients", "100.0", "105.0", "0.952", "-", "-", "-", "-")

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from service import errors
 from service.errors import shorten
 from service.inference.documents import Json
+from service.serving.admission import delay_refusal
 from service.telemetry.request_log import RequestRecord, choose_request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -84,6 +85,7 @@ async def answer_blitz_error(request: HTTPConnection, error: Exception) -> Respo
     """The response to one of our own errors."""
     assert isinstance(error, errors.BlitzError)
     record_of(request).outcome = type(error).__name__
+    await delay_refusal(error)
     problem = error_to_problem(error, record_of(request).request_id)
     return _respond(request.scope["path"], problem, headers=_advise(error))
 

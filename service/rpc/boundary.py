@@ -19,6 +19,7 @@ from service.errors import BlitzError
 from service.rpc import ERROR, RETRY_AFTER
 from service.rpc.generated import segmentation_pb2 as pb
 from service.security.callers import Caller, Callers
+from service.serving.admission import delay_refusal
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import RequestRecord, choose_request_id
 from service.telemetry.tracing import PROPAGATING, TRACEPARENT, TRACESTATE, Tracer
@@ -142,6 +143,7 @@ async def answer_call(
     finally:
         record.write(metrics, method)
     try:
+        await delay_refusal(failure)
         return await context.abort(*error_to_status(failure), trailers + error_to_metadata(failure))
     except (AbortError, InternalError) as error:  # an InternalError: gRPC itself has ended the call before
         error.__traceback__ = None  # gRPC keeps the error, which would keep the message

@@ -12,7 +12,17 @@ from service.errors import DeadlineExceeded, NotReady, Overloaded
 
 T = TypeVar("T")
 
+REFUSAL_S = 0.05  # before a caller learns that there is no room
 RECENT = 0.1  # weight of the newest work in the running mean of how long one takes
+
+
+async def delay_refusal(error: Exception) -> None:
+    """Wait a moment where the error is Overloaded.
+
+    Clients that come back at once would otherwise spend on refusals what the others' pictures need.
+    """
+    if isinstance(error, Overloaded):
+        await asyncio.sleep(REFUSAL_S)
 
 
 class Admission:

@@ -9,10 +9,12 @@ import pytest
 from service import errors
 from service.client import AsyncRpcClient, RpcClient
 from service.rpc.registry import MESSAGE_MARGIN
+from service.serving import admission
 from service.serving.engine import Engine
 from service.serving.streaming import Frame, FrameResult, RawImage, StreamOptions
 from service.types import Options, Segmentation, Size
 from tests.fakes import FakeModel, encode_picture
+from tests.running import PATIENCE_S
 from tests.service.client.conftest import MAX_BODY, Addresses
 
 PICTURE = encode_picture(60, 30)
@@ -115,6 +117,20 @@ async def test_too_many_streams_are_an_overload(server: Addresses, engine: Engin
     engine.max_streams = 0
     with pytest.raises(errors.Overloaded):
         await collect(server.rpc, [frame(1)])
+
+
+async def test_a_refused_call_waits_a_moment(
+    server: Addresses, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "REFUSAL_S", 3600)
+    async with AsyncRpcClient(server.rpc) as client, asyncio.timeout(PATIENCE_S):
+        engine.max_streams = 0
+        refused = asyncio.ensure_future(collect(server.rpc, [frame(1)]))
+        while b'reason="Overloaded"' not in engine.metrics.exposition():
+            await asyncio.sleep(0)
+        await client.segment(PICTURE)
+    assert not refused.done()
+    refused.cancel()
 
 
 async def test_a_stopping_server_is_unavailable(server: Addresses, engine: Engine) -> None:

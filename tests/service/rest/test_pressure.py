@@ -8,8 +8,10 @@ import pytest
 from starlette.types import Message, Scope
 
 from service.rest.server import create_app
+from service.serving import admission
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate, encode_picture
+from tests.running import PATIENCE_S
 
 PICTURE = encode_picture()
 PNG = {"content-type": "image/png"}
@@ -36,7 +38,7 @@ async def until_waiting(engine: Engine, count: int) -> None:
             await asyncio.sleep(0)
 
 
-async def test_a_full_service_refuses_at_once_and_without_reading_the_body(
+async def test_a_full_service_refuses_without_reading_the_body(
     client: httpx.AsyncClient, engine: Engine, gate: Gate
 ) -> None:
     async def never_read() -> AsyncIterator[bytes]:
@@ -53,6 +55,25 @@ async def test_a_full_service_refuses_at_once_and_without_reading_the_body(
     assert refused.json()["type"] == "urn:blitzmask:problem:Overloaded"
     gate.open()
     assert [(await task).status_code for task in (first, second)] == [200, 200]
+
+
+async def test_a_refused_client_waits_a_moment_while_others_are_answered(
+    client: httpx.AsyncClient, engine: Engine, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "REFUSAL_S", 3600)
+    first = post(client)
+    await gate.reached()
+    second = post(client)
+    await until_waiting(engine, 1)
+    third = post(client)
+    async with asyncio.timeout(PATIENCE_S):
+        while not engine.admission.refused:
+            await asyncio.sleep(0)
+        assert (await client.post("/v1/segment", content=b"", params={"tiles": "x"})).status_code == 400
+        gate.open()
+        assert [(await task).status_code for task in (first, second)] == [200, 200]
+    assert not third.done()
+    third.cancel()
 
 
 async def test_what_waits_past_its_deadline_is_not_computed(

@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from service.telemetry.logs import LIBRARIES, configure_logs
 
 # Services that the tests start time no files, and write nothing into the home of whoever runs the tests.
 os.environ.setdefault("BLITZ_TUNE", "no")
+
+# Under nohup, children would inherit that SIGHUP is ignored, and tests send it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A property has to hold on a busy machine too; pytest's own timeout ends a test that hangs.
 settings.register_profile("unhurried", deadline=None)

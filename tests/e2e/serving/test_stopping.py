@@ -122,30 +122,35 @@ def test_a_long_request_is_finished_while_readiness_is_gone(serve: Serve, large_
     service = serve(STOP_DELAY_S=8, SLOTS=1, QUEUE_S=60)
     service.wait_for("ready")
     answers = list[httpx.Response]()
+    stopping = threading.Event()
 
     def post() -> None:
         headers = {"content-type": "image/jpeg"}
-        answers.append(
-            httpx.post(
-                f"{service.url}/v1/segment?exact=true",
-                content=large_photo,
-                headers=headers,
-                timeout=PATIENCE_S,
+        while not stopping.is_set():
+            answers.append(
+                httpx.post(
+                    f"{service.url}/v1/segment?exact=true",
+                    content=large_photo,
+                    headers=headers,
+                    timeout=PATIENCE_S,
+                )
             )
-        )
 
+    # They ask again and again: on a busy machine the first is answered before the last has asked.
     threads = [threading.Thread(target=post) for _ in range(6)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: count_taken(service) == 6)
+    wait_until(lambda: count_taken(service) >= 2)
     service.process.terminate()
     service.wait_for("stopping")
+    stopping.set()
     assert httpx.get(f"{service.url}/readyz", timeout=PATIENCE_S).status_code == 503
     assert httpx.get(f"{service.url}/healthz", timeout=PATIENCE_S).status_code == 200
     assert service.process.wait(PATIENCE_S) == 0
     for thread in threads:
         thread.join(PATIENCE_S)
-    assert [answer.status_code for answer in answers] == [200] * 6
+    assert len(answers) >= 6
+    assert {answer.status_code for answer in answers} == {200}
 
 
 def test_a_second_signal_does_not_wait(serve: Serve) -> None:

@@ -25,7 +25,7 @@ def test_a_connection_made_before_is_accepted_and_carries_bytes_after() -> None:
             ignore_newcomers(listener)
             client.sendall(b"first")
             (accepted,) = accept_all(listener)
-            accepted.settimeout(5)
+            accepted.settimeout(PATIENCE_S)
             with accepted, socket.socket() as late:
                 late.setblocking(False)
                 assert late.connect_ex(listener.getsockname()) == errno.EINPROGRESS

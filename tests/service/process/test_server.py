@@ -100,7 +100,7 @@ async def test_a_changed_models_folder_is_followed_where_that_is_set() -> None:
 
     server = Server(QUICK.model_copy(update={"watch_s": 0.01}))
     await server.load(lambda settings: Changing(FakeModel("old")))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while server.engine.catalog.get().card.name != "new":
             await asyncio.sleep(0.01)
     await server.stop()
@@ -123,13 +123,13 @@ async def test_a_folder_that_is_mended_is_loaded_after_all_where_it_is_watched(t
     assert len(loads) == 1  # not again while nothing has changed
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "card.json").touch()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await keeping
     assert server.engine.ready
     await server.stop()
 
 
 async def test_without_a_watch_it_is_tried_once(server: Server) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await server.keep_loading(raise_(InvalidCard("no model serves")))
     assert server.engine.reasons == ("no model serves",)

@@ -33,7 +33,7 @@ def post(client: httpx.AsyncClient, **headers: str) -> "asyncio.Task[httpx.Respo
 
 
 async def until_waiting(engine: Engine, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while engine.admission.waiting != count:
             await asyncio.sleep(0)
 

@@ -17,6 +17,7 @@ from service.rpc.server import RpcServer
 from service.security.callers import Callers, Key, Rules, hash_key
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, encode_picture
+from tests.running import PATIENCE_S
 
 PICTURE = encode_picture()
 SHOWN = (("x-api-key", "swordfish"),)
@@ -47,7 +48,7 @@ async def silence() -> AsyncIterator[pb.Frame]:
 
 async def samples(engine: Engine, expected: str) -> str:
     """The metrics as soon as they have the expected line, because a call is counted late."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while expected not in (text := engine.metrics.exposition().decode()):
             await asyncio.sleep(0.01)
     return text

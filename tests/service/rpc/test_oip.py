@@ -246,7 +246,7 @@ async def test_a_client_that_hangs_up_frees_its_stream(stub: Stub, engine: Engin
     assert engine.streams == 1
     call.cancel()
     gate.open()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while engine.streams or engine.admission.running:
             await asyncio.sleep(0.01)
 

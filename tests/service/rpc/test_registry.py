@@ -55,7 +55,6 @@ async def test_a_message_of_a_stream(channel: Raw, method: str, before: int) -> 
     assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-@pytest.mark.timeout(20)
 async def test_what_is_written_at_that_moment_does_not_hold_up_the_refusal(channel: Raw) -> None:
     """grpcio loses the status where the first message is cancelled while it is written."""
     frame = pb.Frame(image=encode_picture()).SerializeToString()

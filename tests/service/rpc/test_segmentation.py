@@ -10,6 +10,7 @@ from service.rpc.generated import segmentation_pb2 as pb
 from service.rpc.generated import segmentation_pb2_grpc as pb_grpc
 from service.serving.engine import Engine
 from tests.fakes import SCORE, FakeModel, Gate, encode_picture
+from tests.running import PATIENCE_S
 
 PICTURE = encode_picture(60, 30)
 
@@ -141,7 +142,7 @@ class TestPressure:
         return FakeModel(before=gate)
 
     async def until_waiting(self, engine: Engine, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while engine.admission.waiting != count:
                 await asyncio.sleep(0.001)
 

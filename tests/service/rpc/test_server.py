@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from service.errors import InvalidSetting
 from service.rpc.server import OIP, SERVICE, RpcServer
 from service.serving.engine import Engine
+from tests.running import PATIENCE_S
 
 STATUS = health_pb2.HealthCheckResponse
 
@@ -64,7 +65,7 @@ async def test_a_watcher_hears_of_changes_and_does_not_hold_up_a_stop(
     assert (await watching.read()).status == STATUS.NOT_SERVING
     await server.health.set_serving(now=True)
     assert (await watching.read()).status == STATUS.SERVING
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await server.stop(60)
 
 

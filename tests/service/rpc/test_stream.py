@@ -232,7 +232,7 @@ class TestHeld:
         await gate.reached()
         stream = stub.SegmentStream()
         await stream.write(frame(1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not engine.admission.waiting_frames:
                 await asyncio.sleep(0.001)
             stream.cancel()

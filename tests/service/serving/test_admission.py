@@ -259,7 +259,7 @@ async def test_drain_takes_nothing_new_and_waits_for_all_that_was_taken(admissio
 
 
 async def test_drain_of_an_idle_service_returns_at_once(admission: Admission) -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_S):
         await admission.drain()
 
 

@@ -15,6 +15,7 @@ from service.serving.changes import serve_fastest, watch_models
 from service.serving.engine import Engine
 from service.telemetry.metrics import Metrics
 from tests.fakes import FakeCatalog, FakeModel
+from tests.running import PATIENCE_S
 
 EVERY_S = 0.002
 
@@ -48,7 +49,7 @@ async def watching(engine: Engine, until: Callable[[int], bool]) -> AsyncIterato
     structlog.reset_defaults()
     with capture_logs() as lines:
         task = asyncio.create_task(watch_models(engine, EVERY_S))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not until(len(lines)):
                 await asyncio.sleep(EVERY_S)
         assert not task.done()

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 
 def batch(
@@ -59,6 +58,8 @@ def batch(
     NAME.images.json lists the pictures of COCO results.
     """
     import asyncio
+
+    from rich.console import Console
 
     from service.batch.outputs import parse_output
     from service.batch.progress import Progress

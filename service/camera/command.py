@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 
 def camera(
@@ -97,6 +96,8 @@ def camera(
     topic/NAME/..., without a topic blitzmask/NAME/... Zones, lines and events: docs/events.md.
     """
     import asyncio
+
+    from rich.console import Console
 
     from service.camera.places import SceneArguments, parse_scene, read_secret
     from service.camera.plan import CameraPlan, default_outputs, parse_source

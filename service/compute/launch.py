@@ -42,3 +42,23 @@ def launch_template() -> Launched:
             cwd=Path.cwd(),
         )
     return Launched(ours, process)
+
+
+_ahead: list[Launched] = []  # the template that was started before this process knew its settings
+
+
+def launch_ahead() -> None:
+    """Start a template, to be taken once the settings are known."""
+    _ahead.append(launch_template())
+
+
+def take_ahead() -> Launched | None:
+    """The template that `launch_ahead` has started; None where there is none, or it is taken already."""
+    return _ahead.pop() if _ahead else None
+
+
+def close_ahead() -> None:
+    """End the template that nobody has taken."""
+    launched = take_ahead()
+    if launched is not None:
+        launched.close()

@@ -19,9 +19,12 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from service.telemetry.logs import LogFormat, LogLevel, configure_logs
+from service.process.libraries import import_structlog
+
+if TYPE_CHECKING:
+    from service.telemetry.logs import LogFormat, LogLevel
 
 REPORT = struct.Struct("<ii")  # a process id and its exit status, or BORN
 BORN, READY = -1000, 0
@@ -45,8 +48,8 @@ class ForkPlan:
     """Settings of a new compute process; memory_mb: its limit in millions of bytes, 0: none."""
 
     memory_mb: int
-    log_level: LogLevel
-    log_format: LogFormat
+    log_level: "LogLevel"
+    log_format: "LogFormat"
 
     def to_json(self) -> bytes:
         """The plan as a message to the template."""
@@ -77,6 +80,7 @@ def main(descriptor: int) -> None:
 
 
 def _import_all() -> None:
+    import_structlog()
     for name in PRELOAD:
         with contextlib.suppress(ImportError):  # a runtime that this machine does not have
             importlib.import_module(name)
@@ -100,6 +104,7 @@ def _fork_one(control: socket.socket) -> bool:
 def _become_worker(descriptor: int, *, parent: int, plan: ForkPlan) -> NoReturn:
     from service.compute.confinement import confine
     from service.compute.worker import serve_orders
+    from service.telemetry.logs import configure_logs
 
     status = 1
     try:

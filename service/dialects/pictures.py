@@ -1,4 +1,4 @@
-"""The pictures of Label Studio's tasks: in the task itself, or fetched from Label Studio and nowhere else."""
+"""The servers that this one stands in for; the pictures of Label Studio, which come from there alone."""
 
 import urllib.error
 import urllib.request
@@ -64,3 +64,15 @@ class PictureSource:
         if len(content) > self.most:
             raise ImageTooLarge(f"{shorten(address, 80)} is larger than the {self.most} bytes accepted here")
         return content
+
+
+@dataclass(frozen=True, slots=True)
+class DropIn:
+    """The other servers that this one stands in for; `label_studio` is the place of its pictures."""
+
+    deepstack: bool = False
+    cvat: bool = False
+    label_studio: PictureSource | None = None
+
+
+NO_DROP_IN = DropIn()

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from service.errors import InvalidOption
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     from service.importer.folder import Trial
 
 _SAMPLE = Path(__file__).resolve().parents[1] / "rest/page/samples/astronaut.jpg"

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import structlog
 
 from service.compute.processes import ProcessExecutor
-from service.dialects.pictures import PictureSource
+from service.dialects.pictures import DropIn, PictureSource
 from service.errors import ArtifactError, InvalidSetting
 from service.process.greeting import greet
 from service.process.limits import check_host, count_spare_files
 from service.process.listening import Seat
 from service.rest.connections import ConnectionLimits
-from service.rest.dialects import DropIn
 from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer
 from service.security.callers import Callers, Cells, Rules
@@ -33,6 +32,7 @@ from service.telemetry.tracing import PROPAGATING, Tracer
 Load = Callable[[Settings], Models]
 
 LINGER_S = 0.5  # for requests that are on their way over open connections
+LULL_S = 0.5  # between the readiness and the import of all endpoints
 MARGIN_S = 5.0  # for the servers' own clean-up, after the drain
 REFRESH_S = 0.25  # how old the numbers of another worker may be
 
@@ -105,17 +105,17 @@ class Server:
             metrics.watch("blitzmask_compute_deaths", text, lambda: processes.deaths)
         rules, tls, max_body = make_rules(settings, post), settings.tls, settings.max_body_bytes
         max_bodies = int(settings.bodies_mb * 1_000_000)
-        app = create_app(
+        self._app = create_app(
             self.engine,
             max_body=max_body,
             max_bodies=max_bodies,
             rules=rules,
             drop_in=make_drop_in(settings),
         )
-        app.state.fetcher = Fetcher(settings.fetch, settings.max_body_bytes)
+        self._app.state.fetcher = Fetcher(settings.fetch, settings.max_body_bytes)
         most = int(min(settings.connections, count_spare_files()))
         limits = ConnectionLimits(settings.head_s, settings.keep_alive_s, most)
-        self._rest = RestServer(app, drain_s=settings.drain_s, limits=limits, tls=tls)
+        self._rest = RestServer(self._app, drain_s=settings.drain_s, limits=limits, tls=tls)
         self._rpc = RpcServer(self.engine, max_body=max_body, shared=self._shared, rules=rules, tls=tls)
 
     @property
@@ -199,11 +199,17 @@ class Server:
         log.info("ready", models=names)
         if self._ports is not None:
             greet(self._settings, self._ports, names, sys.stdout)
+        self._chores.append(asyncio.create_task(self._complete_app()))
         if self._settings.watch_s:
             self._chores.append(asyncio.create_task(watch_models(self.engine, self._settings.watch_s)))
         if self._settings.tune and self._processes is not None and not self._shared:
             faster = serve_fastest(self.engine, self._processes.find_faster)
             self._chores.append(asyncio.create_task(faster))
+
+    async def _complete_app(self) -> None:
+        """Import the endpoints that nobody has asked for so far; the first pictures do not wait for that."""
+        await asyncio.sleep(LULL_S)
+        await self._app.complete()
 
     async def _refresh(self) -> None:
         """Publish this worker's numbers, for scrapes that another worker answers."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,12 +11,12 @@ from fastapi import APIRouter, Header, Request, Response
 from service.dialects.cvat import describe_function, render_shapes
 from service.dialects.deepstack import render_detections, render_failure
 from service.dialects.label_studio import Control, parse_config, render_prediction
-from service.dialects.pictures import PictureSource
+from service.dialects.pictures import DropIn, PictureSource
 from service.errors import BlitzError, InvalidImage, InvalidOption
 from service.inference.image_headers import has_signature
 from service.rest.bodies import Body, parse
 from service.rest.boundary import unless_gone
-from service.rest.guard import EngineHeld
+from service.rest.dependencies import EngineHeld
 from service.rest.openapi import UPLOAD, problems
 from service.rest.problem import STATUS, record_of
 from service.rest.upload import DATA_URI, check_json, decode_base64, parse_form
@@ -29,28 +28,17 @@ MOST_TASKS = 100
 TASK_STRINGS = 20_000  # of the JSON of tasks, which carries their annotations
 TASK_ELEMENTS = 2_000_000
 
-
-@dataclass(frozen=True, slots=True)
-class DropIn:
-    """The other servers that this one stands in for; `label_studio` is the place of its pictures."""
-
-    deepstack: bool = False
-    cvat: bool = False
-    label_studio: PictureSource | None = None
-
-    def routers(self) -> tuple[APIRouter, ...]:
-        """The endpoints that are switched on."""
-        asked = (self.deepstack, self.cvat, self.label_studio is not None)
-        every = (deepstack_router, cvat_router, label_studio_router)
-        return tuple(router for router, on in zip(every, asked, strict=True) if on)
-
-
-NO_DROP_IN = DropIn()
-
 TAG = "other programs"
 deepstack_router = APIRouter(tags=[TAG])
 cvat_router = APIRouter(tags=[TAG])
 label_studio_router = APIRouter(prefix="/label-studio", tags=[TAG])
+
+
+def list_routers(drop_in: DropIn) -> tuple[APIRouter, ...]:
+    """The endpoints that are switched on."""
+    asked = (drop_in.deepstack, drop_in.cvat, drop_in.label_studio is not None)
+    every = (deepstack_router, cvat_router, label_studio_router)
+    return tuple(router for router, on in zip(every, asked, strict=True) if on)
 
 
 @deepstack_router.post("/v1/vision/detection", summary="Detect objects, as DeepStack does")

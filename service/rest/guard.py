@@ -1,10 +1,8 @@
-"""Access to REST: keys, the sites whose pages may call, and the rights that an endpoint declares."""
+"""Access to REST: the keys that a request needs, and the sites whose pages may call."""
 
 from collections.abc import Sequence
-from typing import Annotated, cast
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Path
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -13,11 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from service.errors import BlitzError, Forbidden, shorten
-from service.oip.models import View, find_view
-from service.rest.problem import KEY, answer_blitz_error, record_of
+from service.rest.problem import KEY, answer_blitz_error
 from service.security.callers import Caller, Rules, read_key, read_subprotocol_key
-from service.serving.changes import admit_admin
-from service.serving.engine import Engine
 from service.telemetry.request_log import RequestRecord
 
 OPEN = {"/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json"}
@@ -154,34 +149,3 @@ def _read_site(origin: str) -> tuple[str, int | None] | None:
         return (parts.hostname, parts.port or PORTS.get(parts.scheme)) if parts.hostname else None
     except ValueError:
         return None
-
-
-async def _engine(request: Request) -> Engine:
-    return cast("Engine", request.app.state.engine)
-
-
-EngineHeld = Annotated[Engine, Depends(_engine)]
-
-
-async def _known(request: Request) -> bool:
-    rules: Rules = request.app.state.rules
-    return rules.callers.knows(request.headers)
-
-
-CallerKnown = Annotated[bool, Depends(_known)]  # True where no keys are set
-
-
-async def _admit(request: Request) -> None:
-    """Raises Unauthorized, Forbidden or RateLimited for a caller without an admin key."""
-    admit_admin(request.app.state.rules.callers, request.headers, record_of(request))
-
-
-AdminOnly = Depends(_admit)
-ViewName = Annotated[str, Path(description="A model's name, or that and `.tensors`.")]
-
-
-async def _view(request: Request, engine: EngineHeld, name: ViewName) -> View:
-    return find_view(engine.catalog, name, request.path_params.get("version"))
-
-
-ViewHeld = Annotated[View, Depends(_view)]

@@ -15,7 +15,7 @@ from service.oip.models import (
     unload_view,
 )
 from service.rest.bodies import Body, parse
-from service.rest.guard import AdminOnly, CallerKnown, EngineHeld, ViewHeld, ViewName
+from service.rest.dependencies import AdminOnly, CallerKnown, EngineHeld, ViewHeld, ViewName
 from service.rest.oip_schemas import (
     IndexEntry,
     IndexRequest,

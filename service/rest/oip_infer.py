@@ -15,7 +15,7 @@ from service.oip.models import BATCH_LIMIT
 from service.oip.tensors import BYTES, Offered, Tensor, write_tensor
 from service.rest.bodies import Body, parse
 from service.rest.boundary import unless_gone
-from service.rest.guard import EngineHeld, ViewHeld
+from service.rest.dependencies import EngineHeld, ViewHeld
 from service.rest.oip import MODEL, VERSION
 from service.rest.oip_schemas import (
     HEADER_LENGTH,

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Query, Response
 
 from service.errors import NotReady
 from service.inference.documents import backend_to_json, model_to_json
-from service.rest.guard import AdminOnly, CallerKnown, EngineHeld
+from service.rest.dependencies import AdminOnly, CallerKnown, EngineHeld, ModelName
 from service.rest.openapi import CHANGES, problems
-from service.rest.parameters import ModelName, ModelQuery, NoQuery
+from service.rest.parameters import ModelQuery, NoQuery
 from service.rest.schemas import Liveness, ModelAnswer, ModelsAnswer, Readiness
 from service.serving import changes
 from service.serving.engine import Engine, Models

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 
-from service.rest.guard import CallerKnown, EngineHeld
+from service.rest.dependencies import CallerKnown, EngineHeld
 from service.rest.openapi import Names, describe_app
 from service.serving.engine import Engine
 

@@ -7,7 +7,6 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from fastapi import Path
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from starlette.datastructures import Headers, QueryParams
 
@@ -24,7 +23,6 @@ LISTS = {"classes"}
 
 Timeout = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-ModelName = Annotated[str, Path(description="The model's name, as in `/v1/models`.")]
 
 
 class CallHeaders(BaseModel):

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import cast
 
 import orjson
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
@@ -102,13 +101,6 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(list_methods(request.app.state.routes, request.scope["path"]))
     problem = error_to_problem(error, record_of(request).request_id)
     return _respond(request.scope["path"], problem, headers=headers)
-
-
-async def answer_validation_error(request: Request, error: Exception) -> Response:
-    """The response to a query, path or header that FastAPI refuses: an InvalidOption."""
-    assert isinstance(error, RequestValidationError)
-    faults = [describe_fault(item["type"], str(item["loc"][-1]), item["msg"]) for item in error.errors()]
-    return await answer_blitz_error(request, errors.InvalidOption(join_faults(faults)))
 
 
 def answer_unknown_error(request: Request) -> Response:

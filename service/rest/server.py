@@ -1,5 +1,4 @@
-"""The REST application and its HTTP server: uvicorn on a socket of our own, which resets no connection when
-it closes.
+"""The HTTP server of REST: uvicorn on a socket of our own, which resets no connection when it closes.
 
 This module and `connections` use classes of uvicorn that it does not document: pyproject.toml pins its
 version, and tests cover both modules.
@@ -12,83 +11,15 @@ from collections.abc import Generator
 from functools import partial
 
 import uvicorn
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 
-from service import __version__
-from service.errors import BlitzError
 from service.process.listening import HANDSHAKE_S, Seat, accept_all, ignore_newcomers, listen
-from service.rest import live, oip, oip_infer, operations, pages, segment
-from service.rest.bodies import BodyBudget
-from service.rest.boundary import Boundary
+from service.rest.app import App, create_app
 from service.rest.connections import Connection, ConnectionLimits, Sweeper
-from service.rest.dialects import NO_DROP_IN, DropIn
-from service.rest.guard import Cors, Guard
 from service.rest.live_connection import LiveConnection
-from service.rest.problem import answer_blitz_error, answer_http_error, answer_validation_error
-from service.security.callers import ANYBODY, Rules
-from service.security.fetching import Fetcher
 from service.security.tls import Tls
 from service.serving.engine import Engine
 
-ROUTERS = (  # in the order of the OpenAPI description
-    segment.router,
-    live.router,
-    operations.models_router,
-    oip.router,
-    oip_infer.router,
-    operations.probes_router,
-    pages.router,
-)
-SUMMARY = "Real-time instance segmentation: an image in, COCO-RLE masks, boxes and scores out."
-BODIES = 256_000_000  # bytes of all bodies together
-
-
-def create_app(
-    engine: Engine,
-    *,
-    max_body: int,
-    max_bodies: int = BODIES,
-    rules: Rules = ANYBODY,
-    drop_in: DropIn = NO_DROP_IN,
-) -> FastAPI:
-    """The application over `engine`.
-
-    max_body, max_bodies: bytes of one request's body, and of all bodies at one time.
-    rules: the callers that have to show a key, and the sites whose pages may call.
-    drop_in: the other servers whose clients are answered too.
-    """
-    app = FastAPI(
-        title="BlitzMask Server",
-        summary=SUMMARY,
-        version=__version__,
-        openapi_url=None,  # `pages` serves it, completed
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    app.state.engine = engine
-    app.state.bodies = BodyBudget(max_body, max_bodies)
-    app.state.rules = rules
-    app.state.drop_in = drop_in
-    app.state.fetcher = Fetcher()  # fetches nothing
-    routers = (*ROUTERS, *drop_in.routers())
-    app.state.routes = [route for router in routers for route in router.routes]
-    for router in routers:
-        app.include_router(router)
-    app.add_exception_handler(BlitzError, answer_blitz_error)
-    app.add_exception_handler(HTTPException, answer_http_error)
-    app.add_exception_handler(RequestValidationError, answer_validation_error)
-    # The layer that is added last is the outermost.
-    app.add_middleware(segment.HotPath)
-    if rules.callers.required:
-        app.add_middleware(Guard, rules=rules, routes=app.state.routes)
-    if rules.origins:
-        app.add_middleware(Cors, origins=rules.origins)
-    app.add_middleware(Boundary, engine=engine)
-    return app
-
+__all__ = ["RestServer", "create_app"]
 
 FRAME_MARGIN = 1_000_000  # bytes above the limit up to which a frame is answered that it is too large
 # On every answer; the pages for browsers add to them.
@@ -144,7 +75,7 @@ class RestServer:
 
     def __init__(
         self,
-        app: FastAPI,
+        app: App,
         *,
         drain_s: float,
         limits: ConnectionLimits = LIMITS,

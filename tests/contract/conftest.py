@@ -10,6 +10,7 @@ import httpx
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+import service.rest.application  # noqa: F401  # so that every application is complete at once
 from service.inference.images import Limits
 from service.rest.server import create_app
 from service.rpc.generated import segmentation_pb2 as pb

@@ -10,6 +10,7 @@ from queue import Queue
 import cv2
 import pytest
 
+import service.rest.application  # noqa: F401  # so that every application is complete at once
 from service.rest.server import RestServer, create_app
 from service.security.callers import ANYBODY, Rules
 from service.serving.admission import Admission

@@ -252,7 +252,7 @@ def test_serve_takes_host_and_ports_before_those_of_the_environment(
         return 0
 
     monkeypatch.setattr("service.process.start.run_server", keep)
-    monkeypatch.setattr("service.compute.launch.launch_template", lambda: None)
+    monkeypatch.setattr("service.__main__.launch_ahead", lambda: None)
     monkeypatch.setenv("BLITZ_HTTP_PORT", "7000")
     monkeypatch.setenv("BLITZ_GRPC_PORT", "7001")
     assert run("serve", "--host", "0.0.0.0", "--port", "9000", "--watch")[0] == 0

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+import service.rest.application  # noqa: F401  # so that every application is complete at once
 from service.client import AsyncRestClient, AsyncRpcClient, RestClient, RpcClient
 from service.rest.server import RestServer, create_app
 from service.rpc.server import RpcServer

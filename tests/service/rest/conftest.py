@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+import service.rest.application  # noqa: F401  # so that every application is complete at once
 from service.rest.server import create_app
 from service.serving.admission import Admission
 from service.serving.engine import Engine

@@ -11,9 +11,8 @@ import httpx
 import numpy as np
 import pytest
 
-from service.dialects.pictures import PictureSource
+from service.dialects.pictures import DropIn, PictureSource
 from service.inference.masks.rle import decode_rle
-from service.rest.dialects import DropIn
 from service.rest.server import create_app
 from service.serving.engine import Engine
 from service.types import Rle, Size

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 import orjson
-from fastapi import FastAPI
 from starlette.types import Message, Scope
 
 from service.inference.documents import Json
+from service.rest.app import App
 from tests.fakes import encode_picture
 from tests.running import PATIENCE_S
 
@@ -21,7 +21,7 @@ Said = bytes | str | Mapping[str, object]
 class Browser:
     """One connection; `reading`: the browser reads the messages that it is sent."""
 
-    def __init__(self, app: FastAPI, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(self, app: App, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self._sent: asyncio.Queue[Message] = asyncio.Queue()
         self._received: asyncio.Queue[Message] = asyncio.Queue()
         self._gone = False

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from fastapi import FastAPI
 
+from service.rest.app import App
 from service.rest.server import create_app
 from service.serving.engine import Engine
 from tests.fakes import FakeModel, Gate
@@ -28,12 +28,12 @@ def model(before: Before) -> FakeModel:
 
 
 @pytest.fixture
-def app(engine: Engine) -> FastAPI:
+def app(engine: Engine) -> App:
     return create_app(engine, max_body=MAX_BODY)
 
 
 @pytest.fixture
-async def connect(app: FastAPI) -> AsyncIterator[Connect]:
+async def connect(app: App) -> AsyncIterator[Connect]:
     browsers = list[Browser]()
 
     def connect() -> Browser:

@@ -5,8 +5,8 @@ import gc
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
+from service.rest.app import App
 from service.rest.server import create_app
 from service.serving.admission import Admission
 from service.serving.engine import Engine
@@ -137,7 +137,7 @@ async def test_frames_are_counted(connect: Connect, client: httpx.AsyncClient) -
 
 @pytest.mark.slow
 async def test_five_hundred_reconnects_leave_nothing_behind(
-    app: FastAPI, engine: Engine, caplog: pytest.LogCaptureFixture
+    app: App, engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = len(asyncio.all_tasks())
     for number in range(500):

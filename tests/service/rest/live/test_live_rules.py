@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
+from service.rest.app import App
 from service.rest.server import create_app
 from service.security.callers import Callers, Key, Rules, hash_key
 from service.serving.engine import Engine
@@ -17,7 +17,7 @@ LATER = 1013
 
 
 @pytest.fixture
-def app(engine: Engine) -> FastAPI:
+def app(engine: Engine) -> App:
     return create_app(engine, max_body=MAX_BODY, rules=Rules(first_s=0.1, idle_s=0.2))
 
 
@@ -43,12 +43,12 @@ async def test_one_on_which_nothing_more_comes_is_closed_and_its_place_is_free(
 
 class TestRates:
     @pytest.fixture
-    def app(self, engine: Engine) -> FastAPI:
+    def app(self, engine: Engine) -> App:
         rules = Rules(Callers((Key("cam", hash_key("swordfish"), rate=0.01),)))
         return create_app(engine, max_body=MAX_BODY, rules=rules)
 
     @pytest.fixture
-    async def browser(self, app: FastAPI) -> AsyncIterator[Browser]:
+    async def browser(self, app: App) -> AsyncIterator[Browser]:
         browser = Browser(app, headers=[(b"x-api-key", b"swordfish")])
         yield browser
         browser.hang_up()

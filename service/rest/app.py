@@ -68,7 +68,8 @@ class App:
     async def complete(self) -> ASGIApp:
         """The application of all endpoints, imported in a thread the first time."""
         async with self._completing:
-            self._whole = self._whole or await asyncio.to_thread(self._build)
+            if self._whole is None:
+                self._whole = await asyncio.to_thread(self._build)
             return self._whole
 
     def _build(self) -> ASGIApp:

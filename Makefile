@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 FLAVOUR ?= onnx
 
+# Where it is set, every one of the processes that the tests start compiles all modules again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 
 .PHONY: help

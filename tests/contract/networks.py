@@ -4,7 +4,8 @@ The answers follow the post-processing of each paper's own code. No function of 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from torch import Tensor
 from service.inference.card import Label
 from service.types import Pixels, Size
 from training.export.model_folder import EXPORTERS, ModelInfo, export_model
+from training.networks.backbones import V2_ROWS, Backbone, round_channels, stack_rows
 from training.networks.csr import CsrArchitecture
 from training.networks.families import AnyArchitecture, Network, build_network
+from training.networks.resnet import resnet
 from training.networks.yolact import YolactArchitecture
 from training.session import hidden_export_messages
 
@@ -28,6 +31,13 @@ ARCHITECTURES: Mapping[str, AnyArchitecture] = {
         2, backbone="mobilenet_v2", width=0.35, neck_channels=16, prototypes=8, separable=True
     ),
     "csr_d2s": CsrArchitecture(2, width=0.125, csr_channels=16, channels=32, kernels=20),
+}
+SHALLOW: Mapping[str, Callable[[float], Backbone]] = {  # one block a stride, because each costs export time
+    "resnet50": partial(resnet, repeats=(1, 1, 1, 1)),
+    "mobilenet_v2": lambda width: stack_rows(
+        [replace(row, channels=round_channels(row.channels * width), repeats=1) for row in V2_ROWS],
+        stem=round_channels(32 * width),
+    ),
 }
 LOGITS = {
     "yolact": ("conf", "heads.conf"),
@@ -48,9 +58,11 @@ class Found:
 
 def draw_network(name: str) -> Network:
     """The network with the same random weights in every process, whose scores differ from place to place."""
+    architecture = ARCHITECTURES[name]
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_network(ARCHITECTURES[name])
+        network = build_network(architecture)
+        network.backbone = SHALLOW[architecture.backbone](architecture.width)
         pixels = torch.randint(0, 256, (4, CANVAS.height, CANVAS.width, 3), dtype=torch.uint8)
     head, layer = LOGITS[name]
     with torch.no_grad():

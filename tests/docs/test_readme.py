@@ -135,3 +135,18 @@ def test_every_relative_link_leads_somewhere() -> None:
     missing = [link for link in links if not (ROOT / link).exists()]
     assert links
     assert not missing
+
+
+def test_the_structure_of_training_names_each_module_once() -> None:
+    _, _, section = (ROOT / "training/README.md").read_text().partition("## Structure\n")
+    places = [
+        row.split("|")[1] for row in section.partition("\n## ")[0].splitlines() if row.startswith("| `")
+    ]
+    named = [name for place in places for name in re.findall(r"`([^`]+)`", place)]
+    folders = {"networks/", "recipes/", "evaluation/", "export/"}
+    modules = [
+        str(path.relative_to(ROOT / "training").with_suffix(""))
+        for path in [*ROOT.glob("training/*.py"), *ROOT.glob("training/data/*.py")]
+        if not path.stem.startswith("__")
+    ]
+    assert sorted(named) == sorted([*modules, *folders])

@@ -11,7 +11,7 @@ import typer
 from service.inference.card import Label
 from service.inference.golden import draw_picture
 from service.types import Size
-from tests.contract.networks import write_network
+from tests.service.inference.graphs import write_family
 from tests.training.conftest import BY_HEART
 from training.checkpoint import load_network
 from training.data.annotations import read_collection
@@ -87,7 +87,7 @@ def test_a_teacher_without_a_common_label_is_refused(trained: Path) -> None:
 
 
 def test_a_teacher_of_another_family_is_refused(tmp_path: Path) -> None:
-    folder = write_network(tmp_path / "yolact", "mobile_yolact")
+    folder = write_family(tmp_path / "toy", "prototypes")
     with pytest.raises(TeacherRefused, match="only a BlitzMask can teach"):
         Teacher(folder, LABELS)
 

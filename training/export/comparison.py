@@ -2,8 +2,8 @@
 
     python -m training compare-networks --runtimes onnx,tflite --models runs/a/models/a
 
-The first table exports each network with random weights, at its paper's input size. The second has the model
-folders that are given, with the AP of their cards.
+The first table has every network at its paper's input size; those with an AP in their paper are exported with
+random weights and timed. The second table has the given model folders, with the AP of their cards.
 """
 
 import tempfile
@@ -16,6 +16,7 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
+from torch import nn
 
 from service.inference.backends import BackendChoice, open_backend
 from service.inference.card import ArtifactFile, Card, Label, Runtime, read_card
@@ -27,6 +28,7 @@ from training.export.parity import name_processor, time_frames
 from training.networks.blitzmask import Architecture
 from training.networks.csr import CsrArchitecture
 from training.networks.families import AnyArchitecture, build_network
+from training.networks.resnet import Bottleneck
 from training.networks.yolact import YolactArchitecture, mobile_yolact
 
 TIMED = 20  # inferences of each file
@@ -81,6 +83,8 @@ def _describe(published: Published, runtimes: Sequence[Runtime]) -> list[str]:
         cost = count_network(build_network(architecture), canvas)
     cells = [name_network(architecture), str(published.side), f"{cost.parameters / 1e6:.2f}"]
     cells += [published.parameters, f"{cost.multiply_adds / 1e9:.2f}", published.ap]
+    if not published.ap:  # it differs from a timed row in a detail
+        return cells + [""] * len(runtimes)
     return cells + [f"{time_network(architecture, canvas, runtime):.1f}" for runtime in runtimes]
 
 
@@ -99,12 +103,30 @@ def name_network(architecture: AnyArchitecture) -> str:
 def time_network(architecture: AnyArchitecture, canvas: Size, runtime: Runtime) -> float:
     """The median milliseconds of an inference with one thread, with random weights."""
     torch.manual_seed(0)
-    network = build_network(architecture).eval()
+    network = build_network(architecture)
+    settle_norms(network, canvas)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "network"
         info = ModelInfo("network", "1", "Random weights.", LABELS, canvas)
         card = export_model(network, info, folder, exporters={runtime: EXPORTERS[runtime]})
         return time_file(folder, card, card.files[0])
+
+
+def settle_norms(network: nn.Module, canvas: Size) -> None:
+    """Give a network with random weights the statistics of drawn pictures, and put it into eval mode.
+
+    The branches of residual blocks get small weights. Otherwise each block would double the features, and
+    the differences between runtimes too.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+        elif isinstance(module, Bottleneck):
+            nn.init.constant_(module.expand.norm.weight, 0.1)
+    pixels = np.stack([draw_picture(canvas, seed) for seed in range(2)])
+    with torch.no_grad():
+        network.train()(torch.from_numpy(pixels))
+    network.eval()
 
 
 def time_file(folder: Path, card: Card, file: ArtifactFile) -> float:
@@ -141,6 +163,7 @@ def compare_networks(
     runtimes: Annotated[
         str, typer.Option(help="Runtimes to export each network to and to time, separated by commas.")
     ] = "",
+    network: Annotated[str, typer.Option(help="Only networks whose name has this text in it.")] = "",
     models: Annotated[
         list[Path] | None, typer.Option(help="A trained model's folder for the second table.", exists=True)
     ] = None,
@@ -148,7 +171,8 @@ def compare_networks(
     """Print the size of every network beside its paper's, and times on this machine, as Markdown."""
     if runtimes or models:
         typer.echo(f"Times: {name_processor()}, one thread, batch 1, median of {TIMED}.\n")
-    for line in draw_sizes(NETWORKS, read_runtimes(runtimes)):
+    chosen = [each for each in NETWORKS if network in name_network(each.architecture)]
+    for line in draw_sizes(chosen, read_runtimes(runtimes)):
         typer.echo(line)
     if models:
         typer.echo()

@@ -107,7 +107,7 @@ def draw_pictures() -> torch.Tensor:
 def test_a_served_model_is_taken_over_whole(trained: Path) -> None:
     """Its normalisations are folded, yet the network computes the same, and in training mode nearly so."""
     card = read_card(trained / "model")
-    network = BlitzMask(Architecture(classes=2, width=0.35, neck_channels=24))
+    network = BlitzMask(Architecture(2, "mobilenet_v1", width=0.35, neck_channels=24))
     initialise_network(network, card.labels, source=trained / "model", pixels=draw_pictures())
     pixels = draw_pictures().numpy()
     backend = open_backend(trained / "model", card, BackendChoice(runtime="onnx"))
@@ -121,7 +121,10 @@ def test_a_served_model_is_taken_over_whole(trained: Path) -> None:
 
 
 def test_a_served_models_labels_are_matched_by_name(trained: Path) -> None:
-    networks = [BlitzMask(Architecture(classes=classes, width=0.35, neck_channels=24)) for classes in (2, 3)]
+    architectures = [
+        Architecture(classes, "mobilenet_v1", width=0.35, neck_channels=24) for classes in (2, 3)
+    ]
+    networks = list(map(BlitzMask, architectures))
     for network, labels in zip(networks, (("disc", "square"), ("square", "egg", "disc")), strict=True):
         load_model_weights(network, make_labels(*labels), folder=trained / "model", pixels=draw_pictures())
     same, mixed = (network.state_dict()["heads.heatmap.1.weight"] for network in networks)
@@ -129,7 +132,7 @@ def test_a_served_models_labels_are_matched_by_name(trained: Path) -> None:
 
 
 def test_a_model_of_another_network_is_refused(trained: Path) -> None:
-    with pytest.raises(WeightsRefused, match=r"blitzmask mobilenet_v2 neck 24.*neck_channels"):
+    with pytest.raises(WeightsRefused, match=r"blitzmask mobilenet_v1 neck 24.*neck_channels"):
         load_model_weights(
             make_network(2), make_labels("disc", "square"), folder=trained / "model", pixels=draw_pictures()
         )

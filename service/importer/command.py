@@ -11,9 +11,6 @@ import typer
 from service.errors import InvalidOption
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     from service.importer.folder import Trial
 
 _SAMPLE = Path(__file__).resolve().parents[1] / "rest/page/samples/astronaut.jpg"
@@ -46,6 +43,9 @@ def import_model(
     ] = None,
 ) -> None:
     """Make a model folder of another tool's export, run it on a photo, and show what it finds."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     from service.importer.families import FAMILIES
     from service.importer.run import Request, import_file, name_model, parse_size
 

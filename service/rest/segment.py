@@ -81,4 +81,4 @@ class HotPath:
 
 def asks_segment(scope: Scope) -> bool:
     """Whether this is `POST /v1/segment`."""
-    return (scope["type"], scope.get("method"), scope["path"]) == ("http", "POST", ROUTE.path)
+    return (scope["type"], scope.get("method"), scope.get("path")) == ("http", "POST", ROUTE.path)

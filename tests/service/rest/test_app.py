@@ -4,6 +4,7 @@ import sys
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from service.rest.app import APPLICATION, App, create_app
 from service.security.callers import Callers, Rules, hash_key, parse_key
@@ -65,3 +66,18 @@ async def test_a_caller_without_a_key_is_refused_from_the_start(engine: Engine) 
     assert (refused.status_code, answered.status_code) == (401, 200)
     counted = engine.metrics.exposition().decode()
     assert "POST /v1/segment" in counted
+
+
+async def test_a_server_may_announce_its_start_and_end(engine: Engine) -> None:
+    """Ray Serve does; the service's own server does not."""
+    said = ["lifespan.startup", "lifespan.shutdown"]
+    heard = list[str]()
+
+    async def receive() -> Message:
+        return {"type": said[len(heard)]}
+
+    async def send(message: Message) -> None:
+        heard.append(message["type"])
+
+    await create_app(engine, max_body=100_000)({"type": "lifespan", "state": {}}, receive, send)
+    assert heard == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

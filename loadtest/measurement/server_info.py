@@ -19,7 +19,7 @@ from service.client.credentials import NOTHING, Credentials
 from service.rpc.generated import segmentation_pb2 as messages
 
 _PHOTOS = 16  # of a mix that are sent before the run
-_PATIENCE_S = 2.0
+_PATIENCE_S = 30.0  # a server that has just started may still import what answers
 _COUNTED = ("_total", "_sum", "_count")
 _OF_PYTHON = ("python_", "process_")
 

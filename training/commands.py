@@ -28,6 +28,7 @@ from training.data.shrink import shrink_set
 from training.data.training_set import WorkerDied
 from training.distributed import get_rank, name_launcher, process_group
 from training.evaluation.calibrate import calibrate
+from training.evaluation.cells import compare_runs
 from training.evaluation.evaluate import (
     check_objects,
     collect_answers,
@@ -98,7 +99,7 @@ def explained_errors() -> Iterator[None]:
 app = typer.Typer(
     help="Train, export and evaluate the networks that the service serves.", no_args_is_help=True
 )
-for command in (calibrate, compare_networks, complexity, parity, pseudo_label, release, shapes):
+for command in (calibrate, compare_networks, compare_runs, complexity, parity, pseudo_label, release, shapes):
     app.command()(explained_errors()(command))
 app.command("licences")(explained_errors()(licence_table))
 

@@ -40,11 +40,11 @@ serve: install  ## serve the default model: HTTP on 8000, gRPC on 8001
 	$(BIN)/python -m service serve
 
 .PHONY: proto
-proto: install-dev  ## write service/rpc/generated anew from proto/
+proto: install-dev  ## write service/rpc/generated from proto/
 	$(BIN)/python proto/generate.py
 
 .PHONY: docs
-docs: install  ## write docs/settings.md anew from service/settings.py
+docs: install  ## write docs/settings.md from service/settings.py
 	$(BIN)/python -m service settings --markdown > docs/settings.md
 
 # More processes than cores, because half of the tests' time is waiting. A module's tests stay in one process.
@@ -109,7 +109,7 @@ ADD = $(BIN)/uv pip compile - --python-version 3.11 --universal --constraint req
 	--generate-hashes --no-emit-index-url --no-emit-package numpy --no-annotate --no-header --quiet $(UV_FLAGS)
 
 .PHONY: lock
-lock: install-dev  ## resolve requirements/*.lock anew (UV_FLAGS=--upgrade for newer versions)
+lock: install-dev  ## resolve requirements/*.lock again (UV_FLAGS=--upgrade for newer versions)
 	@# TORCH_FLAGS="--find-links FOLDER" where a CPU build of torch lies, to leave its CUDA packages out.
 	$(BIN)/python -m pip install --quiet uv
 	$(LOCK) --universal -o requirements/service.lock

@@ -105,7 +105,7 @@ class Journal:
                 found = "the input has ended" if item is None else f"it is {item.name} now"
                 raise InvalidOption(
                     f"the input has changed since this job began: {row.content['file']} was next, {found}; "
-                    f"delete {self.path} to begin anew"
+                    f"delete {self.path} to start again"
                 )
         yield from rest
 
@@ -124,7 +124,7 @@ class Journal:
         elif found != plan:
             raise InvalidOption(
                 f"{self.path} belongs to a job with other options, {found.decode().strip()}: repeat those to "
-                "finish it, or delete the file to begin anew"
+                "finish it, or delete the file to start again"
             )
         return len(plan)
 

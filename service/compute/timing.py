@@ -91,7 +91,7 @@ def _run_in_turn(backends: list[Backend], card: Card, seconds: float) -> list[li
 class FastestFiles:
     """The fastest file of each card on this machine, as far as it is known; also kept in a folder.
 
-    A folder that cannot be written or read is as good as none: then files are timed at every start.
+    Where the folder cannot be written or read, files are timed at every start.
     """
 
     def __init__(self, folder: Path | None) -> None:

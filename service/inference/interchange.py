@@ -25,7 +25,7 @@ NO_MASKS = 'the answer has no masks: ask for them with Options(masks="rle"), and
 class Masks(Sequence[Mask]):
     """The masks of an answer in the order of its instances, bool [H, W] each, image frame.
 
-    Each access computes the mask anew, so that no more than the masks in use take memory. `np.asarray` gives
+    Each access computes the mask again, so that only the masks in use take memory. `np.asarray` gives
     all of them: bool [N, H, W]. Both raise ValueError where the answer has no masks.
     """
 

@@ -16,7 +16,7 @@ from service.types import BackendInfo, Options, Summary, Timings
 
 T = TypeVar("T")
 
-MOST_SHARES = 8  # every share decodes the picture anew, so more of them save little
+MOST_SHARES = 8  # every share decodes the picture again, so more of them save little
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ class GRPCInferenceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RepositoryModelLoad(self, request, context):
-        """Opens the folders of a model in the models folder, or opens them anew, under both names; where that fails,
+        """Opens the folders of a model in the models folder, or opens them again, under both names; where that fails,
         what answered before goes on. These two need an admin's key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

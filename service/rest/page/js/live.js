@@ -13,7 +13,7 @@ import { keyProtocols } from "./key.js";
 import { Problem } from "./problem.js";
 import { Clip, Webcam } from "./sources.js";
 
-// Waits before a lost stream is begun anew: about a minute in all, which a server takes to start again at most.
+// Waits before a lost stream is started again: a minute in all, the most that a server takes to restart.
 const AGAIN_MS = [500, 1000, 2000, 4000, 8000, 15000, 30000];
 
 /** @param {Store<State>} store @param {Session} session */

@@ -25,7 +25,7 @@ export function mountStatus() {
       showModels(models);
       lead(refusalText(refused));
     } catch (error) {
-      recorder = new Recorder(); // counters may start anew with the server
+      recorder = new Recorder(); // counters start at 0 again with the server
       clearFigures();
       lead(/** @type {Error} */ (error).message);
     }

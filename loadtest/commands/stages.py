@@ -144,7 +144,8 @@ def measure_stages(
     """The stages of one photo as for a request, many times; then the masks both ways."""
     photo = draw_sample(image)
     drawn, placement = draw_crowd(card, image, instances)
-    segmenter = Segmenter(card, PaintedBackend(backend, paint_heads(card, drawn)), Limits())
+    plain = card.model_copy(update={"calibration": None})  # the drawn heads have scores of their own
+    segmenter = Segmenter(plain, PaintedBackend(backend, paint_heads(card, drawn)), Limits())
     segmenter.segment(photo, _ASKED)
     laps: list[Milliseconds] = []
     until = time.perf_counter() + seconds

@@ -1,6 +1,9 @@
 """The fastest file of a model on this very machine: timed once in a compute process, and remembered.
 
 A card's own figures come from another machine, and a runtime that is faster there may be slower here.
+The choice lasts until the files, the runtimes or the machine change, so nothing else that runs meanwhile may
+decide it: the least processor time of a run counts. By the clock, a busy machine once chose a file that takes
+twice as long as another.
 """
 
 import hashlib
@@ -10,10 +13,9 @@ import platform
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from service.inference.backends import Backend, list_rivals
 from service.inference.backends.base import BackendChoice
 from service.inference.card import Card, Runtime, read_card
 from service.inference.segmenter import open_model
-from service.types import Precision
+from service.types import Pixels, Precision
 
 TIMED_S = 1.0  # for each file
 LEAST_ROUNDS = 5
@@ -37,11 +39,11 @@ log = structlog.get_logger("service.compute.timing")
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A file of a card, and the median milliseconds of one inference on one core."""
+    """A file of a card, and the milliseconds of processor time that one inference takes at least."""
 
     runtime: Runtime
     precision: Precision
-    milliseconds: float
+    cpu_ms: float
 
     def pin(self, choice: BackendChoice) -> BackendChoice:
         """The choice of this very file."""
@@ -50,7 +52,7 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class TimeWork:
-    """Times the files among which "auto" may choose, one beside the other; () where there is no choice.
+    """Times the files among which "auto" may choose, in turns; () where there is no choice.
 
     A file that cannot be opened here, or fails its self-test, takes no part. Raises InvalidCard.
     """
@@ -69,23 +71,29 @@ class TimeWork:
                 backends[file.runtime, file.precision] = open_model(self.folder, pinned).backend
         if len(backends) < 2:
             return ()
-        times = _run_in_turn(list(backends.values()), card, self.seconds)
+        times = measure_least(list(backends.values()), card, self.seconds)
         return tuple(
-            Timed(*name, round(median(each) * 1000, 3)) for name, each in zip(backends, times, strict=True)
+            Timed(*name, round(seconds * 1000, 3)) for name, seconds in zip(backends, times, strict=True)
         )
 
 
-def _run_in_turn(backends: list[Backend], card: Card, seconds: float) -> list[list[float]]:
-    """The seconds of each run of each backend. They take turns, so that other work slows all of them."""
+def measure_least(backends: list[Backend], card: Card, seconds: float) -> list[float]:
+    """The least seconds of processor time that each backend takes for an image, all its threads together.
+
+    The backends take turns for `seconds` times their number.
+    """
     pixels = np.zeros((1, card.canvas.height, card.canvas.width, 3), np.uint8)
-    times: list[list[float]] = [[] for _ in backends]
+    rounds: list[list[float]] = []
     end = time.perf_counter() + seconds * len(backends)
-    while len(times[0]) < LEAST_ROUNDS or time.perf_counter() < end:
-        for backend, each in zip(backends, times, strict=True):
-            begun = time.perf_counter()
-            backend.run(pixels, crowded=True)
-            each.append(time.perf_counter() - begun)
-    return times
+    while len(rounds) < LEAST_ROUNDS or time.perf_counter() < end:
+        rounds.append([_time_run(backend, pixels) for backend in backends])
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
+def _time_run(backend: Backend, pixels: Pixels) -> float:
+    begun = time.process_time()
+    backend.run(pixels, crowded=True)
+    return time.process_time() - begun
 
 
 class FastestFiles:
@@ -108,13 +116,13 @@ class FastestFiles:
 
     def note(self, card: Card, choice: BackendChoice, timed: tuple[Timed, ...]) -> Timed:
         """The fastest of the timed files, which is remembered."""
-        fastest = min(timed, key=lambda each: each.milliseconds)
+        fastest = min(timed, key=lambda each: each.cpu_ms)
         key = describe_case(card, choice)
         self._known[key] = fastest
         log.info(
             "files of a model timed",
             model=f"{card.name} {card.version}",
-            ms={f"{each.runtime} {each.precision}": each.milliseconds for each in timed},
+            cpu_ms={f"{each.runtime} {each.precision}": each.cpu_ms for each in timed},
             chosen=f"{fastest.runtime} {fastest.precision}",
         )
         with suppress(OSError):
@@ -125,7 +133,7 @@ class FastestFiles:
         if self._folder is None:
             raise KeyError(key)
         content: dict[str, Any] = json.loads((self._folder / f"{key}.json").read_bytes())
-        found = Timed(content["runtime"], content["precision"], float(content["milliseconds"]))
+        found = Timed(content["runtime"], content["precision"], float(content["cpu_ms"]))
         if (found.runtime, found.precision) not in [(file.runtime, file.precision) for file in card.files]:
             raise KeyError(key)
         return found
@@ -135,13 +143,8 @@ class FastestFiles:
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        content = {
-            "runtime": fastest.runtime,
-            "precision": fastest.precision,
-            "milliseconds": fastest.milliseconds,
-        }
         with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False) as file:
-            json.dump(content, file)
+            json.dump(asdict(fastest), file)
         Path(file.name).replace(self._folder / f"{key}.json")
 
 

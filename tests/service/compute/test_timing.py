@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from time import process_time, sleep
 
 import pytest
 
 from service.compute.models import KeptFolder
 from service.compute.task import Turn
-from service.compute.timing import FastestFiles, Timed, TimeWork, describe_case
+from service.compute.timing import FastestFiles, Timed, TimeWork, describe_case, measure_least
 from service.errors import InvalidCard
 from service.inference.backends import BackendChoice, list_rivals
 from service.inference.card import Card, read_card
+from service.types import Heads, Pixels
 from tests.service.models import copy_with_fast_int8, spoil_int8
 
 TURN = Turn(crowded=True, waited_s=0)
@@ -40,7 +42,28 @@ def test_every_file_that_is_accurate_enough_is_timed(folder: Path) -> None:
         ("tflite", "fp32"),
         ("tflite", "int8"),
     }
-    assert all(each.milliseconds > 0 for each in timed)
+    assert all(each.cpu_ms > 0 for each in timed)
+
+
+class Busy:
+    """A backend that computes for some seconds, and waits for some, as where others use its core."""
+
+    def __init__(self, computes_s: float, waits_s: float) -> None:
+        self._computes_s = computes_s
+        self._waits_s = waits_s
+
+    def run(self, pixels: Pixels, *, crowded: bool = False) -> Heads:
+        end = process_time() + self._computes_s
+        while process_time() < end:
+            pass
+        sleep(self._waits_s)
+        return {}
+
+
+def test_waiting_for_a_core_makes_no_file_slower(card: Card) -> None:
+    disturbed, slower = Busy(0.002, waits_s=0.03), Busy(0.006, waits_s=0)
+    least = measure_least([disturbed, slower], card, seconds=0.01)  # type: ignore[list-item]  # they only run
+    assert least[0] < 0.006 <= least[1]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +117,7 @@ def test_a_folder_that_cannot_be_used_is_as_good_as_none(card: Card, tmp_path: P
         assert fastest.find(card, FREE) == FAST
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"runtime": "x", "precision": "y", "milliseconds": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"runtime": "x", "precision": "y", "cpu_ms": 1}'])
 def test_a_file_of_the_folder_that_says_nothing_useful_is_ignored(
     card: Card, tmp_path: Path, content: str
 ) -> None:

@@ -1,7 +1,7 @@
-"""The application of REST, which answers `POST /v1/segment` before FastAPI is imported.
+"""The application of REST: `POST /v1/segment` past FastAPI, all else by FastAPI.
 
-FastAPI and the schemas of all other endpoints take about as long to import as everything else. So the first
-picture does not wait for them: they are imported when another path is asked for, or once nothing hurries.
+FastAPI and the schemas of its endpoints take about as long to import as everything else. So the first picture
+does not wait for them: they are imported when another path is asked for, or once nothing hurries.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from service.dialects.pictures import NO_DROP_IN, DropIn
 from service.rest.bodies import BodyBudget
 from service.rest.boundary import Boundary
 from service.rest.guard import Cors, Guard
-from service.rest.segment import ROUTE, HotPath, asks_segment
+from service.rest.segment import ROUTE, answer_directly, asks_segment
 from service.security.callers import ANYBODY, Rules
 from service.security.fetching import Fetcher
 from service.serving.engine import Engine
@@ -49,21 +49,18 @@ class App:
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self._first = _add_layers(self.answer_completely, state)
+        self._segment = _add_layers(answer_directly, state)
         self._whole = self._build() if APPLICATION in sys.modules else None
         self._completing = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; all but `POST /v1/segment` wait until the application is complete."""
-        if self._whole is None and asks_segment(scope):
+        if asks_segment(scope):
             scope["app"] = self
-            return await self._first(scope, receive, send)
-        return await self.answer_completely(scope, receive, send)
-
-    async def answer_completely(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer any request, by FastAPI."""
-        whole = self._whole or await self.complete()
-        await whole(scope, receive, send)
+            await self._segment(scope, receive, send)
+        else:
+            whole = self._whole or await self.complete()
+            await whole(scope, receive, send)
 
     async def complete(self) -> ASGIApp:
         """The application of all endpoints, imported in a thread the first time."""
@@ -80,8 +77,8 @@ class App:
 
 
 def _add_layers(app: ASGIApp, state: State) -> ASGIApp:
-    """The layers that FastAPI's application has too, the outermost last, without that application."""
-    app, rules = HotPath(app), state.rules
+    """The application in the layers that FastAPI's has too, the outermost last."""
+    rules = state.rules
     if rules.callers.required:
         app = Guard(app, rules, [ROUTE])
     if rules.origins:

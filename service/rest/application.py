@@ -19,7 +19,7 @@ from service.rest.guard import Cors, Guard
 from service.rest.openapi import SEGMENT_BODY, SEGMENT_RESPONSES
 from service.rest.parameters import CallHeaders, SegmentQuery
 from service.rest.problem import answer_blitz_error, answer_http_error, describe_fault, join_faults
-from service.rest.segment import ROUTE, HotPath, answer_segment
+from service.rest.segment import ROUTE, answer_segment
 
 SUMMARY = "Real-time instance segmentation: an image in, COCO-RLE masks, boxes and scores out."
 
@@ -87,7 +87,6 @@ def build_application(state: State) -> FastAPI:
 def _add_layers(app: FastAPI) -> None:
     """Wrap the application in the layers of `app.App`; the layer that is added last is the outermost."""
     rules = app.state.rules
-    app.add_middleware(HotPath)
     if rules.callers.required:
         app.add_middleware(Guard, rules=rules, routes=app.state.routes)
     if rules.origins:

@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from service.errors import BlitzError, InvalidImage
 from service.inference.documents import name_answerer, server_timing
@@ -53,30 +53,23 @@ async def answer_segment(request: Request, query: SegmentQuery, timeout_s: float
 ROUTE = Route("/v1/segment", answer_segment, methods=["POST"])  # its name in metrics; nothing is routed by it
 
 
-class HotPath:
-    """An ASGI layer that answers `POST /v1/segment` without FastAPI, and passes on all other requests.
+async def answer_directly(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application of `POST /v1/segment`, without FastAPI.
 
     FastAPI resolves dependencies, reads parameters one by one, and opens exit stacks. Without inference, a
     request costs the event loop 0.21 ms of CPU on this path and 0.50 ms through FastAPI (0.165, best of seven
     runs of 1,000 requests each way).
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not asks_segment(scope):
-            return await self.app(scope, receive, send)
-        scope["route"] = ROUTE
-        request = Request(scope, receive)
-        try:
-            timeout_s = read_timeout(request.headers)
-            response = await answer_segment(request, read_query(scope["query_string"]), timeout_s)
-        except BlitzError as error:
-            response = await answer_blitz_error(request, error)
-        except HTTPException as error:
-            response = await answer_http_error(request, error)
-        return await response(scope, receive, send)
+    scope["route"] = ROUTE
+    request = Request(scope, receive)
+    try:
+        timeout_s = read_timeout(request.headers)
+        response = await answer_segment(request, read_query(scope["query_string"]), timeout_s)
+    except BlitzError as error:
+        response = await answer_blitz_error(request, error)
+    except HTTPException as error:
+        response = await answer_http_error(request, error)
+    await response(scope, receive, send)
 
 
 def asks_segment(scope: Scope) -> bool:

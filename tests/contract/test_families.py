@@ -28,10 +28,11 @@ from tests.fakes import FakeCatalog, encode_picture
 from tests.service.inference.graphs import BUILDERS, write_family
 
 PICTURE = encode_picture(90, 60)
+EXPORTED = [pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES]
 FORMS: tuple[MaskFormat, ...] = ("rle", "rle_crop", "polygon")
 
 
-@pytest.fixture(scope="module", params=[*BUILDERS, *ARCHITECTURES])
+@pytest.fixture(scope="module", params=[*BUILDERS, *EXPORTED])
 def segmenter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
     write = write_network if request.param in ARCHITECTURES else write_family
     folder = write(tmp_path_factory.mktemp("families") / request.param, request.param)
@@ -139,7 +140,11 @@ def test_all_forms_of_a_mask_are_the_same_pixels(segmenter: Segmenter) -> None:
             np.testing.assert_array_equal(read_mask(other, rles.image), mask)
 
 
-@pytest.mark.parametrize("segmenter", ["mask_list", "kernels", "queries-boxless", "csr_d2s"], indirect=True)
+@pytest.mark.parametrize(
+    "segmenter",
+    ["mask_list", "kernels", "queries-boxless", pytest.param("csr_d2s", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_a_network_without_boxes_gives_the_extents_of_its_masks(segmenter: Segmenter) -> None:
     pixels = draw_noise(Size(60, 90))
     answer = segmenter.segment_pixels(pixels, Options(score_threshold=0.05))
@@ -153,7 +158,7 @@ def test_a_network_without_boxes_gives_the_extents_of_its_masks(segmenter: Segme
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and numpy 2
-@pytest.mark.parametrize("segmenter", ARCHITECTURES, indirect=True)
+@pytest.mark.parametrize("segmenter", EXPORTED, indirect=True)
 async def test_both_transports_give_the_answers_of_pytorch(
     ask_rest: Ask, ask_grpc: Ask, segmenter: Segmenter
 ) -> None:

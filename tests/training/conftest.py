@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "trained" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(2400))
-    items.sort(key=lambda item: item.path.name != "test_precisions.py")
+    items.sort(key=lambda item: item.path.name != "test_model_folder.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,6 +33,7 @@ RECIPE = Recipe(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of torch about itself, while it exports
 def test_a_model_of_boxes_only_finds_boxes_and_gives_no_masks(tiny_set: Path, tmp_path: Path) -> None:

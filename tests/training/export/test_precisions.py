@@ -26,6 +26,8 @@ from training.export.tflite import INPUT, strip_normalisation
 from training.networks.blitzmask import normalise
 from training.networks.families import Network
 
+pytestmark = pytest.mark.slow
+
 KINDS = [(runtime, precision) for runtime in ("onnx", "tflite") for precision in ("fp32", "fp16", "int8")]
 
 

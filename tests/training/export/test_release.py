@@ -17,6 +17,7 @@ from training.export.release import choose_writers
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_a_release_is_evaluated_timed_and_takes_the_place_of_the_last(trained: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(trained / "model", tmp_path / "tiny")
     card = read_card(folder)

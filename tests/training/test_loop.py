@@ -56,6 +56,12 @@ def state(trainer: Trainer) -> dict[str, Tensor]:
     }
 
 
+def assert_same_state(expected: Trainer, found: Trainer) -> None:
+    values = state(found)
+    for name, value in state(expected).items():
+        assert value.equal(values[name]), name
+
+
 def test_a_resumed_run_ends_exactly_where_an_unbroken_one_does(tiny_set: Path, tmp_path: Path) -> None:
     whole, broken = make_trainer(tiny_set, tmp_path / "whole"), make_trainer(tiny_set, tmp_path / "broken")
     expected = run(whole)
@@ -64,8 +70,7 @@ def test_a_resumed_run_ends_exactly_where_an_unbroken_one_does(tiny_set: Path, t
     assert resumed.resume()
     rest = run(resumed)
     assert [report.terms for report in first + rest] == [report.terms for report in expected]
-    for name, value in state(whole).items():
-        assert value.equal(state(resumed)[name]), name
+    assert_same_state(whole, resumed)
 
 
 DENSE = replace(
@@ -199,8 +204,7 @@ def test_a_run_interrupted_at_any_step_ends_as_if_nothing_had_happened(
     resumed = make_trainer(tiny_set, tmp_path / "broken", recipe)
     resumed.resume()
     run(resumed)
-    for name, value in state(whole).items():
-        assert value.equal(state(resumed)[name]), name
+    assert_same_state(whole, resumed)
 
 
 def test_a_run_is_not_resumed_with_other_labels(tiny_set: Path, tmp_path: Path) -> None:
@@ -344,8 +348,7 @@ def test_the_finder_resumes_exactly_in_the_middle_of_an_epoch(tiny_set: Path, tm
     assert resumed.resume()
     assert [item.terms for item in first + run(resumed, until=0.6)] == [item.terms for item in expected]
     assert resumed.schedule_state == whole.schedule_state
-    for name, value in state(whole).items():
-        assert value.equal(state(resumed)[name]), name
+    assert_same_state(whole, resumed)
 
 
 def test_a_run_by_the_finder_ends_after_its_tuning(tiny_set: Path, tmp_path: Path) -> None:

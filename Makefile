@@ -48,7 +48,7 @@ docs: install  ## write docs/settings.md from service/settings.py
 	$(BIN)/python -m service settings --markdown > docs/settings.md
 
 # More processes than cores, because half of the tests' time is waiting. A module's tests stay in one process.
-PROCESSES ?= 5
+PROCESSES ?= 4
 
 .PHONY: test
 test: install-dev  ## run the tests but the slow ones, and print the coverage of service/
